@@ -1,0 +1,54 @@
+"""Every error a user can meet. Each builds its own sentence: what and where, then what to do next."""
+
+from pathlib import Path
+
+
+class MeterlakeError(Exception):
+    """Base of all expected failures. The command line prints the sentence and ends with `exit_code`."""
+
+    exit_code = 2
+
+
+class UsageError(MeterlakeError):
+    """The command, the configuration or a declaration is wrong."""
+
+
+class InputError(MeterlakeError):
+    """A delivered file cannot be read as its source declares it."""
+
+    def __init__(self, path: str, problem: str, remedy: str) -> None:
+        self.path, self.problem, self.remedy = path, problem, remedy
+        super().__init__(f"{path}: {problem}; {remedy}.")
+
+
+class GateFailed(MeterlakeError):
+    """A critical expectation failed: data are kept, marts are not published."""
+
+    exit_code = 1
+
+
+class LedgerUnbalanced(MeterlakeError):
+    """Readings in do not equal readings out: the run stops before its success marker."""
+
+    exit_code = 1
+
+    def __init__(self, balance: str, left: int, right: int) -> None:
+        self.balance, self.left, self.right = balance, left, right
+        super().__init__(
+            f"Ledger does not balance: {balance} ({left:,} against {right:,}); nothing was published. "
+            "Run the same command again; if it stays, keep the home folder and report it."
+        )
+
+
+class Unreachable(MeterlakeError):
+    """A store, the cluster or the home folder cannot be used now; the same command may succeed later."""
+
+    exit_code = 3
+
+
+class HomeBusy(Unreachable):
+    """Another run holds the home folder."""
+
+    def __init__(self, home: Path, holder: str) -> None:
+        self.home, self.holder = home, holder
+        super().__init__(f"{home} is in use by {holder}; wait for it to end or choose another folder with --home.")

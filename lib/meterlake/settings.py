@@ -1,0 +1,167 @@
+"""One frozen settings object: conf/default.toml < --conf file < environment < command line."""
+
+import os
+import secrets
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from meterlake.errors import Unreachable, UsageError
+
+
+
+def _project() -> Path:
+    """The folder that holds conf/: METERLAKE_PROJECT, else two above this file, else (code run from a zip) where we stand."""
+    if given := os.environ.get("METERLAKE_PROJECT"):
+        return Path(given).resolve()
+    checkout = Path(__file__).resolve().parents[2]
+    return checkout if (checkout / "conf").is_dir() else Path.cwd()
+
+
+PROJECT = _project()
+DEFAULT_CONF = PROJECT / "conf" / "default.toml"
+
+
+class Section(BaseModel):
+    """A group of settings: frozen, and an unknown name is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Spark(Section):
+    master: str
+    driver_memory: str
+    partition_bytes: int
+
+
+class Lake(Section):
+    root: str
+
+
+class Quality(Section):
+    alert_share: float
+    webhook: str
+
+
+class Model(Section):
+    contamination: float
+    threshold: float
+    trees: int
+    subsample: int
+    training_rows: int
+    seed: int
+
+
+class Mlflow(Section):
+    tracking_uri: str
+
+
+class Store(Section):
+    """Where a serving store listens. Its passwords are secrets: see `Settings.secret`."""
+
+    embedded: bool
+    host: str
+    port: int
+    database: str
+    user: str
+    reader: str
+    native_port: int | None = None
+
+
+class Settings(Section):
+    home: Path
+    spark: Spark
+    lake: Lake
+    quality: Quality
+    model: Model
+    mlflow: Mlflow
+    postgres: Store
+    clickhouse: Store
+
+    @property
+    def lake_root(self) -> str:
+        """Root of the Delta tables: `<root>/<layer>/<table>`."""
+        return self.lake.root.rstrip("/") or str(self.home / "lake")
+
+    @property
+    def tracking_uri(self) -> str:
+        return self.mlflow.tracking_uri or f"sqlite:///{self.home / 'mlflow' / 'mlflow.db'}"
+
+    def folder(self, name: str) -> Path:
+        """A folder of the home (`reports`, `logs`, ...), made when it is missing."""
+        path = self.home / name
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise Unreachable(f"{path} cannot be made ({error.strerror}); choose another folder with --home.") from None
+        return path
+
+    def secret(self, name: str) -> str:
+        """A password: METERLAKE_SECRET_<NAME>, else <home>/secrets/<name>, made at random with mode 600 when missing."""
+        if value := os.environ.get(f"METERLAKE_SECRET_{name.upper()}"):
+            return value
+        file = self.folder("secrets") / name
+        if not file.exists():
+            with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
+                out.write(secrets.token_urlsafe(24))
+        return file.read_text().strip()
+
+
+def load(conf: Path | None = None, home: Path | None = None) -> Settings:
+    """Settings for this process.
+
+    Raises:
+        UsageError: a file is missing or unreadable, or a name or value in it is wrong.
+    """
+    values = read_toml(DEFAULT_CONF)
+    if conf := conf or _path(os.environ.get("METERLAKE_CONF")):
+        values = _merged(values, read_toml(conf))
+    values = _merged(values, _from_environment(values))
+    home = home or _path(os.environ.get("METERLAKE_HOME")) or _path(values.get("home")) or PROJECT / ".meterlake"
+    values["home"] = home.expanduser().resolve()
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise UsageError(f"{conf or DEFAULT_CONF}: {first_problem(error)}.") from None
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """A TOML file as a dictionary; what is wrong with it is told in one sentence."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read ({error.strerror}); check the path.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not valid TOML ({error}); correct it and run again.") from None
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first complaint of pydantic as words: `name: what is wrong (got value)`."""
+    problem = error.errors()[0]
+    name = ".".join(str(part) for part in problem["loc"]) or "declaration"
+    message = problem["msg"].removeprefix("Value error, ").replace("Extra inputs are not permitted", "unknown name")
+    got = "" if problem["type"] in ("missing", "value_error") else f" (got {problem['input']!r})"
+    return f"{name}: {message}{got}"
+
+
+def _path(value: str | None) -> Path | None:
+    return Path(value) if value else None
+
+
+def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for name, value in over.items():
+        merged[name] = _merged(base[name], value) if isinstance(base.get(name), dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _from_environment(values: dict[str, Any]) -> dict[str, Any]:
+    """METERLAKE_SPARK_MASTER -> {"spark": {"master": ...}} for every name that the files know."""
+    found: dict[str, Any] = {}
+    for section, names in values.items():
+        for name in names if isinstance(names, dict) else ():
+            if (value := os.environ.get(f"METERLAKE_{section}_{name}".upper())) is not None:
+                found.setdefault(section, {})[name] = value
+    return found

@@ -1,0 +1,42 @@
+"""All tables by name."""
+
+from meterlake.tables.corrected_readings import CORRECTED_READINGS
+from meterlake.tables.int_consumption_features import INT_CONSUMPTION_FEATURES
+from meterlake.tables.int_readings_daily import INT_READINGS_DAILY
+from meterlake.tables.int_readings_hourly import INT_READINGS_HOURLY
+from meterlake.tables.int_readings_monthly import INT_READINGS_MONTHLY
+from meterlake.tables.mart_anomaly_flags import MART_ANOMALY_FLAGS
+from meterlake.tables.mart_anomaly_scores import MART_ANOMALY_SCORES
+from meterlake.tables.mart_consumption_metrics import MART_CONSUMPTION_METRICS
+from meterlake.tables.mart_load_profile import MART_LOAD_PROFILE
+from meterlake.tables.meter_readings import METER_READINGS
+from meterlake.tables.ops import LEDGER, LOADED_FILES, QUALITY_RESULTS, RUNS
+from meterlake.tables.quarantined_readings import QUARANTINED_READINGS
+from meterlake.tables.stg_meter_readings import STG_METER_READINGS
+from meterlake.tables.stg_meters import STG_METERS
+from meterlake.tables.table import Table
+
+TABLES: dict[str, Table] = {
+    table.name: table
+    for table in (
+        METER_READINGS,
+        STG_METER_READINGS,
+        STG_METERS,
+        QUARANTINED_READINGS,
+        CORRECTED_READINGS,
+        INT_READINGS_HOURLY,
+        INT_READINGS_DAILY,
+        INT_READINGS_MONTHLY,
+        INT_CONSUMPTION_FEATURES,
+        MART_CONSUMPTION_METRICS,
+        MART_ANOMALY_SCORES,
+        MART_ANOMALY_FLAGS,
+        MART_LOAD_PROFILE,
+        RUNS,
+        LOADED_FILES,
+        LEDGER,
+        QUALITY_RESULTS,
+    )
+}
+
+MARTS: tuple[Table, ...] = tuple(table for table in TABLES.values() if table.published)

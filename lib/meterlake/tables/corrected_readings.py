@@ -1,0 +1,26 @@
+from meterlake.tables.shared_columns import METER_ID, READING_DATE_LOCAL, READING_ID, READING_TIMESTAMP, RUN_ID, SOURCE
+from meterlake.tables.table import Column, Table
+
+CORRECTED_READINGS = Table(
+    name="corrected_readings",
+    layer="silver",
+    description="The edit trail: every change of a current reading's energy, with the value before and after.",
+    grain="one change of one reading",
+    owner="data-engineering",
+    columns=(
+        READING_ID,
+        SOURCE,
+        METER_ID,
+        READING_TIMESTAMP,
+        READING_DATE_LOCAL,
+        Column("before_kwh", "double", "Energy before the change; null when it was missing.", "kWh"),
+        Column("after_kwh", "double", "Energy after the change; null when it is missing now.", "kWh"),
+        Column("method", "string", "What changed it: superseded (a later file delivered another value).", required=True),
+        Column("rule_version", "string", "Version of the code that decided.", required=True),
+        RUN_ID,
+    ),
+    key=("reading_id", "run_id"),
+    day="reading_date_local",
+    cluster_by=("source", "reading_date_local"),
+    derives_from=("stg_meter_readings", "meter_readings"),
+)

@@ -1,0 +1,41 @@
+from meterlake.tables.shared_columns import FEEDER, METER_ID, REGION, SOURCE
+from meterlake.tables.table import Column, Published, Table
+
+MART_CONSUMPTION_METRICS = Table(
+    name="mart_consumption_metrics",
+    layer="gold",
+    description="Consumption per meter and day, week (from Monday) or month, against the period before and a year before.",
+    grain="one meter and period",
+    owner="analytics",
+    columns=(
+        SOURCE,
+        METER_ID,
+        REGION,
+        FEEDER,
+        Column("period", "string", "day, week or month.", required=True),
+        Column("period_start_local", "date", "First local day of the period.", required=True),
+        Column("consumption_kwh", "decimal(18,4)", "Sum of the known readings; null when none is known.", "kWh"),
+        Column("previous_kwh", "decimal(18,4)", "The same for the period just before; null when unknown.", "kWh"),
+        Column("change_pct", "double", "Change against the period before; null when it is unknown or 0.", "%"),
+        Column("year_before_kwh", "decimal(18,4)", "The same a year (day, month) or 52 weeks (week) before.", "kWh"),
+        Column("year_change_pct", "double", "Change against a year before; null when it is unknown or 0.", "%"),
+        Column("peak_power_kw", "double", "Largest active power of a reading.", "kW"),
+        Column("peak_hour_of_day", "int", "Local hour of the hour with the largest consumption, 0-23.", "h"),
+        Column("load_factor", "double", "Mean power / peak power, 0-1; null when the peak is 0 or unknown."),
+        Column("reading_count", "bigint", "Readings with a known value.", required=True),
+        Column("expected_count", "bigint", "Intervals that the days with data have.", required=True),
+        Column("completeness", "double", "reading_count / expected_count.", required=True),
+        Column("quality", "string", "Worst quality in the period.", required=True),
+    ),
+    key=("source", "meter_id", "period", "period_start_local"),
+    day="period_start_local",
+    cluster_by=("source", "period_start_local", "meter_id"),
+    derives_from=("int_readings_daily", "stg_meters"),
+    change_feed=True,
+    published=Published(
+        clickhouse="consumption_metrics",
+        order_by=("source", "period", "meter_id", "period_start_local"),
+        indexes=(("source", "period", "period_start_local"),),
+        low_cardinality=("source", "region", "feeder", "period", "quality"),
+    ),
+)

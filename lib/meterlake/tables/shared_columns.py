@@ -1,0 +1,20 @@
+"""Columns that mean the same wherever they stand."""
+
+from meterlake.tables.table import Column
+
+SOURCE = Column("source", "string", "Name of the declared source that delivered the data.", required=True)
+METER_ID = Column("meter_id", "string", "The meter (IEC 61968: usage point's meter), as its source names it.", required=True)
+READING_ID = Column(
+    "reading_id", "string", "Identity of the reading: source:meter:interval start in Unix seconds.", required=True
+)
+READING_TIMESTAMP = Column("reading_timestamp", "timestamp", "Start of the interval, UTC.", required=True)
+READING_DATE_LOCAL = Column(
+    "reading_date_local", "date", "Calendar day of the interval start on the source's clock.", required=True
+)
+QUALITY = Column(
+    "quality", "string", "measured, estimated, edited or missing; of several readings the worst.", required=True
+)
+REGION = Column("region", "string", "Region of the grid that the meter belongs to, as delivered.")
+FEEDER = Column("feeder", "string", "Feeder that supplies the meter, as delivered.")
+BATCH_ID = Column("batch_id", "string", "The batch (one ingest) that delivered it.", required=True)
+RUN_ID = Column("run_id", "string", "The run that wrote the row.", required=True)

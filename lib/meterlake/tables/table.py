@@ -1,0 +1,113 @@
+"""A table is declared once. DDL, constraints, data dictionary, catalogue and lineage are generated from the declaration."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from pyspark.sql import types as T
+
+Layer = Literal["bronze", "silver", "gold", "ops"]
+
+
+# The types a declaration may name. Spark's own DDL parser needs a session; declarations are read without one.
+TYPES: dict[str, T.DataType] = {
+    "string": T.StringType(),
+    "int": T.IntegerType(),
+    "bigint": T.LongType(),
+    "double": T.DoubleType(),
+    "boolean": T.BooleanType(),
+    "date": T.DateType(),
+    "timestamp": T.TimestampType(),
+    "timestamp_ntz": T.TimestampNTZType(),
+    "decimal(18,4)": T.DecimalType(18, 4),
+    "array<string>": T.ArrayType(T.StringType()),
+    "map<string,string>": T.MapType(T.StringType(), T.StringType()),
+    "map<string,bigint>": T.MapType(T.StringType(), T.LongType()),
+    "map<string,double>": T.MapType(T.StringType(), T.DoubleType()),
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: Spark SQL type, what it means, its unit, and whether null is allowed."""
+
+    name: str
+    type: str
+    description: str
+    unit: str | None = None
+    required: bool = False
+
+
+@dataclass(frozen=True)
+class Published:
+    """How a gold table is served.
+
+    Attributes:
+        clickhouse: its name in the ClickHouse database `energy_analytics` (PostgreSQL keeps the table's own name in
+            the schema `marts`).
+        order_by: sort key in ClickHouse and first index in PostgreSQL.
+        indexes: further PostgreSQL indexes that the dashboards' queries use, each a tuple of columns.
+        low_cardinality: string columns with few values, dictionary-coded in ClickHouse.
+    """
+
+    clickhouse: str
+    order_by: tuple[str, ...]
+    indexes: tuple[tuple[str, ...], ...] = ()
+    low_cardinality: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Table:
+    """A Delta table at `<lake>/<layer>/<name>`.
+
+    Attributes:
+        grain: what one row is, in words.
+        key: columns that identify a row.
+        day: the date column by which a change is located and old files are skipped; None where a table has none.
+        cluster_by: Delta clustering columns.
+        derives_from: names of the tables (or "files") it is made of.
+        retention_days: how long rows are kept; None is for ever.
+        checks: Delta CHECK constraints by name. A CHECK that evaluates to null is a violation.
+        change_feed: whether readers ask the table what changed since a version.
+        personal: whether rows can be tied to a person (a meter is a household).
+    """
+
+    name: str
+    layer: Layer
+    description: str
+    grain: str
+    owner: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    derives_from: tuple[str, ...]
+    day: str | None = None
+    cluster_by: tuple[str, ...] = ()
+    retention_days: int | None = None
+    checks: tuple[tuple[str, str], ...] = ()
+    change_feed: bool = False
+    personal: bool = True
+    published: Published | None = None
+
+    @cached_property
+    def schema(self) -> T.StructType:
+        """The Spark schema with comments (description and unit) and NOT NULL."""
+        return T.StructType(
+            [
+                T.StructField(column.name, TYPES[column.type], not column.required, {"comment": comment(column)})
+                for column in self.columns
+            ]
+        )
+
+    @property
+    def names(self) -> list[str]:
+        return [column.name for column in self.columns]
+
+    @property
+    def measures(self) -> list[str]:
+        """Columns outside the key: what two versions of a row are compared by."""
+        return [name for name in self.names if name not in self.key]
+
+
+def comment(column: Column) -> str:
+    """A column's description with its unit, as stores and the data dictionary show it."""
+    return f"{column.description} [{column.unit}]" if column.unit else column.description
