@@ -1,0 +1,21 @@
+"""The long multi-meter CSV that a head-end system exports, under the column names that meterlake itself uses."""
+
+from meterlake.sources.source import Columns, Source
+
+AMI = Source(
+    name="ami",
+    description="Many meters in one CSV, 15 min, with their place in the grid (meter_id,timestamp,consumption_kwh,...)",
+    interval_minutes=15,
+    time_zone="UTC",
+    columns=Columns(
+        timestamp="timestamp",
+        value="consumption_kwh",
+        meter_id="meter_id",
+        voltage="voltage_v",
+        temperature="temperature_c",
+        region="region",
+        feeder="feeder",
+        transformer="transformer",
+        customer_id="customer_id",
+    ),
+)

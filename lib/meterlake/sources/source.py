@@ -1,0 +1,160 @@
+"""A data source is declared, not coded: what its columns are called, their units, its clock and its limits."""
+
+import re
+from typing import Annotated, Literal, Self
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+Bounds = tuple[float, float]
+FIXED_OFFSET = re.compile(r"^[+-](0\d|1[0-8]):[0-5]\d$")
+
+
+class Declared(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Format(Declared):
+    """How the text is written.
+
+    Attributes:
+        timestamp: Spark datetime patterns that are tried in order; empty is ISO 8601 (`2024-01-31 00:15[:00]`).
+        null_marks: texts that stand for "no value here", besides an empty field. With `missing_is_declared` a line
+            whose value is one of these is a known gap (quality `missing`), not an error.
+    """
+
+    separator: Annotated[str, Field(min_length=1, max_length=1)] = ","
+    decimal: Literal[".", ","] = "."
+    timestamp: tuple[str, ...] = ()
+    encoding: str = "UTF-8"
+    null_marks: tuple[str, ...] = ()
+    missing_is_declared: bool = False
+
+    @model_validator(mode="after")
+    def _marks_differ(self) -> Self:
+        if self.decimal == self.separator:
+            raise ValueError("the decimal mark and the separator are the same character")
+        return self
+
+
+class Columns(Declared):
+    """Header names of the file by what they mean. Several names for the time stamp are joined by a blank.
+
+    Without `meter_id` the file is one meter, named by the file.
+    """
+
+    timestamp: str | tuple[str, ...]
+    value: str
+    meter_id: str | None = None
+    voltage: str | None = None
+    sub_metering_1: str | None = None
+    sub_metering_2: str | None = None
+    sub_metering_3: str | None = None
+    temperature: str | None = None
+    humidity: str | None = None
+    wind_speed: str | None = None
+    avg_past_consumption: str | None = None
+    anomaly_label: str | None = None
+    region: str | None = None
+    feeder: str | None = None
+    transformer: str | None = None
+    customer_id: str | None = None
+
+    @property
+    def stamps(self) -> tuple[str, ...]:
+        return (self.timestamp,) if isinstance(self.timestamp, str) else self.timestamp
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """Header names without which a file cannot be read."""
+        return (*self.stamps, self.value, *([self.meter_id] if self.meter_id else []))
+
+    @property
+    def optional(self) -> dict[str, str]:
+        """Canonical name -> header name of the optional columns that the source declares."""
+        names = self.model_dump(exclude={"timestamp", "value", "meter_id"}, exclude_none=True)
+        return {str(canonical): str(header) for canonical, header in names.items()}
+
+    @model_validator(mode="after")
+    def _headers_differ(self) -> Self:
+        headers = [*self.required, *self.optional.values()]
+        if twice := {header for header in headers if headers.count(header) > 1}:
+            raise ValueError(f"the header {sorted(twice)[0]!r} is declared for two columns")
+        return self
+
+
+class Units(Declared):
+    """What the numbers are.
+
+    Attributes:
+        value: energy per interval (kWh, Wh), mean power over the interval (kW, W), or a cumulative register
+            (register_kWh, register_Wh) that may start again from 0.
+        register_rollover: the reading at which a cumulative register starts again from 0, in its own unit.
+        sub_metering: unit of the sub-meters.
+        wind_speed: unit of the wind speed.
+    """
+
+    value: Literal["kWh", "Wh", "kW", "W", "register_kWh", "register_Wh"] = "kWh"
+    register_rollover: float | None = None
+    sub_metering: Literal["kWh", "Wh"] = "kWh"
+    wind_speed: Literal["km/h", "m/s"] = "km/h"
+
+    @property
+    def is_register(self) -> bool:
+        return self.value.startswith("register_")
+
+
+class Limits(Declared):
+    """Plausible ranges, both ends included. Outside of them a line is quarantined."""
+
+    consumption_kwh: Bounds = (0.0, 100.0)
+    voltage_v: Bounds = (184.0, 276.0)  # 230 V -20 % +20 %
+    temperature_c: Bounds = (-50.0, 60.0)
+    humidity_pct: Bounds = (0.0, 100.0)
+
+    @field_validator("*")
+    @classmethod
+    def _ordered(cls, bounds: Bounds) -> Bounds:
+        if not bounds[0] <= bounds[1]:
+            raise ValueError(f"the lower bound {bounds[0]:g} is above the upper bound {bounds[1]:g}")
+        return bounds
+
+
+class Source(Declared):
+    """One data source.
+
+    Attributes:
+        interval_minutes: cadence; a time stamp off its grid (counted from local midnight) is an error.
+        time_zone: zone of the file's clock: an IANA zone with its summer time, a fixed offset like +01:00, or UTC.
+        stamp: whether a time stamp marks the start or the end of its interval.
+        labels: the source's anomaly labels, in lower case -> whether they mean an anomaly.
+    """
+
+    name: Name
+    description: str
+    interval_minutes: Annotated[int, Field(ge=1, le=1440)]
+    time_zone: str = "UTC"
+    stamp: Literal["start", "end"] = "start"
+    columns: Columns
+    format: Format = Format()
+    units: Units = Units()
+    limits: Limits = Limits()
+    labels: dict[str, bool] = {"normal": False, "anomaly": True, "abnormal": True}
+
+    @field_validator("time_zone")
+    @classmethod
+    def _zone_exists(cls, zone: str) -> str:
+        if not FIXED_OFFSET.match(zone):
+            try:
+                ZoneInfo(zone)
+            except (KeyError, ValueError, OSError):
+                raise ValueError(f"{zone!r} is neither an IANA time zone nor an offset like +01:00") from None
+        return zone
+
+    @field_validator("interval_minutes")
+    @classmethod
+    def _divides_the_day(cls, minutes: int) -> int:
+        if 1440 % minutes:
+            raise ValueError(f"{minutes} minutes do not divide a day")
+        return minutes
