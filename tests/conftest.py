@@ -1,0 +1,55 @@
+"""Fixtures for all tests: one Spark session, and a home folder of its own for each test."""
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from meterlake.session import spark_session
+from meterlake.settings import PROJECT, Settings, load
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+    """The session of all tests, on two cores."""
+    session = spark_session(_settings(tmp_path_factory.mktemp("spark-home")), "tests")
+    yield session
+    session.stop()
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """conf/test.toml with an empty home, and ports that nobody uses."""
+    return _settings(tmp_path / "home")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The real data sets beside the project; a test that needs them is skipped where they are absent."""
+    folder = PROJECT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is absent")
+    return folder
+
+
+def _settings(home: Path) -> Settings:
+    settings = load(conf=PROJECT / "conf" / "test.toml", home=home)
+    first, second, third = _free_ports(3)
+    return settings.model_copy(
+        update={
+            "postgres": settings.postgres.model_copy(update={"port": first}),
+            "clickhouse": settings.clickhouse.model_copy(update={"port": second, "native_port": third}),
+        }
+    )
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
