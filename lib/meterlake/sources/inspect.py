@@ -1,0 +1,165 @@
+"""Look at each delivered file once, byte by byte, before Spark reads it.
+
+The pass gives what the ledger needs from a second, independent reader (how many data lines the bytes hold), what makes
+loading idempotent (the content's hash), and what is wrong with the file as a whole.
+"""
+
+import codecs
+import csv
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow.fs
+from pyspark.sql import SparkSession
+
+from meterlake.sources.source import Source
+
+CHUNK = 8 << 20
+BLANK = b" \t\r\f\v"
+SEPARATORS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """One file. `problem` and `remedy` are set when it cannot be read; the rest describes its uncompressed content.
+
+    Attributes:
+        lines: lines that are neither blank nor a (possibly repeated) header.
+        header_line: the header as it stands in the file.
+        header: its names.
+    """
+
+    path: str
+    sha256: str = ""
+    size: int = 0
+    lines: int = 0
+    header_line: str = ""
+    header: tuple[str, ...] = ()
+    problem: str | None = None
+    remedy: str = ""
+
+
+def inspect_files(spark: SparkSession, paths: list[str], source: Source) -> list[Inspected]:
+    """Every file looked at by Spark's tasks, in the order given."""
+    slices = max(1, min(len(paths), 4 * spark.sparkContext.defaultParallelism))
+    return spark.sparkContext.parallelize(paths, slices).map(lambda path: inspect(path, source)).collect()
+
+
+def inspect(path: str, source: Source) -> Inspected:
+    """One streaming pass: hash, size, data lines, header, and what is wrong."""
+    if ":" in path.rsplit("/", 1)[-1]:
+        return _refused(path, "has a colon in its name, which Hadoop cannot read", "rename it")
+    try:
+        chunks = _chunks(path)
+        first = next(chunks, b"")
+        seen = _header(Inspected(path), first.removeprefix(codecs.BOM_UTF8), source)
+        return seen if seen.problem else _counted(seen, first, chunks, source)
+    except (OSError, EOFError) as error:
+        reason = str(error).splitlines()[0]
+        if path.endswith(".gz"):
+            return _refused(path, f"is not a whole gzip file ({reason})", "deliver it again")
+        return _refused(path, f"cannot be read ({reason})", "check the path and its permissions")
+
+
+def _chunks(path: str) -> Iterator[bytes]:
+    filesystem, inner = filesystem_of(path)
+    with filesystem.open_input_stream(inner, compression="detect") as stream:
+        while chunk := stream.read(CHUNK):
+            yield chunk
+
+
+def filesystem_of(path: str) -> tuple[pyarrow.fs.FileSystem, str]:
+    """The file system of a local path or a URI; Hadoop's `s3a` is Arrow's `s3`."""
+    if "://" in path:
+        return pyarrow.fs.FileSystem.from_uri(path.replace("s3a://", "s3://", 1))
+    return pyarrow.fs.LocalFileSystem(), str(Path(path).absolute())
+
+
+def _refused(path: str, problem: str, remedy: str) -> Inspected:
+    return Inspected(path, problem=problem, remedy=remedy)
+
+
+def _header(seen: Inspected, first: bytes, source: Source) -> Inspected:
+    """Read the header from the first bytes and check it against the source."""
+    if not first.strip():
+        return _refused(seen.path, "is empty", "deliver it again")
+    if b"\0" in first or first[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        return _refused(seen.path, "is a binary or UTF-16 file, not text", "save it as CSV in UTF-8")
+    line = first.split(b"\n", 1)[0].rstrip(b"\r")
+    try:
+        text = line.decode(source.format.encoding)
+    except UnicodeDecodeError:
+        return _refused(seen.path, f"is not {source.format.encoding}", "declare its encoding in [format] of the source")
+    names = _names(text, source.format.separator)
+    missing = [name for name in source.columns.required if name not in names]
+    if missing:
+        return _missing_columns(seen.path, text, names, missing, source)
+    return replace(seen, header_line=text, header=names)
+
+
+def _names(header: str, separator: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in next(csv.reader([header], delimiter=separator), []))
+
+
+def _missing_columns(path: str, text: str, names: tuple[str, ...], missing: list[str], source: Source) -> Inspected:
+    for separator, spoken in SEPARATORS.items():
+        if separator != source.format.separator and set(source.columns.required) <= set(_names(text, separator)):
+            declared = SEPARATORS.get(source.format.separator, repr(source.format.separator))
+            problem = f"separates its columns by {spoken} where source {source.name} declares {declared}"
+            return _refused(path, problem, "correct the separator in [format] of the source")
+    shown = ", ".join(names)[:200]
+    problem = f"has no column {', '.join(map(repr, missing))} (its header is: {shown})"
+    return _refused(path, problem, f"deliver it with the columns of source {source.name}, or correct the source")
+
+
+def _counted(seen: Inspected, first: bytes, rest: Iterator[bytes], source: Source) -> Inspected:
+    digest, size, lines = hashlib.sha256(), 0, 0
+    header = seen.header_line.encode(source.format.encoding)
+    carry = b""
+    for chunk in _prepended(first, rest):
+        digest.update(chunk)
+        size += len(chunk)
+        if b"\0" in chunk:
+            return _refused(seen.path, "holds binary data between its lines", "deliver it again as text")
+        whole, newline, tail = (carry + chunk).rpartition(b"\n")
+        carry = tail
+        if newline:
+            lines += count_data_lines(whole + newline, header)
+    lines += count_data_lines(carry + b"\n", header)
+    return replace(seen, sha256=digest.hexdigest(), size=size, lines=lines)
+
+
+def _prepended(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
+    yield first
+    yield from rest
+
+
+def count_data_lines(block: bytes, header: bytes) -> int:
+    """Lines in a block of whole lines (each ends in a newline) that are neither blank nor the header.
+
+    Only lines that start with white space or like the header are looked at one by one: the rest is counted by their
+    newlines, at about the speed of memory.
+    """
+    data = np.frombuffer(block, dtype=np.uint8)
+    ends = np.flatnonzero(data == 0x0A)
+    starts = np.concatenate(([0], ends[:-1] + 1))
+    doubtful = np.flatnonzero((data[starts] <= 0x20) | (data[starts] == header[0]) | (data[starts] == 0xEF))
+    if len(doubtful) > len(ends) // 2:
+        doubtful = _like_header(data, starts, ends, doubtful, header)
+    not_data = 0
+    for index in doubtful:
+        line = block[starts[index] : ends[index]].strip(BLANK).removeprefix(codecs.BOM_UTF8)
+        not_data += not line or line == header
+    return len(ends) - not_data
+
+
+def _like_header(
+    data: np.ndarray, starts: np.ndarray, ends: np.ndarray, doubtful: np.ndarray, header: bytes
+) -> np.ndarray:
+    """When most lines begin with the header's first letter (meter_id, M001...), keep those of about its length, too."""
+    length = ends[doubtful] - starts[doubtful]
+    near = (length >= len(header)) & (length <= len(header) + 8)
+    return doubtful[near | (data[starts[doubtful]] <= 0x20)]
