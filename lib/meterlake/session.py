@@ -41,9 +41,8 @@ def spark_session(settings: Settings, app_name: str) -> SparkSession:
         spark = builder.getOrCreate()
     except Exception as error:  # Py4J raises what the JVM raised, of any kind
         check_java()
-        raise Unreachable(
-            f"Spark did not start on {master} ({_reason(error)}); see {settings.folder('logs')}."
-        ) from error
+        log = settings.folder("logs") / "spark.log"
+        raise Unreachable(f"Spark did not start on {master} ({_reason(error)}); see {log}.") from error
     if "spark.sql.shuffle.partitions" not in given:
         spark.conf.set("spark.sql.shuffle.partitions", spark.sparkContext.defaultParallelism)
     return spark

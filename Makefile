@@ -1,0 +1,88 @@
+# meterlake: everything a user or a developer does, in one word each. `make` alone lists them.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SHARE := $(VENV)/share/meterlake
+
+# make pipeline SOURCE=smart_meter INPUT=path [HOME_DIR=folder] [CONF=file.toml]; without SOURCE, generated sample files.
+SOURCE ?=
+INPUT ?=
+HOME_DIR ?= $(or $(METERLAKE_HOME),.meterlake)
+CONF ?=
+OPTIONS := --home $(HOME_DIR) $(if $(CONF),--conf $(CONF))
+SAMPLE := $(HOME_DIR)/sample
+
+.DEFAULT_GOAL := help
+.PHONY: help setup pipeline test lint stores-start stores-stop package lock clean
+
+help:  ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.setup  ## everything a run needs: the environment, Spark's jars, the ClickHouse library
+	@echo "ready: $(BIN)/meterlake"
+
+pipeline: setup  ## the whole main job: SOURCE= and INPUT= on your files, without them on generated ones
+ifeq ($(SOURCE),)
+	@test -e $(SAMPLE)/.done || { $(BIN)/meterlake generate --out $(SAMPLE) $(OPTIONS) && touch $(SAMPLE)/.done; }
+	@$(BIN)/meterlake run --source ami --input $(SAMPLE)/ami $(OPTIONS)
+else
+	@$(BIN)/meterlake run --source $(SOURCE) --input "$(INPUT)" $(OPTIONS)
+endif
+
+test: $(VENV)/.dev  ## all tests, with coverage
+	@$(BIN)/python -m pytest --cov --cov-report=term
+
+lint: $(VENV)/.dev  ## formatting, linter, types
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+stores-start: setup  ## keep PostgreSQL and ClickHouse up for psql, DBeaver or Superset
+	@$(BIN)/meterlake stores start $(OPTIONS)
+
+stores-stop: setup  ## end them
+	@$(BIN)/meterlake stores stop $(OPTIONS)
+
+package: $(VENV)/.setup  ## build/meterlake.zip for spark-submit --py-files
+	@mkdir -p build && rm -f build/meterlake.zip
+	@find lib -name __pycache__ -type d -prune -exec rm -r {} +
+	@cd lib && ../$(BIN)/python -m zipfile -c ../build/meterlake.zip meterlake
+	@echo build/meterlake.zip
+
+# The lock files hold names and versions only, for every platform and Python: no index address, no hash, no path.
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-annotate --no-header
+lock: $(VENV)/.uv  ## choose all versions anew from pyproject.toml
+	@$(COMPILE) --upgrade --all-extras pyproject.toml --output-file requirements-dev.lock
+	@$(COMPILE) --upgrade --constraint requirements-dev.lock pyproject.toml --output-file requirements.lock
+
+clean:  ## remove what runs and tests have made (.meterlake, build, caches); the environment stays
+	@if [ -d .meterlake ] && [ -x $(BIN)/meterlake ]; then $(BIN)/meterlake stores stop --home .meterlake || true; fi
+	@rm -rf .meterlake build .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@find lib jobs tests airflow -name __pycache__ -type d -prune -exec rm -r {} + 2>/dev/null || true
+
+# One stamp per finished stage, so that a killed set-up goes on where it stood and a finished one costs nothing.
+$(VENV)/.uv: Makefile
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	  { echo "meterlake needs Python 3.11 or later as $(PYTHON); install it, or name one: make setup PYTHON=/path/to/python3.12" >&2; exit 2; }
+	@PYTHONPATH=lib $(PYTHON) -m meterlake.bootstrap --check-java
+	@echo "environment: $(VENV) ..."
+	@$(PYTHON) -m venv $(VENV) || \
+	  { echo "$(PYTHON) cannot make an environment; install its venv module (apt-get install python3-venv) and run again" >&2; exit 2; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@touch $@
+
+$(VENV)/.packages: requirements.lock pyproject.toml $(VENV)/.uv
+	@echo "packages: about 1 GB ..."
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --requirement requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+$(VENV)/.setup: lib/meterlake/bootstrap.py conf/ivysettings.xml $(VENV)/.packages
+	@$(BIN)/python -m meterlake.bootstrap
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.setup
+	@echo "packages for development ..."
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --requirement requirements-dev.lock
+	@touch $@
