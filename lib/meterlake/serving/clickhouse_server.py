@@ -1,0 +1,132 @@
+"""A real ClickHouse server in the home folder, from the shared library libchdb.so.
+
+The library exports clickhouse-local. With a configuration that has users, and a query that opens the listeners and then
+sleeps for ever, it serves HTTP and native clients until it is ended. Run as a program, this module is that server.
+"""
+
+import ctypes
+import hashlib
+import os
+import signal
+import sys
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+from xml.sax.saxutils import escape
+
+from meterlake.bootstrap import clickhouse_library
+from meterlake.serving import processes
+from meterlake.serving.endpoint import free_port
+from meterlake.settings import Settings
+
+MARKER = "meterlake.serving.clickhouse_server"
+START_UP = (
+    "SYSTEM START LISTEN HTTP",
+    "SYSTEM START LISTEN TCP",
+    "SELECT sleepEachRow(1) FROM numbers(1000000000000) "
+    "SETTINGS max_block_size = 1, function_sleep_max_microseconds_per_block = 0 FORMAT Null",
+)
+USER = """<{name}><password_sha256_hex>{sha256}</password_sha256_hex><networks><ip>127.0.0.1</ip></networks>
+      <profile>default</profile><quota>default</quota><grants>{grants}</grants></{name}>"""
+WRITER_GRANTS = (
+    "GRANT CREATE DATABASE, CREATE TABLE, DROP TABLE, TRUNCATE, ALTER, INSERT, SELECT, SHOW, OPTIMIZE ON {database}.*",
+    "GRANT TABLE ENGINE ON MergeTree",
+)
+READER_GRANTS = ("GRANT SELECT, SHOW ON {database}.*",)
+CONFIG = """<clickhouse>
+  <path>{folder}/</path><tmp_path>{folder}/tmp/</tmp_path><user_files_path>{folder}/user_files/</user_files_path>
+  <listen_host>{host}</listen_host><http_port>{http_port}</http_port><tcp_port>{native_port}</tcp_port>
+  <logger><log>{logs}/clickhouse.log</log><errorlog>{logs}/clickhouse.error.log</errorlog></logger>
+  <timezone>UTC</timezone><max_server_memory_usage_to_ram_ratio>0.5</max_server_memory_usage_to_ram_ratio>
+  <users>
+    <!-- The start-up session logs in as `default` without a password, from loopback: this cannot be changed. So the
+         quota of `default` is exactly the start-up statements, and its one privilege is to open the listeners. -->
+    <default><password></password><networks><ip>127.0.0.1</ip></networks>
+      <profile>default</profile><quota>start_up</quota>
+      <grants><query>GRANT SYSTEM LISTEN ON *.*</query></grants></default>
+    {users}
+  </users>
+  <profiles><default/></profiles>
+  <quotas><default/><start_up><interval><duration>315360000</duration><queries>{statements}</queries></interval></start_up></quotas>
+</clickhouse>
+"""
+
+
+def start(settings: Settings, port: int | None = None, native_port: int | None = None) -> tuple[int, int]:
+    """Start the server of this home. Returns its HTTP and native ports.
+
+    Raises:
+        Unreachable: the library is missing, or the server does not come up; the sentence says where its log is.
+    """
+    store, folder, logs = settings.clickhouse, data_folder(settings), settings.folder("logs")
+    library = clickhouse_library()
+    folder.mkdir(mode=0o700, exist_ok=True)
+    processes.clear(folder, MARKER)
+    port = free_port(store.host, port or store.port)
+    native_port = free_port(store.host, native_port or store.native_port or 19000, taken=(port,))
+    write_config(settings, port, native_port)
+    package_root = str(Path(__file__).parents[2])  # lib/, or the zip that spark-submit was given
+    log_file = logs / "clickhouse.start.log"
+    command = [sys.executable, "-m", MARKER, str(library)]
+    process = processes.spawn(command, folder, log_file, env=os.environ | {"PYTHONPATH": package_root})
+    processes.wait_until(lambda: _answers(store.host, port), process, "ClickHouse", log_file)
+    return port, native_port
+
+
+def is_running(settings: Settings) -> bool:
+    return processes.running(data_folder(settings), MARKER) is not None
+
+
+def stop(settings: Settings) -> None:
+    processes.stop(data_folder(settings), MARKER, signal.SIGTERM)
+
+
+def data_folder(settings: Settings) -> Path:
+    return settings.home / "clickhouse"
+
+
+def write_config(settings: Settings, http_port: int, native_port: int) -> None:
+    """The server's configuration: passwords as hashes, and readable by us alone all the same."""
+    store, folder = settings.clickhouse, data_folder(settings)
+    text = CONFIG.format(
+        folder=escape(str(folder)),
+        logs=escape(str(settings.folder("logs"))),
+        host=escape(store.host),
+        http_port=http_port,
+        native_port=native_port,
+        users=_user(settings, store.user, "clickhouse_etl", WRITER_GRANTS)
+        + _user(settings, store.reader, "clickhouse_reader", READER_GRANTS),
+        statements=len(START_UP),
+    )
+    descriptor = os.open(folder / "config.xml", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as out:
+        out.write(text)
+
+
+def _user(settings: Settings, name: str, secret: str, grants: tuple[str, ...]) -> str:
+    sha256 = hashlib.sha256(settings.secret(secret).encode()).hexdigest()
+    queries = "".join(f"<query>{grant.format(database=settings.clickhouse.database)}</query>" for grant in grants)
+    return USER.format(name=name, sha256=sha256, grants=queries)
+
+
+def _answers(host: str, port: int) -> bool:
+    try:
+        with urlopen(f"http://{host}:{port}/ping", timeout=1) as answer:
+            return bool(answer.read() == b"Ok.\n")
+    except (URLError, OSError):
+        return False
+
+
+def serve(library: str, folder: Path) -> None:
+    """Run the server in this process until it is ended."""
+    words = ["clickhouse", "--multiquery", "--output-format=TabSeparated", "--log-level=warning"]
+    words += [f"--config-file={folder / 'config.xml'}", f"--path={folder}", f"--query={';'.join(START_UP)}"]
+    # RTLD_DEEPBIND: its own symbols first, not those of the interpreter's libraries.
+    query = ctypes.CDLL(library, mode=os.RTLD_NOW | os.RTLD_DEEPBIND).query_stable
+    query.restype = ctypes.c_void_p
+    query(len(words), (ctypes.c_char_p * len(words))(*(word.encode() for word in words)))
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1], Path.cwd())
+    sys.exit("ClickHouse ended by itself.")

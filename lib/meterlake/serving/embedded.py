@@ -1,0 +1,103 @@
+"""The two serving stores of a home: start what is missing, say where it listens, stop what we started."""
+
+import fcntl
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from meterlake.errors import Unreachable
+from meterlake.serving import clickhouse_server, postgres_server
+from meterlake.serving.endpoint import STORES, Endpoint, StoreName, endpoint, remember, remembered, section
+from meterlake.settings import Settings
+
+log = logging.getLogger("meterlake")
+
+_SERVERS = {"postgres": postgres_server, "clickhouse": clickhouse_server}
+
+
+def start(settings: Settings) -> list[Endpoint]:
+    """Start both stores and leave them up until `stop`. One that runs already stays as it is.
+
+    Raises:
+        Unreachable: a store cannot be started, or a server of the configuration does not answer.
+    """
+    with _locked(settings):
+        remember(settings, keep=True)
+        for name in STORES:
+            _ensure(settings, name)
+    return status(settings)
+
+
+def stop(settings: Settings) -> None:
+    """Stop the embedded stores of this home; servers of the configuration are left alone."""
+    with _locked(settings):
+        remember(settings, keep=False)
+        for name in STORES:
+            _stop(settings, name)
+
+
+def status(settings: Settings) -> list[Endpoint]:
+    """Both stores' addresses and whether they answer."""
+    return [endpoint(settings, name) for name in STORES]
+
+
+@contextmanager
+def stores(settings: Settings) -> Iterator[list[Endpoint]]:
+    """Both stores up, for as long as the block runs.
+
+    At the end those are stopped that were started for it, unless `start` asked meanwhile to keep them.
+
+    Raises:
+        Unreachable: a store cannot be started, or a server of the configuration does not answer.
+    """
+    started: list[StoreName] = []
+    try:
+        with _locked(settings):
+            for name in STORES:
+                if _ensure(settings, name):
+                    started.append(name)
+        yield status(settings)
+    finally:
+        with _locked(settings):
+            for name in started if not remembered(settings).get("keep") else ():
+                _stop(settings, name)
+
+
+def _ensure(settings: Settings, name: StoreName) -> bool:
+    """Whether the store had to be started."""
+    known = endpoint(settings, name)
+    if not known.embedded:
+        if not known.running:
+            raise Unreachable(
+                f"{known.title} at {known.host}:{known.port} does not answer; start it, or correct [{name}] in the configuration."
+            )
+        return False
+    if known.running and _SERVERS[name].is_running(settings):
+        return False
+    # What runs but does not listen (a half-finished start) is ended first.
+    _SERVERS[name].stop(settings)
+    remember(settings, **{name: _started(settings, name)})
+    return True
+
+
+def _started(settings: Settings, name: StoreName) -> dict[str, int]:
+    """Start the store at the port it had last time, so that a saved connection keeps working, or at the next free one."""
+    last = remembered(settings).get(name, {})
+    log.info("Starting %s.", name)
+    if name == "postgres":
+        return {"port": postgres_server.start(settings, last.get("port"))}
+    port, native_port = clickhouse_server.start(settings, last.get("port"), last.get("native_port"))
+    return {"port": port, "native_port": native_port}
+
+
+def _stop(settings: Settings, name: StoreName) -> None:
+    if section(settings, name).embedded:
+        _SERVERS[name].stop(settings)
+
+
+@contextmanager
+def _locked(settings: Settings) -> Iterator[None]:
+    """One process at a time starts or stops the stores of a home. The lock ends with its process."""
+    with open(settings.folder("") / "stores.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,100 @@
+"""Where the two serving stores listen: from the configuration, or remembered in <home>/stores.json when embedded."""
+
+import json
+import os
+import socket
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from meterlake.errors import Unreachable
+from meterlake.settings import Settings, Store
+
+StoreName = Literal["postgres", "clickhouse"]
+STORES: tuple[StoreName, ...] = ("postgres", "clickhouse")
+TITLES: dict[StoreName, str] = {"postgres": "PostgreSQL", "clickhouse": "ClickHouse"}
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One store as a client sees it. Passwords are not part of it: `settings.secret(f"{name}_reader")` has them."""
+
+    name: StoreName
+    running: bool
+    embedded: bool
+    host: str
+    port: int
+    database: str
+    user: str
+    reader: str
+
+    @property
+    def title(self) -> str:
+        return TITLES[self.name]
+
+    @property
+    def jdbc_url(self) -> str:
+        """The JDBC address, without user and password."""
+        driver = {"postgres": "postgresql", "clickhouse": "clickhouse"}[self.name]
+        return f"jdbc:{driver}://{self.host}:{self.port}/{self.database}"
+
+
+def endpoint(settings: Settings, name: StoreName) -> Endpoint:
+    """The store's address; `running` means that something listens there, and for an embedded one that it was started."""
+    store = section(settings, name)
+    port = int(remembered(settings).get(name, {}).get("port", 0)) if store.embedded else store.port
+    return Endpoint(
+        name=name,
+        running=bool(port) and listens(store.host, port),
+        embedded=store.embedded,
+        host=store.host,
+        port=port or store.port,
+        database=store.database,
+        user=store.user,
+        reader=store.reader,
+    )
+
+
+def section(settings: Settings, name: StoreName) -> Store:
+    return settings.postgres if name == "postgres" else settings.clickhouse
+
+
+def listens(host: str, port: int, timeout_s: float = 1.0) -> bool:
+    try:
+        with socket.create_connection((host, port), timeout=timeout_s):
+            return True
+    except OSError:
+        return False
+
+
+def free_port(host: str, wanted: int, taken: tuple[int, ...] = ()) -> int:
+    """The wanted port or the next free one.
+
+    Raises:
+        Unreachable: a hundred ports from the wanted one on are taken.
+    """
+    for port in range(wanted, min(wanted + 100, 65536)):
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: TIME_WAIT is not in use
+            try:
+                probe.bind((host, port))
+            except OSError:
+                continue
+        if port not in taken:
+            return port
+    raise Unreachable(f"No free port on {host} from {wanted} to {wanted + 99}; set another one in the configuration.")
+
+
+def remembered(settings: Settings) -> dict[str, Any]:
+    """What the last start chose: ports by store, and whether the stores were asked to stay up. Empty when unknown."""
+    try:
+        return dict(json.loads((settings.home / "stores.json").read_text()))
+    except (OSError, ValueError):
+        return {}
+
+
+def remember(settings: Settings, **changes: Any) -> None:
+    """Merge `changes` into <home>/stores.json in one rename."""
+    target = settings.home / "stores.json"
+    scratch = target.with_suffix(".tmp")
+    scratch.write_text(json.dumps(remembered(settings) | changes, indent=2))
+    os.replace(scratch, target)

