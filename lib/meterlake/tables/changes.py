@@ -1,9 +1,10 @@
 """Which meter-days changed: what a step has to compute again, and what it has to read for that."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 
@@ -42,28 +43,20 @@ class Changes:
             return bounded
         return bounded.join(self.days.select("meter_id").distinct(), on="meter_id", how="left_semi")
 
-    def days_in(self, frame: DataFrame, day: str, after: int = 0) -> DataFrame:
-        """Rows of exactly the changed meter-days, each also `after` days later."""
-        bounded = self._between(frame, day, 0, after)
+    def days_in(self, frame: DataFrame, day: str) -> DataFrame:
+        """Rows of exactly the changed meter-days."""
+        bounded = self._between(frame, day, 0, 0)
         if self.days is None:
             return bounded
-        return bounded.join(self._widened(after).withColumnRenamed("day", day), on=["meter_id", day], how="left_semi")
+        return bounded.join(self.days.withColumnRenamed("day", day), on=["meter_id", day], how="left_semi")
 
-    def widened(self, after: int) -> "Changes":
-        """The same changes, each also on the `after` following days: what depends on them."""
-        if self.nothing or self.last is None:
+    def also(self, days_of: Callable[[Column], Column]) -> "Changes":
+        """The changes of what depends on these: `days_of` gives, for a changed day, the array of days concerned."""
+        if self.days is None or self.nothing:
             return self
-        days = None if self.days is None else self._widened(after)
-        return Changes(self.source, days, self.first, self.last + timedelta(days=after))
-
-    def by_month(self) -> "Changes":
-        """The same changes as meter-months: `day` is the first of the month."""
-        if self.first is None or self.last is None:
-            return self
-        days = None
-        if self.days is not None:
-            days = self.days.select("meter_id", F.trunc("day", "month").alias("day")).distinct()
-        return Changes(self.source, days, self.first.replace(day=1), self.last)
+        days = self.days.select("meter_id", F.explode(days_of(F.col("day"))).alias("day")).distinct().persist()
+        first, last = days.agg(F.min("day"), F.max("day")).head() or (None, None)
+        return Changes(self.source, days, first, last)
 
     def _between(self, frame: DataFrame, day: str, before: int, after: int) -> DataFrame:
         of_source = frame.where(F.col("source") == self.source)
@@ -73,9 +66,12 @@ class Changes:
             return of_source.where(F.lit(False))
         return of_source.where(F.col(day).between(self.first - timedelta(days=before), self.last + timedelta(days=after)))
 
-    def _widened(self, after: int) -> DataFrame:
-        assert self.days is not None
-        if after == 0:
-            return self.days
-        following = F.explode(F.sequence("day", F.date_add("day", after)))
-        return self.days.select("meter_id", following.alias("day")).distinct()
+
+def following_days(count: int) -> Callable[[Column], Column]:
+    """A day and the `count` days after it."""
+    return lambda day: F.sequence(day, F.date_add(day, count))
+
+
+def month_of(day: Column) -> Column:
+    """The first day of the day's month."""
+    return F.array(F.trunc(day, "month").cast("date"))

@@ -1,4 +1,4 @@
-from meterlake.tables.shared_columns import METER_ID, READING_DATE_LOCAL, READING_ID, READING_TIMESTAMP, RUN_ID, SOURCE
+from meterlake.tables.shared_columns import BATCH_ID, METER_ID, READING_DATE_LOCAL, READING_ID, READING_TIMESTAMP, RUN_ID, SOURCE
 from meterlake.tables.table import Column, Table
 
 CORRECTED_READINGS = Table(
@@ -18,6 +18,7 @@ CORRECTED_READINGS = Table(
         Column("method", "string", "What changed it: superseded (a later file delivered another value).", required=True),
         Column("rule_version", "string", "Version of the code that decided.", required=True),
         RUN_ID,
+        BATCH_ID,
     ),
     key=("reading_id", "run_id"),
     day="reading_date_local",

@@ -1,18 +1,21 @@
 """The only place that reads and writes Delta tables."""
 
-import logging
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from delta.tables import DeltaTable
-from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
+from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
 from meterlake.settings import Settings
 from meterlake.tables.changes import Changes
 from meterlake.tables.table import Table
 
-log = logging.getLogger("meterlake")
+NOTE = "spark.databricks.delta.commitInfo.userMetadata"
+RECENT = 20  # commits in which a note is looked for
 
 
 @dataclass(frozen=True)
@@ -47,11 +50,14 @@ class Store:
             builder = builder.property(f"delta.constraints.{name}", condition)
         builder.execute()
 
-    def read(self, table: Table, source: str | None = None) -> DataFrame:
-        """The table's current rows (none when it does not exist yet), of one source when named."""
+    def read(self, table: Table, source: str | None = None, version: int | None = None) -> DataFrame:
+        """The table's rows (none when it does not exist yet), of one source when named, as of a version when given."""
         if not self.exists(table):
             return self.spark.createDataFrame([], table.schema)
-        frame = self.spark.read.format("delta").load(self.path(table))
+        reader = self.spark.read.format("delta")
+        if version is not None:
+            reader = reader.option("versionAsOf", version)
+        frame = reader.load(self.path(table))
         return frame if source is None else frame.where(F.col("source") == source)
 
     def version(self, table: Table) -> int:
@@ -66,12 +72,24 @@ class Store:
         none = jvm.scala.Option.empty()
         return int(log_of_table.update(False, none, none).version())
 
-    def last_note(self, table: Table) -> str | None:
-        """The note of the table's last commit (Delta's userMetadata)."""
+    def version_noted(self, table: Table, note: str) -> int | None:
+        """The version of the recent commit that carries `note`; None when there is none.
+
+        A step whose commit is there but whose success marker is not was killed in between.
+        """
         if not self.exists(table):
             return None
-        newest = DeltaTable.forPath(self.spark, self.path(table)).history(1).select("userMetadata").head()
-        return newest[0] if newest else None
+        recent = DeltaTable.forPath(self.spark, self.path(table)).history(RECENT)
+        found = recent.where(F.col("userMetadata") == note).select("version").head()
+        return int(found[0]) if found else None
+
+    def last_note(self, table: Table) -> str | None:
+        """The note of the newest commit that carries one."""
+        if not self.exists(table):
+            return None
+        recent = DeltaTable.forPath(self.spark, self.path(table)).history(RECENT)
+        found = recent.where(F.col("userMetadata").isNotNull()).orderBy(F.desc("version")).select("userMetadata").head()
+        return str(found[0]) if found else None
 
     def changes(self, table: Table, source: str, since: int | None) -> Changes:
         """The meter-days of `source` that changed in `table` after version `since`; everything when `since` is None."""
@@ -92,45 +110,71 @@ class Store:
         bounds = days.agg(F.min("day"), F.max("day")).head()
         return Changes(source, days, *bounds) if bounds else Changes(source, None, None, None)
 
-    def append(self, frame: DataFrame, table: Table, note: str | None = None) -> None:
-        """Add rows in one atomic commit that carries `note`."""
-        self.ensure(table)
-        writer = _conformed(frame, table).write.format("delta").mode("append")
-        _noted(writer, note).save(self.path(table))
+    def append(self, frame: DataFrame, table: Table, note: str | None = None) -> int:
+        """Add rows in one atomic commit that carries `note`; the number of rows."""
+        return self._write(frame, table, {"userMetadata": note} if note else {})
 
-    def delete(self, table: Table, condition: str) -> None:
-        """Delete the rows that meet a condition made of declared names."""
+    def replace_batches(self, frame: DataFrame, table: Table, batches: list[str]) -> int:
+        """Make the rows of these batches equal `frame`, in one atomic commit: doing it twice changes nothing."""
+        return self._write(frame, table, {"replaceWhere": f"batch_id IN ({_quoted(batches)})"})
+
+    def delete_batch(self, table: Table, batch: str) -> None:
+        """Delete the rows of a batch that was never finished."""
         if self.exists(table):
-            DeltaTable.forPath(self.spark, self.path(table)).delete(condition)
+            DeltaTable.forPath(self.spark, self.path(table)).delete(f"batch_id IN ({_quoted([batch])})")
 
-    def replace(self, frame: DataFrame, table: Table, changes: Changes) -> None:
+    def replace(self, frame: DataFrame, table: Table, changes: Changes) -> int:
         """Make the rows of the changed meter-days equal `frame`, in one atomic commit.
 
         New days are appended; where rows stand already, only those that differ are written (MERGE with deletion
         vectors) and those that `frame` no longer has are deleted. Doing it twice changes nothing.
+
+        Returns:
+            The number of rows written or deleted.
         """
-        self.ensure(table)
         if changes.nothing:
-            return
+            return 0
         assert table.day is not None
         existing = changes.days_in(self.read(table), table.day)
         if not existing.select("source").head(1):
-            self.append(frame, table)
-        elif changes.everything:
-            writer = _conformed(frame, table).write.format("delta").mode("overwrite")
-            writer.option("replaceWhere", f"source = '{changes.source}'").save(self.path(table))
-        else:
-            self._merge(_conformed(frame, table).persist(), existing, table, changes)
+            return self.append(frame, table)
+        if changes.everything:
+            return self._write(frame, table, {"replaceWhere": f"source = '{changes.source}'"})
+        return self._merge(_conformed(frame, table).persist(), existing, table, changes)
 
-    def upsert(self, frame: DataFrame, table: Table) -> None:
-        """Insert new keys and update changed rows of a small table."""
+    def upsert(self, frame: DataFrame, table: Table, bounds: str = "true", note: str | None = None) -> int:
+        """Insert new keys and update the rows that differ; the number of rows that changed.
+
+        Args:
+            bounds: a condition on the target `t` by which files are skipped; MERGE does not find one by itself.
+        """
         self.ensure(table)
+        same_key = " AND ".join([bounds, *(f"t.{name} = s.{name}" for name in table.key)])
         target = DeltaTable.forPath(self.spark, self.path(table)).alias("t")
-        same_key = " AND ".join(f"t.{name} = s.{name}" for name in table.key)
         merge = target.merge(_conformed(frame, table).alias("s"), same_key)
-        merge.whenMatchedUpdateAll(_differs(table)).whenNotMatchedInsertAll().execute()
+        with self._noting(note):
+            return _affected(merge.whenMatchedUpdateAll(_differs(table)).whenNotMatchedInsertAll().execute())
 
-    def _merge(self, frame: DataFrame, existing: DataFrame, table: Table, changes: Changes) -> None:
+    @contextmanager
+    def _noting(self, note: str | None) -> Iterator[None]:
+        """MERGE takes its note from the session."""
+        if note:
+            self.spark.conf.set(NOTE, note)
+        try:
+            yield
+        finally:
+            self.spark.conf.unset(NOTE)
+
+    def _write(self, frame: DataFrame, table: Table, options: dict[str, str]) -> int:
+        """One commit: an append, or with `replaceWhere` an overwrite of what meets the condition."""
+        self.ensure(table)
+        written = Observation()
+        rows = _conformed(frame, table).observe(written, F.count(F.lit(1)).alias("rows"))
+        mode = "overwrite" if "replaceWhere" in options else "append"
+        rows.write.format("delta").mode(mode).options(**options).save(self.path(table))
+        return int(written.get["rows"])
+
+    def _merge(self, frame: DataFrame, existing: DataFrame, table: Table, changes: Changes) -> int:
         key = list(table.key)
         gone = existing.select(key).join(frame.select(key), on=key, how="left_anti").withColumn("gone", F.lit(True))
         rows = frame.withColumn("gone", F.lit(False)).unionByName(gone, allowMissingColumns=True)
@@ -138,7 +182,7 @@ class Store:
         bounds = f"t.source = '{changes.source}' AND t.{table.day} BETWEEN '{changes.first}' AND '{changes.last}'"
         condition = " AND ".join([bounds, *(f"t.{name} = s.{name}" for name in key)])
         values: dict[str, Any] = {name: f"s.{name}" for name in table.names}
-        (
+        merged = (
             DeltaTable.forPath(self.spark, self.path(table))
             .alias("t")
             .merge(rows.alias("s"), condition)
@@ -148,6 +192,7 @@ class Store:
             .execute()
         )
         frame.unpersist()
+        return _affected(merged)
 
 
 def _conformed(frame: DataFrame, table: Table) -> DataFrame:
@@ -159,8 +204,16 @@ def _conformed(frame: DataFrame, table: Table) -> DataFrame:
     return frame.select(*(F.col(column.name).cast(table.schema[column.name].dataType) for column in table.columns))
 
 
-def _noted(writer: DataFrameWriter, note: str | None) -> DataFrameWriter:
-    return writer.option("userMetadata", note) if note else writer
+def _affected(merged: Any) -> int:
+    """Rows that a MERGE inserted, updated or deleted, from the frame that it returns."""
+    counts = merged.head() if merged is not None else None
+    return int(counts["num_affected_rows"]) if counts else 0
+
+
+def _quoted(names: list[str]) -> str:
+    """Batch names as SQL literals. They are made by us; a quote in one would be a bug, not an input."""
+    assert all(re.fullmatch(r"[A-Za-z0-9_.:-]+", name) for name in names)
+    return ", ".join(f"'{name}'" for name in names)
 
 
 def _differs(table: Table) -> str:

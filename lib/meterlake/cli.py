@@ -1,0 +1,162 @@
+"""The command line: `meterlake STEP ...`. Parses, starts Spark, calls one function, and turns errors into one sentence."""
+
+import argparse
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+from meterlake import __version__
+from meterlake.errors import MeterlakeError, UsageError
+from meterlake.settings import Settings, load
+from meterlake.sources.catalog import source_named, sources
+
+log = logging.getLogger("meterlake")
+
+STEPS = {
+    "ingest": "delivered files -> bronze",
+    "stage": "bronze -> current readings, quarantine and ledger",
+    "aggregate": "readings -> hours, days, months and features",
+    "validate": "judge a layer with Great Expectations (--suite)",
+    "train": "fit the anomaly model and make it champion",
+    "score": "features -> anomaly scores by the champion",
+    "marts": "days, hours and scores -> marts",
+    "publish": "marts -> PostgreSQL and ClickHouse",
+    "report": "write the report page of the last run",
+}
+SUITES = ("raw_readings", "staging_readings", "marts_metrics")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; the exit code is 0 done, 1 a gate failed, 2 bad usage or input, 3 something is unreachable."""
+    parsed = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    log.setLevel(logging.DEBUG if parsed.debug else logging.INFO)
+    try:
+        settings = load(parsed.conf, parsed.home)
+        return int(parsed.command(parsed, settings) or 0)
+    except MeterlakeError as error:
+        log.error("meterlake: %s", error)
+        if parsed.debug:
+            raise
+        return error.exit_code
+    except KeyboardInterrupt:
+        log.error("meterlake: interrupted; run the same command again to go on.")
+        return 128 + signal.SIGINT
+    except BrokenPipeError:  # the reader of our output (head, less) has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if parsed.debug:
+            raise
+        log.error("meterlake: %s", _unexpected(error))
+        return 2
+
+
+def _unexpected(error: Exception) -> str:
+    first = next((line for line in str(error).splitlines() if line.strip()), "")
+    if "No space left on device" in str(error):
+        return "The disk is full; free some space and run the same command again, nothing is lost."
+    if "Permission denied" in str(error) or "Read-only file system" in str(error):
+        return f"The home folder cannot be written ({first[:200]}); make it writable or choose another with --home."
+    return f"{type(error).__name__}: {first[:300]} (run again with --debug for the whole story)"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="meterlake", description="From meter files to scored marts.")
+    parser.add_argument("--version", action="version", version=f"meterlake {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, does: Callable[[argparse.Namespace, Settings], int | None], about: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=about, description=about)
+        sub.add_argument("--home", type=Path, help="folder that holds all state (default: METERLAKE_HOME or .meterlake)")
+        sub.add_argument("--conf", type=Path, help="settings file over conf/default.toml")
+        sub.add_argument("--debug", action="store_true", help="show stack traces")
+        sub.set_defaults(command=does, name=name)
+        return sub
+
+    _add_delivery(command("run", _run, "every step on a delivery, in one Spark session"))
+    for name, about in STEPS.items():
+        step = command(name, _step, about)
+        if name == "ingest":
+            _add_delivery(step)
+        else:
+            _add_source(step)
+        if name == "validate":
+            step.add_argument("--suite", choices=SUITES, required=True)
+    command("status", _status, "rows, last runs, ledger, gates and stores").add_argument("--json", action="store_true")
+    stores = command("stores", _stores, "the embedded PostgreSQL and ClickHouse")
+    stores.add_argument("action", choices=("start", "stop", "status"))
+    command("sources", _sources, "the declared sources")
+    from meterlake.sources import generate
+
+    generate.add_arguments(command("generate", _generate, "write sample meter files with a truth file beside them"))
+    return parser
+
+
+def _add_source(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--source", required=True, help="name of a source (see `meterlake sources`) or its TOML file")
+    parser.add_argument("--run-id", help="name of the run that several commands belong to")
+
+
+def _add_delivery(parser: argparse.ArgumentParser) -> None:
+    _add_source(parser)
+    parser.add_argument("--input", required=True, help="file, folder, quoted glob or URI")
+    parser.add_argument("--meter", help="name of the meter, where the files do not hold it (default: the file's name)")
+    parser.add_argument("--from", dest="first", type=_day, metavar="DATE", help="only files dated from here in their name")
+    parser.add_argument("--to", dest="last", type=_day, metavar="DATE", help="only files dated up to here")
+    parser.add_argument("--retrain", action="store_true", help="fit a new model although there is a champion")
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a date like 2024-01-31") from None
+
+
+def _run(parsed: argparse.Namespace, settings: Settings) -> int:
+    from meterlake.pipeline import whole_run
+
+    return whole_run(parsed, settings)
+
+
+def _step(parsed: argparse.Namespace, settings: Settings) -> int:
+    from meterlake.pipeline import one_step
+
+    return one_step(parsed, settings)
+
+
+def _status(parsed: argparse.Namespace, settings: Settings) -> None:
+    from meterlake.status import status, told
+
+    found = status(settings)
+    print(json.dumps(found, indent=2, default=str) if parsed.json else told(found))
+
+
+def _stores(parsed: argparse.Namespace, settings: Settings) -> None:
+    from meterlake.serving import embedded
+
+    endpoints = {"start": embedded.start, "stop": embedded.stop, "status": embedded.status}[parsed.action](settings)
+    for endpoint in endpoints or ():
+        print(endpoint)
+
+
+def _sources(parsed: argparse.Namespace, settings: Settings) -> None:
+    for name, source in sorted(sources(settings).items()):
+        print(f"{name:<18} {source.interval_minutes:>4} min  {source.time_zone:<16} {source.description}")
+
+
+def _generate(parsed: argparse.Namespace, settings: Settings) -> None:
+    from meterlake.session import spark_session
+    from meterlake.sources import generate
+
+    print(generate.from_arguments(spark_session(settings, "meterlake generate"), parsed))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,134 @@
+"""Files -> bronze: inspect, leave out what is known, read, count again, and only then call it loaded."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from pyspark.sql import Row
+from pyspark.sql import functions as F
+
+from meterlake.errors import InputError, LedgerUnbalanced
+from meterlake.run import Outcome, Run
+from meterlake.session import size_to
+from meterlake.sources.delivery import files_of, meter_named_by
+from meterlake.sources.inspect import Inspected, inspect_files
+from meterlake.sources.read import read_lines
+from meterlake.tables.meter_readings import METER_READINGS
+from meterlake.tables.ops import LOADED_FILES, QUALITY_RESULTS
+
+NAMED = 5  # files that a sentence names
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What a delivery holds: files to load, files loaded before (by content), files that cannot be read."""
+
+    new: list[Inspected]
+    known: list[Inspected]
+    refused: list[Inspected]
+
+
+def ingest(run: Run) -> Outcome:
+    """Load the delivery's new files as one batch.
+
+    Raises:
+        InputError: there is no file, or none of them can be read.
+        LedgerUnbalanced: Spark read another number of lines than the files' bytes hold.
+    """
+    _forget_unfinished(run)
+    delivery = inspect_delivery(run)
+    outcome = Outcome(said=_told(delivery), nothing_new=not delivery.new)
+    outcome.figures = {"files_known": len(delivery.known), "files_refused": len(delivery.refused)}
+    _record_refused(run, delivery.refused)
+    if delivery.new:
+        loaded = _load(run, delivery.new)
+        outcome.rows_in = sum(file.lines for file in loaded)
+        outcome.rows_out = outcome.rows_in
+        outcome.figures["files_loaded"] = len(loaded)
+        outcome.figures["unparsable"] = sum(file.unparsable for file in loaded)
+        outcome.outputs = {METER_READINGS.name: run.store.version(METER_READINGS)}
+    elif not delivery.known:
+        first = delivery.refused[0]
+        raise InputError(first.path, str(first.problem), first.remedy)
+    return outcome
+
+
+def inspect_delivery(run: Run) -> Delivery:
+    """Look at every file. The same content twice, in one delivery or over time, is loaded once."""
+    paths = files_of(run.input, run.first, run.last)
+    known = {row.sha256 for row in run.store.read(LOADED_FILES, run.source.name).select("sha256").collect()}
+    delivery = Delivery([], [], [])
+    for file in inspect_files(run.store.spark, paths, run.source):
+        if file.problem:
+            delivery.refused.append(file)
+        elif file.sha256 in known:
+            delivery.known.append(file)
+        else:
+            known.add(file.sha256)
+            delivery.new.append(file)
+    return delivery
+
+
+def _forget_unfinished(run: Run) -> None:
+    """Remove the lines of a batch whose run was killed before it was recorded as loaded."""
+    batch = run.store.last_note(METER_READINGS)
+    if batch and not run.store.read(LOADED_FILES).where(F.col("batch_id") == batch).head(1):
+        run.store.delete_batch(METER_READINGS, batch)
+
+
+def _load(run: Run, files: list[Inspected]) -> list[Row]:
+    store, now = run.store, datetime.now(UTC).replace(microsecond=0)
+    size_to(store.spark, sum(file.size for file in files), run.settings)
+    first_id = 1 + (store.read(LOADED_FILES).agg(F.max("file_id")).head()[0] or 0)
+    numbered = [
+        (file, first_id + index, run.meter or meter_named_by(file.path)) for index, file in enumerate(files)
+    ]
+    lines = read_lines(store.spark, numbered, run.source).select(
+        F.lit(run.source.name).alias("source"),
+        "*",
+        F.lit(run.run_id).alias("batch_id"),
+        F.lit(now).alias("ingested_at"),
+    )
+    store.append(lines, METER_READINGS, note=run.run_id)
+    loaded = _counted(run, numbered, now)
+    for file in loaded:
+        if file.lines != file.loaded + file.unparsable:
+            store.delete_batch(METER_READINGS, run.run_id)
+            balance = f"lines of {file.source_file} = loaded + unparsable"
+            raise LedgerUnbalanced(balance, file.lines, file.loaded + file.unparsable)
+    store.append(store.spark.createDataFrame(loaded, LOADED_FILES.schema), LOADED_FILES)
+    return loaded
+
+
+def _counted(run: Run, numbered: list[tuple[Inspected, int, str]], now: datetime) -> list[Row]:
+    """Rows of `loaded_files`: what the bytes hold beside what stands in bronze, counted there."""
+    stand = run.store.read(METER_READINGS).where(F.col("batch_id") == run.run_id).groupBy("file_id")
+    counts = {
+        row.file_id: row for row in stand.agg(F.count("*").alias("lines"), F.count("parse_error").alias("bad")).collect()
+    }
+    rows = []
+    for file, file_id, _ in numbered:
+        count = counts.get(file_id, Row(lines=0, bad=0))
+        values = (run.source.name, file_id, file.path, file.sha256, file.size, file.lines, count.lines - count.bad)
+        extra = sorted(set(file.header) - set(run.source.columns.required) - set(run.source.columns.optional.values()))
+        rows.append(Row(*LOADED_FILES.names)(*values, count.bad, extra, run.run_id, now))
+    return rows
+
+
+def _record_refused(run: Run, refused: list[Inspected]) -> None:
+    if refused:
+        verdicts = [
+            run.verdict("alerts", f"{file.path} can be read", "warning", False, f"{file.problem}; {file.remedy}")
+            for file in refused
+        ]
+        run.store.append(run.store.spark.createDataFrame(verdicts, QUALITY_RESULTS.schema), QUALITY_RESULTS)
+
+
+def _told(delivery: Delivery) -> list[str]:
+    said = [f"{file.path} {file.problem}; {file.remedy}. It was left out." for file in delivery.refused[:NAMED]]
+    if len(delivery.refused) > NAMED:
+        said.append(f"{len(delivery.refused) - NAMED} more files were left out; see ops.quality_results.")
+    if delivery.known:
+        said.append(f"{len(delivery.known)} of the files were loaded before (same content) and change nothing.")
+    headless = [file for file in delivery.new if not file.lines]
+    said += [f"{file.path} has a header but no readings." for file in headless[:NAMED]]
+    return said

@@ -1,0 +1,82 @@
+"""A whole run, or one step of it, from parsed arguments."""
+
+import argparse
+import logging
+import time
+from pathlib import Path
+
+from meterlake import steps
+from meterlake.errors import GateFailed
+from meterlake.run import Run, holding, told
+from meterlake.session import spark_session
+from meterlake.settings import Settings
+from meterlake.sources.catalog import source_named
+from meterlake.sources.delivery import files_of
+from meterlake.tables.store import Store
+
+log = logging.getLogger("meterlake")
+
+
+def whole_run(parsed: argparse.Namespace, settings: Settings) -> int:
+    """Every step on one delivery. The report is written also when a gate fails, to show why.
+
+    Raises:
+        MeterlakeError: see errors.py; its exit code says which kind.
+    """
+    source = source_named(parsed.source, settings)
+    files_of(parsed.input, parsed.first, parsed.last)  # a wrong path is told before Spark starts
+    with holding(settings):
+        began = time.monotonic()
+        run = _run(parsed, settings)
+        log.info("run %s of source %s; Spark took %.1f s to start", run.run_id, source.name, time.monotonic() - began)
+        run.perform("ingest", steps.ingest)
+        try:
+            run.perform("validate", steps.validate("raw_readings"))
+            run.perform("stage", steps.stage)
+            run.perform("validate", steps.validate("staging_readings"))
+            run.perform("aggregate", steps.aggregate)
+            run.perform("train", steps.train(again=parsed.retrain))
+            run.perform("score", steps.score)
+            run.perform("marts", steps.marts)
+            run.perform("validate", steps.validate("marts_metrics"))
+            run.perform("publish", steps.publish)
+        except GateFailed:
+            run.perform("report", steps.report)
+            raise
+        run.perform("report", steps.report)
+        log.info("%s", summary(run, time.monotonic() - began))
+    return 0
+
+
+def one_step(parsed: argparse.Namespace, settings: Settings) -> int:
+    """The step that the command names."""
+    with holding(settings):
+        run = _run(parsed, settings)
+        step = getattr(steps, parsed.name)
+        if parsed.name == "validate":
+            step = step(parsed.suite)
+        elif parsed.name == "train":
+            step = step(again=True)
+        run.perform(parsed.name, step)
+    return 0
+
+
+def _run(parsed: argparse.Namespace, settings: Settings) -> Run:
+    source = source_named(parsed.source, settings)
+    spark = spark_session(settings, f"meterlake {parsed.name} {source.name}")
+    given = {name: getattr(parsed, name, None) for name in ("meter", "first", "last")}
+    run = Run(source, settings, Store(spark, settings), getattr(parsed, "input", ""), **given)
+    if parsed.run_id:
+        run.run_id = parsed.run_id
+    return run
+
+
+def summary(run: Run, seconds: float) -> str:
+    """The end of a run: rows, what was set aside, seconds per step, and where to look."""
+    lines = ["", f"run {run.run_id} of source {run.source.name}: {seconds:.1f} s"]
+    lines += [f"  {done.step:<10} {told(done)}" for done in run.done]
+    return "\n".join(lines)
+
+
+def report_address(settings: Settings, run_id: str) -> Path:
+    return settings.home / "reports" / f"{run_id}.html"

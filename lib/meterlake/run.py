@@ -1,0 +1,167 @@
+"""A run: one source, one lake, one lock; each step timed, reported and marked as done by its last write."""
+
+import fcntl
+import logging
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from pyspark.sql import Row
+from pyspark.sql import functions as F
+
+from meterlake import __version__
+from meterlake.errors import HomeBusy, Unreachable
+from meterlake.settings import Settings
+from meterlake.sources.source import Source
+from meterlake.tables.changes import Changes
+from meterlake.tables.ops import QUALITY_RESULTS, RUNS
+from meterlake.tables.store import Store
+from meterlake.tables.table import Table
+
+log = logging.getLogger("meterlake")
+
+
+@dataclass
+class Outcome:
+    """What a step did.
+
+    Attributes:
+        rows_in: new or changed rows that it read.
+        rows_out: rows that it wrote.
+        inputs: Delta version of each table as it was read: the next run reads what came after.
+        figures: what else is worth a number.
+        said: what a person should know, in words.
+    """
+
+    rows_in: int = 0
+    rows_out: int = 0
+    inputs: dict[str, int] = field(default_factory=dict)
+    outputs: dict[str, int] = field(default_factory=dict)
+    figures: dict[str, float] = field(default_factory=dict)
+    said: list[str] = field(default_factory=list)
+    nothing_new: bool = False
+
+
+@dataclass
+class Done:
+    """A finished step."""
+
+    step: str
+    seconds: float
+    outcome: Outcome
+
+
+@dataclass
+class Run:
+    """What every step gets.
+
+    Attributes:
+        input: path, folder, glob or URI of the delivery; only `ingest` needs it.
+        meter: name of the meter where the source's files do not say it; None names it by the file.
+        first, last: period of a delivery (see `delivery.files_of`).
+    """
+
+    source: Source
+    settings: Settings
+    store: Store
+    input: str = ""
+    meter: str | None = None
+    first: date | None = None
+    last: date | None = None
+    run_id: str = field(default_factory=lambda: new_run_id())
+    done: list[Done] = field(default_factory=list)
+
+    def perform(self, name: str, step: Callable[["Run"], Outcome]) -> Outcome:
+        """Run one step, tell about it, and write its success marker last."""
+        log.info("%-9s ...", name)
+        started, clock = datetime.now(UTC), time.monotonic()
+        outcome = step(self)
+        seconds = time.monotonic() - clock
+        if not outcome.nothing_new:
+            self._mark(name, started, seconds, outcome)
+        self.done.append(Done(name, time.monotonic() - clock, outcome))
+        log.info("%-9s %s", name, told(self.done[-1]))
+        for sentence in outcome.said:
+            log.info("%-9s %s", "", sentence)
+        return outcome
+
+    def last_done(self, step: str) -> Row | None:
+        """The newest success marker of a step for this source."""
+        marks = self.store.read(RUNS, self.source.name).where(F.col("step") == step)
+        return marks.orderBy(F.desc("started_at")).select("inputs", "outputs", "figures", "started_at").head()
+
+    def seen(self, step: str, table: Table) -> int | None:
+        """The version of a table that the step's last success had read; None when it never succeeded."""
+        mark = self.last_done(step)
+        return mark.inputs.get(table.name) if mark and mark.inputs else None
+
+    def changes(self, step: str, table: Table) -> Changes:
+        """What changed in a table since the step last succeeded."""
+        return self.store.changes(table, self.source.name, self.seen(step, table))
+
+    def verdict(self, suite: str, expectation: str, severity: str, success: bool, observed: str) -> Row:
+        """A row of `quality_results`."""
+        values = (self.run_id, self.source.name, suite, expectation, severity, success, observed, datetime.now(UTC))
+        return Row(*QUALITY_RESULTS.names)(*values)
+
+    def _mark(self, step: str, started: datetime, seconds: float, outcome: Outcome) -> None:
+        values = (
+            self.run_id,
+            step,
+            self.source.name,
+            started,
+            seconds,
+            outcome.rows_in,
+            outcome.rows_out,
+            outcome.inputs,
+            outcome.outputs,
+            {name: float(figure) for name, figure in outcome.figures.items()},
+            __version__,
+        )
+        self.store.append(self.store.spark.createDataFrame([values], RUNS.schema), RUNS)
+
+
+def told(done: Done) -> str:
+    """A finished step in one line: rows in, rows out, seconds, rows per second."""
+    if done.outcome.nothing_new:
+        return f"nothing new ({done.seconds:.1f} s)"
+    rate = max(done.outcome.rows_in, done.outcome.rows_out) / max(done.seconds, 1e-9)
+    return f"{done.outcome.rows_in:,} rows in, {done.outcome.rows_out:,} out, {done.seconds:.1f} s ({rate:,.0f}/s)"
+
+
+def new_run_id() -> str:
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+
+
+@contextmanager
+def holding(settings: Settings) -> Iterator[None]:
+    """Hold the home folder: one run at a time. The lock goes with the process, also when it is killed.
+
+    Raises:
+        HomeBusy: another run holds it.
+        Unreachable: the folder cannot be written.
+    """
+    file = settings.folder(".") / "run.lock"
+    try:
+        handle = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise Unreachable(f"{file} cannot be written ({error.strerror}); make the home folder writable.") from None
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise HomeBusy(settings.home, _holder(file)) from None
+        os.ftruncate(handle, 0)
+        os.write(handle, f"process {os.getpid()} since {datetime.now(UTC):%Y-%m-%d %H:%M} UTC".encode())
+        yield
+    finally:
+        os.close(handle)
+
+
+def _holder(file: Path) -> str:
+    return file.read_text().strip() or "another run"

@@ -1,0 +1,195 @@
+"""Bronze -> silver: the current readings, the quarantine, the edit trail, and the ledger that proves nothing is lost."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from pyspark.sql import DataFrame, Row
+from pyspark.sql import functions as F
+
+from meterlake.errors import LedgerUnbalanced
+from meterlake.quality.rules import EXACT_DUPLICATE
+from meterlake.quality.validation import CURRENT, REPLACED, SUPERSEDED
+from meterlake.run import Outcome, Run
+from meterlake.tables.corrected_readings import CORRECTED_READINGS
+from meterlake.tables.meter_readings import METER_READINGS
+from meterlake.tables.ops import LEDGER, LOADED_FILES
+from meterlake.tables.quarantined_readings import QUARANTINED_READINGS
+from meterlake.tables.stg_meter_readings import STG_METER_READINGS
+from meterlake.tables.stg_meters import STG_METERS
+from meterlake.transforms import corrected_readings, quarantined_readings, stg_meter_readings, stg_meters
+
+
+@dataclass(frozen=True)
+class Scope:
+    """The batches to stage, the readings that stood before them, and whether their commit is done already."""
+
+    batches: list[Row]
+    standing: DataFrame
+    within: str
+    committed: bool
+
+    @property
+    def names(self) -> list[str]:
+        return [batch.batch_id for batch in self.batches]
+
+
+def stage(run: Run) -> Outcome:
+    """Validate the batches that were ingested but not staged, and merge them into the current readings.
+
+    Raises:
+        LedgerUnbalanced: a line was lost or doubled.
+    """
+    batches = _pending(run)
+    if not batches:
+        return Outcome(nothing_new=True)
+    store, source = run.store, run.source
+    names = [batch.batch_id for batch in batches]
+    lines = store.read(METER_READINGS, source.name).where(F.col("batch_id").isin(names))
+    scope = _scope(run, batches, lines)
+    rows = stg_meter_readings.interpret(lines, source)
+    compared, rejected = stg_meter_readings.judge(rows, source, scope.standing)
+    compared = compared.persist()  # read four times: silver, quarantine, edit trail, ledger
+
+    _write_current(run, compared, scope)
+    quarantined = quarantined_readings.build(compared, rejected)
+    store.replace_batches(quarantined, QUARANTINED_READINGS, names)
+    corrected = corrected_readings.build(compared, run.run_id, names[-1])
+    corrections = store.replace_batches(corrected, CORRECTED_READINGS, names)
+    store.upsert(stg_meters.build(lines, store.read(STG_METERS, source.name)), STG_METERS)
+    entries = _ledger(run, compared, scope)
+    store.append(store.spark.createDataFrame(entries, LEDGER.schema), LEDGER)
+    compared.unpersist()
+    return _outcome(run, entries, corrections)
+
+
+def _pending(run: Run) -> list[Row]:
+    """The batches in `loaded_files` that have no entry in the ledger, in the order of delivery, with their counts."""
+    files = run.store.read(LOADED_FILES, run.source.name)
+    staged = run.store.read(LEDGER, run.source.name).select("batch_id")
+    sums = (F.sum(name).alias(name) for name in ("lines", "loaded", "unparsable"))
+    pending = files.join(staged, on="batch_id", how="left_anti").groupBy("batch_id")
+    return pending.agg(F.count("*").alias("files"), *sums, F.min("file_id").alias("first")).orderBy("first").collect()
+
+
+def _scope(run: Run, batches: list[Row], lines: DataFrame) -> Scope:
+    """The standing readings that the batches can touch: those of their days, and a day either side for the time zone.
+
+    A run that was killed after the commit of silver but before the ledger finds its own note there, and compares
+    with the version before that commit: it comes to the same result and does not write again.
+    """
+    note = _note(batches)
+    committed = run.store.version_noted(STG_METER_READINGS, note)
+    before = None if committed is None else committed - 1
+    first, last = lines.agg(F.min("stamp_local").cast("date"), F.max("stamp_local").cast("date")).head() or (None, None)
+    within = "false"
+    if first and last:
+        # Two days: the stamp's day and the interval's local day may differ by one, and a register looks one further.
+        within = (
+            f"source = '{run.source.name}' AND reading_date_local "
+            f"BETWEEN DATE'{first - timedelta(days=2)}' AND DATE'{last + timedelta(days=2)}'"
+        )
+    standing = run.store.read(STG_METER_READINGS, version=before).where(within)
+    return Scope(batches, standing, within, committed is not None)
+
+
+def _note(batches: list[Row]) -> str:
+    return "staged " + " ".join(batch.batch_id for batch in batches)
+
+
+def _write_current(run: Run, compared: DataFrame, scope: Scope) -> None:
+    """One commit: an append where nothing stood in these days, else an upsert."""
+    if scope.committed:
+        return
+    current = compared.where(F.col("status") == CURRENT)
+    stood = bool(scope.standing.head(1))
+    if run.source.units.is_register:
+        current = stg_meter_readings.energy_from_registers(current, run.source)
+    elif stood:
+        current = current.where(F.col("file_id") > 0)
+    readings = stg_meter_readings.build(current, run.source)
+    if stood:
+        bounds = " AND ".join(f"t.{part}" for part in scope.within.split(" AND ", 1))
+        run.store.upsert(readings, STG_METER_READINGS, bounds, note=_note(scope.batches))
+    else:
+        run.store.append(readings, STG_METER_READINGS, note=_note(scope.batches))
+
+
+def _ledger(run: Run, compared: DataFrame, scope: Scope) -> list[Row]:
+    """An entry per batch. Every count comes from what stands in a table or from the compared rows, none by subtraction."""
+    new = F.col("file_id") > 0
+    statuses = compared.where(new).groupBy("batch_id", "status").count().collect()
+    count = {(row.batch_id, row.status): row["count"] for row in statuses}
+    quarantined = run.store.read(QUARANTINED_READINGS).where(F.col("batch_id").isin(scope.names))
+    repeated = F.array_contains("reasons", EXACT_DUPLICATE)
+    held = {row.batch_id: row["count"] for row in quarantined.where(~repeated).groupBy("batch_id").count().collect()}
+    replaced = compared.where(F.col("status") == REPLACED).count()
+    before = scope.standing.count()
+    after = run.store.read(STG_METER_READINGS).where(scope.within).count()
+    entries = []
+    for position, batch in enumerate(scope.batches):
+        last = position == len(scope.batches) - 1
+        current = count.get((batch.batch_id, CURRENT), 0)
+        # Several batches at once change the state in one commit: the steps between them are not states that stood.
+        stands = after if last else before + current
+        entries.append(
+            Row(*LEDGER.names)(
+                run.source.name,
+                batch.batch_id,
+                batch.files,
+                batch.lines,
+                batch.loaded,
+                batch.unparsable,
+                current,
+                count.get((batch.batch_id, EXACT_DUPLICATE), 0),
+                count.get((batch.batch_id, SUPERSEDED), 0),
+                held.get(batch.batch_id, 0),
+                replaced if last else 0,
+                before,
+                stands,
+                run.run_id,
+            )
+        )
+        before = stands
+    for entry in entries:
+        check_balance(entry)
+    return entries
+
+
+def check_balance(entry: Row) -> None:
+    """The three balances of a ledger entry.
+
+    Raises:
+        LedgerUnbalanced: one of them does not hold.
+    """
+    where = f"batch {entry.batch_id}: "
+    balances = (
+        ("lines = loaded + unparsable", entry.lines, entry.loaded + entry.unparsable),
+        (
+            "loaded = current + exact duplicates + superseded + quarantined",
+            entry.loaded,
+            entry.current + entry.exact_duplicates + entry.superseded + entry.quarantined,
+        ),
+        (
+            "readings after = readings before + current - replaced",
+            entry.readings_after,
+            entry.readings_before + entry.current - entry.replaced,
+        ),
+    )
+    for balance, left, right in balances:
+        if left != right:
+            raise LedgerUnbalanced(where + balance, left, right)
+
+
+def _outcome(run: Run, entries: list[Row], corrections: int) -> Outcome:
+    names = ("lines", "unparsable", "current", "exact_duplicates", "superseded", "quarantined", "replaced")
+    figures = {name: float(sum(entry[name] for entry in entries)) for name in names}
+    outcome = Outcome(rows_in=sum(entry.loaded for entry in entries), rows_out=int(figures["current"]))
+    outcome.figures = figures | {"corrections": float(corrections)}
+    outcome.inputs = {METER_READINGS.name: run.store.version(METER_READINGS)}
+    outcome.outputs = {STG_METER_READINGS.name: run.store.version(STG_METER_READINGS)}
+    outcome.said = [
+        f"{figures['unparsable']:,.0f} lines do not parse, {figures['quarantined']:,.0f} are quarantined, "
+        f"{figures['exact_duplicates']:,.0f} repeat a reading, {figures['superseded']:,.0f} are superseded. "
+        "The ledger balances."
+    ]
+    return outcome

@@ -1,0 +1,93 @@
+"""Days -> consumption per day, week and month, against the period before and a year before."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import reduce
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from meterlake.sources.source import Source
+from meterlake.transforms.int_readings_daily import peak_of
+from meterlake.transforms.int_readings_hourly import exact_sum, worst_quality
+
+METER = ("source", "meter_id")
+
+
+@dataclass(frozen=True)
+class Period:
+    """A kind of period: from a day to its first day, and from a first day to the ones it is compared with."""
+
+    name: str
+    start: Callable[[Column], Column]
+    previous: Callable[[Column], Column]
+    year_before: Callable[[Column], Column]
+
+
+PERIODS = (
+    Period("day", lambda day: day, lambda day: F.date_sub(day, 1), lambda day: F.add_months(day, -12)),
+    # 52 weeks before, so that a week is compared with one of the same season and the same weekdays.
+    Period("week", lambda day: F.trunc(day, "week"), lambda day: F.date_sub(day, 7), lambda day: F.date_sub(day, 364)),
+    Period(
+        "month", lambda day: F.trunc(day, "month"), lambda day: F.add_months(day, -1), lambda day: F.add_months(day, -12)
+    ),
+)
+
+
+def build(daily: DataFrame, meters: DataFrame, source: Source) -> DataFrame:
+    """Rows of `mart_consumption_metrics` from all days of the periods concerned and of those they are compared with."""
+    # Everything below groups and joins within a meter: this is the only shuffle.
+    by_meter = daily.repartition("meter_id")
+    periods = reduce(DataFrame.unionByName, (_compared(by_meter, period, source) for period in PERIODS))
+    return periods.join(meters.select(*METER, "region", "feeder"), on=list(METER), how="left")
+
+
+def affected_days(day: Column) -> Column:
+    """The first days of all periods that a changed day has a part in, directly or as what others are compared with."""
+    after = [day, F.date_add(day, 1), F.add_months(day, 12), F.date_add(F.add_months(day, 12), 1)]
+    week, month = F.trunc(day, "week"), F.trunc(day, "month")
+    after += [week, F.date_add(week, 7), F.date_add(week, 364)]
+    after += [month, F.add_months(month, 1), F.add_months(month, 12)]
+    return F.array_distinct(F.array(*(start.cast("date") for start in after)))
+
+
+def _compared(daily: DataFrame, period: Period, source: Source) -> DataFrame:
+    rows = _summed(daily, period, source)
+    key = [*METER, "period_start_local"]
+    known = rows.select(*key, "consumption_kwh")
+    previous = known.withColumnsRenamed({"period_start_local": "previous_start", "consumption_kwh": "previous_kwh"})
+    year = known.withColumnsRenamed({"period_start_local": "year_before_start", "consumption_kwh": "year_before_kwh"})
+    start = F.col("period_start_local")
+    return (
+        rows.withColumn("previous_start", period.previous(start))
+        .withColumn("year_before_start", period.year_before(start))
+        .join(previous, on=[*METER, "previous_start"], how="left")
+        .join(year, on=[*METER, "year_before_start"], how="left")
+        .withColumn("change_pct", _change("previous_kwh"))
+        .withColumn("year_change_pct", _change("year_before_kwh"))
+        .drop("previous_start", "year_before_start")
+    )
+
+
+def _summed(daily: DataFrame, period: Period, source: Source) -> DataFrame:
+    mean_power = F.col("consumption_kwh") / (F.col("reading_count") * (source.interval_minutes / 60))
+    peak = peak_of("peak_hour_kwh", "peak_hour_start", "peak_hour_of_day")
+    start = period.start(F.col("reading_date_local")).cast("date")
+    return (
+        daily.groupBy(*METER, start.alias("period_start_local"))
+        .agg(
+            exact_sum("consumption_kwh").alias("consumption_kwh"),
+            F.max("peak_power_kw").alias("peak_power_kw"),
+            peak["peak_hour_of_day"].alias("peak_hour_of_day"),
+            F.sum("reading_count").alias("reading_count"),
+            F.sum("expected_count").alias("expected_count"),
+            worst_quality().alias("quality"),
+        )
+        .withColumn("period", F.lit(period.name))
+        .withColumn("load_factor", F.when(F.col("peak_power_kw") > 0, mean_power / F.col("peak_power_kw")))
+        .withColumn("completeness", F.col("reading_count") / F.col("expected_count"))
+    )
+
+
+def _change(before: str) -> Column:
+    return F.when(F.col(before) != 0, (F.col("consumption_kwh") / F.col(before) - 1) * 100)

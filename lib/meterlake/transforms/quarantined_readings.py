@@ -1,0 +1,14 @@
+"""The lines that did not become current readings because they broke a rule or repeat another line."""
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from meterlake.quality.rules import CONFLICTING_DUPLICATE, EXACT_DUPLICATE
+from meterlake.tables.quarantined_readings import QUARANTINED_READINGS
+
+
+def build(compared: DataFrame, rejected: DataFrame) -> DataFrame:
+    """Rows of `quarantined_readings` from both results of `stg_meter_readings.judge`."""
+    repeated = compared.where(F.col("status").isin(EXACT_DUPLICATE, CONFLICTING_DUPLICATE) & (F.col("file_id") > 0))
+    names = QUARANTINED_READINGS.names
+    return rejected.select(names).unionByName(repeated.withColumn("reasons", F.array("status")).select(names))

@@ -1,0 +1,154 @@
+"""Bronze lines -> readings: UTC, kWh and kW, judged by the row rules and against each other."""
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+
+from meterlake.quality.rules import broken_rules, is_valid
+from meterlake.quality.validation import MEASURED, resolve
+from meterlake.sources.source import Source
+
+FACTORS = {"kWh": 1.0, "Wh": 1e-3, "kW": 1.0, "W": 1e-3}
+GRID = 1e8  # steps per kWh: energy is kept on a grid of 1e-8, so that sums of scaled integers are exact
+
+
+def interpret(lines: DataFrame, source: Source) -> DataFrame:
+    """Apply the source's clock, units and labels to parsed lines of bronze.
+
+    Returns:
+        One row per line: the measurements under silver's names, `delivered_value`, `stamp_local`, `ingested_at` and
+        where the line stands (`source_file`, `file_id`, `line_order`, `batch_id`).
+    """
+    start = _interval_start(source)
+    sub_metering = FACTORS[source.units.sub_metering]
+    return lines.where(F.col("parse_error").isNull()).select(
+        "source",
+        F.trim("meter_id").alias("meter_id"),
+        start.alias("reading_timestamp"),
+        *_metered(source),
+        F.col("voltage").alias("voltage_v"),
+        *(_on_grid(F.col(f"sub_metering_{n}") * sub_metering).alias(f"sub_metering_{n}_kwh") for n in (1, 2, 3)),
+        F.col("temperature").alias("temperature_c"),
+        F.col("humidity").alias("humidity_pct"),
+        (F.col("wind_speed") * (3.6 if source.units.wind_speed == "m/s" else 1.0)).alias("wind_speed_kmh"),
+        _on_grid(F.col("avg_past_consumption") * _factor(source)).alias("avg_past_consumption_kwh"),
+        _label(source).alias("anomaly_label"),
+        local_time(start, source).cast("date").alias("reading_date_local"),
+        F.col("value").alias("delivered_value"),
+        "stamp_local",
+        "ingested_at",
+        "source_file",
+        "file_id",
+        "line_order",
+        "batch_id",
+    )
+
+
+def judge(rows: DataFrame, source: Source, standing: DataFrame) -> tuple[DataFrame, DataFrame]:
+    """Split interpreted rows by the row rules and compare the valid ones with each other and with `standing`.
+
+    Args:
+        rows: result of `interpret`.
+        standing: the current readings of silver that the rows may repeat or replace.
+
+    Returns:
+        (compared, rejected): the valid and standing rows with `status` and `after_kwh` as `resolve` gives them, and
+        the rows that broke a row rule with their `reasons`.
+    """
+    valid = rows.where(is_valid(source)).drop("delivered_value", "stamp_local", "ingested_at")
+    rejected = rows.where(~is_valid(source)).withColumn("reasons", broken_rules(source))
+    before = standing.select(
+        "source",
+        "meter_id",
+        "reading_timestamp",
+        *(_as_delivered(name, source) for name in MEASURED),
+        "reading_date_local",
+        F.lit(None).cast("string").alias("source_file"),
+        F.lit(0).cast("bigint").alias("file_id"),
+        F.lit(0).cast("bigint").alias("line_order"),
+        "batch_id",
+    )
+    return resolve(valid.unionByName(before)), rejected
+
+
+def energy_from_registers(current: DataFrame, source: Source) -> DataFrame:
+    """Fill `consumption_kwh` with the register's rise to the next interval of the same meter.
+
+    It stays null (quality missing) where the next register reading is not exactly one interval later, and where the
+    rise is not plausible: negative without a declared rollover, or above the source's limit.
+
+    Args:
+        current: the current rows of whole meters over the days concerned and their neighbours.
+    """
+    following = Window.partitionBy("meter_id").orderBy("reading_timestamp")
+    step = F.unix_timestamp(F.lead("reading_timestamp").over(following)) - F.unix_timestamp("reading_timestamp")
+    rise = F.lead("register_kwh").over(following) - F.col("register_kwh")
+    if source.units.register_rollover is not None:
+        rise = F.when(rise < 0, rise + source.units.register_rollover * _factor(source)).otherwise(rise)
+    plausible = (step == source.interval_minutes * 60) & (rise >= 0) & (rise <= source.limits.consumption_kwh[1])
+    return current.withColumn("consumption_kwh", F.when(plausible, _on_grid(rise)))
+
+
+def build(current: DataFrame, source: Source) -> DataFrame:
+    """Rows of `stg_meter_readings` from the rows that `judge` found to be current."""
+    local = local_time(F.col("reading_timestamp"), source)
+    hours = source.interval_minutes / 60
+    return current.select(
+        F.concat_ws(":", "source", "meter_id", F.unix_timestamp("reading_timestamp")).alias("reading_id"),
+        "source",
+        "meter_id",
+        "reading_timestamp",
+        F.lit(source.interval_minutes).alias("interval_minutes"),
+        *(name for name in MEASURED if name != "anomaly_label"),
+        (F.col("consumption_kwh") / hours).alias("active_power_kw"),
+        "anomaly_label",
+        (F.col("anomaly_label") == "anomaly").alias("is_anomaly"),
+        "reading_date_local",
+        F.hour(local).alias("hour_of_day"),
+        (F.weekday(local) + 1).alias("day_of_week"),
+        F.when(F.col("consumption_kwh").isNull(), "missing").otherwise("measured").alias("quality"),
+        "batch_id",
+    )
+
+
+def local_time(instant: Column, source: Source) -> Column:
+    """An instant on the source's clock, as a timestamp whose fields read as local time."""
+    return instant if source.time_zone == "UTC" else F.from_utc_timestamp(instant, source.time_zone)
+
+
+def _interval_start(source: Source) -> Column:
+    stamp = F.col("stamp_local").cast("timestamp")  # the session's zone is UTC: the clock's face is kept
+    if source.time_zone != "UTC":
+        stamp = F.to_utc_timestamp(stamp, source.time_zone)
+    return stamp - F.make_dt_interval(mins=F.lit(source.interval_minutes)) if source.stamp == "end" else stamp
+
+
+def _metered(source: Source) -> tuple[Column, Column]:
+    """(consumption_kwh, register_kwh): the energy of a register's interval is known only beside the next reading."""
+    metered, unknown = _on_grid(F.col("value") * _factor(source)), F.lit(None).cast("double")
+    energy, register = (unknown, metered) if source.units.is_register else (metered, unknown)
+    return energy.alias("consumption_kwh"), register.alias("register_kwh")
+
+
+def _as_delivered(measure: str, source: Source) -> Column:
+    """A standing reading's measure as a line delivers it: the energy that a register gave is not delivered."""
+    derived = source.units.is_register and measure == "consumption_kwh"
+    return F.lit(None).cast("double").alias(measure) if derived else F.col(measure)
+
+
+def _factor(source: Source) -> float:
+    """kWh per unit of the delivered value; mean power is multiplied by the length of the interval."""
+    unit = source.units.value.removeprefix("register_")
+    return FACTORS[unit] * (source.interval_minutes / 60 if unit in ("kW", "W") else 1.0)
+
+
+def _on_grid(energy: Column) -> Column:
+    return F.rint(energy * GRID) / GRID
+
+
+def _label(source: Source) -> Column:
+    """normal or anomaly; an unknown label stays as it is, for the rule that rejects it; blank is no label."""
+    text = F.lower(F.trim("anomaly_label"))
+    label = F.when(text == "", None)
+    for name, means_anomaly in source.labels.items():
+        label = label.when(text == name.lower(), F.lit("anomaly" if means_anomaly else "normal"))
+    return label.otherwise(text)

@@ -1,0 +1,22 @@
+"""What the newest lines say of each meter's place in the grid."""
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+PLACE = ("region", "feeder", "transformer", "customer_id")
+
+
+def build(lines: DataFrame, known: DataFrame) -> DataFrame:
+    """One row per meter of the lines: of each column the last value delivered, else what was known.
+
+    Args:
+        lines: lines of bronze.
+        known: rows of `stg_meters`; a delivery without a column does not wipe it out.
+    """
+    delivered = F.struct("file_id", "line_order")
+    named = lines.where(F.col("parse_error").isNull() & (F.trim("meter_id") != ""))
+    newest = named.groupBy("source", F.trim("meter_id").alias("meter_id")).agg(
+        *(F.max_by(name, F.when(F.col(name).isNotNull(), delivered)).alias(f"new_{name}") for name in PLACE)
+    )
+    place = [F.coalesce(f"new_{name}", name).alias(name) for name in PLACE]
+    return newest.join(known, on=["source", "meter_id"], how="left").select("source", "meter_id", *place)
