@@ -1,0 +1,170 @@
+"""What the first two gates look at: small frames whose rows are batches, files or days and whose columns are facts.
+
+Great Expectations on millions of rows takes minutes and keeps a sample of the failing rows at best. So one Spark
+aggregation turns rows into facts (mostly counts of rows with a fault), and the suites of quality/expectations.py judge
+the facts. `kind` and `subject` name a row in words; a fact is null where it does not apply to the kind of subject.
+"""
+
+from datetime import datetime
+from math import gcd
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from meterlake.sources.source import Source
+from meterlake.tables.stg_meter_readings import STG_METER_READINGS
+from meterlake.transforms.int_readings_hourly import QUALITIES
+from meterlake.transforms.stg_meter_readings import local_time
+
+LEAST_LINES = 100  # a share of fewer lines says little: one bad line in three would stop a delivery
+EARLIEST = "1990-01-01"  # no interval meter is older; a clock that lost its battery says 1970 or 1980
+MARKS = 60  # bits of a bigint that are used as marks
+ENERGY_STEP = 1e-6  # kW; energy and power are the same number but for float noise
+
+
+def raw_profile(bronze: DataFrame) -> DataFrame:
+    """Facts about each batch and each of its files.
+
+    Args:
+        bronze: rows of meter_readings, of the batches to judge.
+    """
+    faults = _line_faults()
+    files = bronze.groupBy("batch_id", "source_file").agg(F.count("*").alias("lines"), *_counts(faults))
+    kind = F.explode(F.array(F.lit("batch"), F.lit("file"))).alias("kind")
+    name = F.when(F.col("kind") == "batch", F.col("batch_id")).otherwise(F.col("source_file"))
+    return (
+        files.select("*", kind)
+        .groupBy("kind", F.concat_ws(" ", "kind", name).alias("subject"))
+        .agg(*(F.sum(name).alias(name) for name in ("lines", *faults)))
+        .select("*", *_line_shares())
+    )
+
+
+def staging_profile(readings: DataFrame, ledger: DataFrame, source: Source, now: datetime) -> DataFrame:
+    """Facts about each local day of current readings and about each batch that was staged.
+
+    Whether `reading_id` is unique is found exactly and without a shuffle of the readings: an id must spell its own
+    meter and interval (`ids_of_another` counts those that do not), and within a meter each interval sets one bit of a
+    mark, so that readings without a bit of their own repeat an interval.
+
+    Args:
+        readings: rows of stg_meter_readings of one source.
+        ledger: rows of the ledger, of the batches to judge.
+        now: the moment of the check, with its time zone.
+    """
+    faults = _reading_faults(source)
+    slot = F.floor(F.unix_timestamp("reading_timestamp") / _grid_seconds(source))
+    blocks = (
+        readings.withColumn("block", F.floor(slot / MARKS))
+        .withColumn(
+            "mark", F.call_function("shiftleft", F.lit(1).cast("bigint"), F.pmod(slot, F.lit(MARKS)).cast("int"))
+        )
+        .groupBy("meter_id", "reading_date_local", "block")
+        .agg(
+            F.count("*").alias("readings"),
+            F.bit_count(F.bit_or("mark")).alias("intervals"),
+            F.min("reading_timestamp").alias("first"),
+            F.max("reading_timestamp").alias("last"),
+            *_counts(faults),
+        )
+    )
+    ahead = (F.unix_timestamp(F.max("last")) - F.lit(int(now.timestamp()))) / 3600
+    days = blocks.groupBy("reading_date_local").agg(
+        F.lit("day").alias("kind"),
+        F.concat_ws(" ", F.lit("day"), "reading_date_local").alias("subject"),
+        F.sum("readings").alias("readings"),
+        F.sum(F.col("readings") - F.col("intervals")).alias("repeated_intervals"),
+        F.sum(_on_another_day(source).cast("int")).alias("on_another_day"),
+        ahead.alias("hours_ahead_of_now"),
+        *(F.sum(name).alias(name) for name in faults),
+    )
+    return days.drop("reading_date_local").unionByName(_batches(ledger), allowMissingColumns=True)
+
+
+def _batches(ledger: DataFrame) -> DataFrame:
+    """What staging did with the lines of a batch; null where they are too few to speak of a share."""
+    rejected = F.try_divide("quarantined", F.col("loaded"))
+    return ledger.select(
+        F.lit("batch").alias("kind"),
+        F.concat_ws(" ", F.lit("batch"), "batch_id").alias("subject"),
+        F.when(F.col("loaded") >= LEAST_LINES, rejected).alias("rejected_share"),
+    )
+
+
+def _line_faults() -> dict[str, Column]:
+    """What can be wrong with a line of bronze: fact -> condition."""
+    parsed, stamp = F.col("parse_error").isNull(), F.col("stamp_local")
+    required = ("source", "source_file", "file_id", "line_order", "batch_id", "ingested_at")
+    return {
+        "unparsable": ~parsed,
+        "without_origin": _any_null(*required),
+        "unexplained": parsed != F.col("raw_line").isNull(),
+        "without_stamp": parsed & stamp.isNull(),
+        "without_meter": parsed & (F.coalesce(F.trim("meter_id"), F.lit("")) == ""),
+        "without_value": parsed & F.col("value").isNull(),
+        "not_finite": _not_finite("value"),
+        "long_past": stamp < F.lit(EARLIEST).cast("timestamp_ntz"),
+        # The clock's zone is not applied yet: a day covers the farthest one.
+        "in_future": stamp > (F.col("ingested_at") + F.expr("INTERVAL 1 DAY")).cast("timestamp_ntz"),
+    }
+
+
+def _line_shares() -> list[Column]:
+    """Shares of a batch's lines, and of a file's: one bad file is told, but does not stop the others of its batch."""
+    lines, unparsable = F.col("lines"), F.col("unparsable")
+    parsed = lines - unparsable
+    shares = {
+        "unparsable_share": ("batch", unparsable / lines),
+        "unparsable_share_of_file": ("file", unparsable / lines),
+        "stamp_share": ("batch", 1 - F.try_divide("without_stamp", parsed)),
+        "meter_share": ("batch", 1 - F.try_divide("without_meter", parsed)),
+        "value_share": ("batch", 1 - F.try_divide("without_value", parsed)),
+    }
+    enough = lines >= LEAST_LINES
+    return [F.when(enough & (F.col("kind") == kind), share).alias(name) for name, (kind, share) in shares.items()]
+
+
+def _reading_faults(source: Source) -> dict[str, Column]:
+    """What can be wrong with a current reading: fact -> condition."""
+    own_id = F.concat_ws(":", "source", "meter_id", F.unix_timestamp("reading_timestamp"))
+    unknown, energy, limits = F.col("consumption_kwh").isNull(), F.col("consumption_kwh"), source.limits
+    power_of_energy = energy / (source.interval_minutes / 60)
+    return {
+        "without_required": _any_null(*(column.name for column in STG_METER_READINGS.columns if column.required)),
+        "ids_of_another": ~F.col("reading_id").eqNullSafe(own_id),
+        "energy_out_of_range": ~energy.between(*limits.consumption_kwh),
+        "voltage_out_of_range": ~F.col("voltage_v").between(*limits.voltage_v),
+        "temperature_out_of_range": ~F.col("temperature_c").between(*limits.temperature_c),
+        "humidity_out_of_range": ~F.col("humidity_pct").between(*limits.humidity_pct),
+        "power_not_of_energy": F.abs(F.col("active_power_kw") - power_of_energy) > ENERGY_STEP,
+        "power_without_energy": F.col("active_power_kw").isNull() != unknown,
+        "missing_unlike_null": (F.col("quality") == "missing") != unknown,
+        "unknown_quality": ~F.col("quality").isin(*QUALITIES),
+        "other_interval": F.col("interval_minutes") != source.interval_minutes,
+        "off_the_clock": ~(F.col("hour_of_day").between(0, 23) & F.col("day_of_week").between(1, 7)),
+        "label_unlike_text": (F.col("anomaly_label") == "anomaly") != F.col("is_anomaly"),
+    }
+
+
+def _on_another_day(source: Source) -> Column:
+    """Whether the first or the last reading of a block is not on the local day that the block carries."""
+    days = (local_time(F.col(name), source).cast("date") for name in ("first", "last"))
+    first, last = (~day.eqNullSafe(F.col("reading_date_local")) for day in days)
+    return first | last
+
+
+def _grid_seconds(source: Source) -> int:
+    """Clocks move by multiples of half an hour: on this grid no two intervals share a slot."""
+    return gcd(source.interval_minutes, 30) * 60
+
+
+def _counts(faults: dict[str, Column]) -> list[Column]:
+    return [F.count_if(fault).alias(name) for name, fault in faults.items()]
+
+
+def _any_null(*names: str) -> Column:
+    return F.greatest(*(F.col(name).isNull() for name in names))
+
+
+def _not_finite(name: str) -> Column:
+    return F.isnan(name) | (F.abs(name) == float("inf"))

@@ -1,0 +1,223 @@
+"""What the last gate looks at: whether silver, aggregates and marts tell the same story, per day, week and month.
+
+Every table contributes its sums per meter and period; one shuffle by meter and period brings them side by side, and a
+meter whose sums differ is counted in a fact of the period. Meters are compared one by one, so that the errors of two
+meters cannot cancel.
+"""
+
+from collections.abc import Mapping
+from datetime import date, timedelta
+from functools import reduce
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from meterlake.quality.completeness import completeness
+from meterlake.sources.source import Source
+from meterlake.tables.catalog import TABLES
+from meterlake.transforms.int_readings_hourly import exact_sum
+from meterlake.transforms.mart_anomaly_flags import TYPES
+
+EXACT_KWH = 1e-6  # between two sums of unrounded readings
+ROUNDING_KWH = 5e-5  # what publishing with four decimals may move a value
+PROFILE_CELLS = 48  # a month's load profile is 24 hours of weekdays and 24 of weekends, each rounded
+LEAST_READINGS = 1000  # of fewer readings, the share that is flagged says little
+KEY = ("kind", "meter_id", "start")
+
+Frames = Mapping[str, DataFrame]
+Bounds = tuple[date | None, date | None]
+
+
+def marts_profile(frames: Frames, source: Source, threshold: float, changed: Bounds = (None, None)) -> DataFrame:
+    """Facts about each day, week and month that holds a changed day, and about the run as a whole.
+
+    Args:
+        frames: all rows of the source, by table: stg_meter_readings, int_readings_hourly, int_readings_daily,
+            int_readings_monthly and the marts. Only the rows of the periods concerned are read.
+        threshold: scores above it are flagged.
+        changed: first and last changed local day; None when every day is to be judged.
+    """
+    sums = [
+        *_days(_within(frames, changed), source, threshold),
+        *_weeks(_within(frames, _whole_weeks(changed)), source),
+        *_months(_within(frames, _whole_months(changed)), source),
+    ]
+    side_by_side = reduce(lambda left, right: left.unionByName(right, allowMissingColumns=True), sums)
+    names = [name for name in side_by_side.columns if name not in KEY]
+    by_meter = side_by_side.groupBy(*KEY).agg(*(F.sum(name).alias(name) for name in names))
+    # A day speaks for itself and for the run.
+    kinds = F.when(F.col("kind") == "day", F.array(F.lit("day"), F.lit("run"))).otherwise(F.array("kind"))
+    start = F.when(F.col("kind") != "run", F.col("start"))
+    subject = F.concat_ws(" ", "kind", start).alias("subject")
+    return by_meter.withColumn("kind", F.explode(kinds)).groupBy("kind", subject).agg(*_facts(source, threshold))
+
+
+def _days(frames: Frames, source: Source, threshold: float) -> list[DataFrame]:
+    day, daily = F.col("reading_date_local"), frames["int_readings_daily"]
+    readings, scores, flags = frames["stg_meter_readings"], frames["mart_anomaly_scores"], frames["mart_anomaly_flags"]
+    return [
+        _sums(
+            readings,
+            "day",
+            day,
+            readings_kwh=exact_sum("consumption_kwh"),
+            readings_count=F.count("consumption_kwh"),
+            readings_all=F.count("*"),
+        ),
+        _known(frames["int_readings_hourly"], "day", day, "hours"),
+        _known(daily, "day", day, "days"),
+        _sums(
+            completeness(daily, source), "day", day, expected=F.sum("expected_count"), present=F.sum("reading_count")
+        ),
+        _metrics(frames["mart_consumption_metrics"], "day", source),
+        _sums(
+            scores,
+            "day",
+            day,
+            scores_kwh=F.sum("consumption_kwh").cast("double"),
+            scored=F.count("*"),
+            flagged=F.count_if("is_anomaly"),
+            worst=F.max("anomaly_score"),
+            **{name: F.count_if(fault) for name, fault in _score_faults(threshold).items()},
+        ),
+        _sums(
+            flags,
+            "day",
+            day,
+            flags_scored=F.sum("reading_count"),
+            flags_flagged=F.sum("flagged_count"),
+            flags_worst=F.max("worst_score"),
+        ),
+    ]
+
+
+def _weeks(frames: Frames, source: Source) -> list[DataFrame]:
+    week = F.trunc("reading_date_local", "week")
+    return [
+        _known(frames["int_readings_daily"], "week", week, "days"),
+        _metrics(frames["mart_consumption_metrics"], "week", source),
+    ]
+
+
+def _months(frames: Frames, source: Source) -> list[DataFrame]:
+    month, first_day = F.trunc("reading_date_local", "month"), F.col("month_local")
+    profile_kwh = F.sum("energy_kwh").cast("double")
+    return [
+        _known(frames["int_readings_hourly"], "month", month, "hours"),
+        _known(frames["int_readings_daily"], "month", month, "days"),
+        _known(frames["int_readings_monthly"], "month", first_day, "months"),
+        _metrics(frames["mart_consumption_metrics"], "month", source),
+        _sums(frames["mart_load_profile"], "month", first_day, profile_kwh=profile_kwh),
+    ]
+
+
+def _metrics(metrics: DataFrame, period: str, source: Source) -> DataFrame:
+    faults = {name: F.count_if(fault) for name, fault in _metric_faults(source).items()}
+    kwh = F.sum("consumption_kwh").cast("double")
+    rows = metrics.where(F.col("period") == period)
+    return _sums(rows, period, F.col("period_start_local"), mart_kwh=kwh, mart_count=F.sum("reading_count"), **faults)
+
+
+def _known(frame: DataFrame, kind: str, start: Column, name: str) -> DataFrame:
+    """Energy and known readings of an aggregate as `<name>_kwh` and `<name>_count`."""
+    sums = {f"{name}_kwh": exact_sum("consumption_kwh"), f"{name}_count": F.sum("reading_count")}
+    return _sums(frame, kind, start, **sums)
+
+
+def _sums(frame: DataFrame, kind: str, start: Column, **sums: Column) -> DataFrame:
+    keys = [F.lit(kind).alias("kind"), F.col("meter_id"), start.cast("date").alias("start")]
+    return frame.groupBy(*keys).agg(*(column.alias(name) for name, column in sums.items()))
+
+
+def _score_faults(threshold: float) -> dict[str, Column]:
+    """What can be wrong with a row of mart_anomaly_scores: fact -> condition."""
+    flagged, score, known_type = F.col("is_anomaly"), F.col("anomaly_score"), F.col("anomaly_type").isin(*TYPES)
+    return {
+        "scores_out_of_range": ~F.coalesce(score.between(0, 1), F.lit(False)),
+        "flags_unlike_threshold": ~flagged.eqNullSafe(score > threshold),
+        "types_unlike_flags": F.when(flagged, ~F.coalesce(known_type, F.lit(False))).otherwise(
+            F.col("anomaly_type").isNotNull()
+        ),
+    }
+
+
+def _metric_faults(source: Source) -> dict[str, Column]:
+    """What can be wrong with a row of mart_consumption_metrics: fact -> condition."""
+    least = 0.0 if source.limits.consumption_kwh[0] >= 0 else -1.0  # a meter that feeds in has a negative mean
+    return {
+        "load_factors_out_of_range": ~F.col("load_factor").between(least - 1e-6, 1 + 1e-6),
+        "more_readings_than_intervals": F.col("reading_count") > F.col("expected_count"),
+    }
+
+
+def _differences() -> dict[str, tuple[str, Column]]:
+    """Between the sums of one meter and period: fact -> kind of period it is about, condition."""
+    mart, scored = _differ("days", "mart", ROUNDING_KWH), F.coalesce("scored", F.lit(0))
+    flagged, flags = F.coalesce("flagged", F.lit(0)), F.coalesce("flags_flagged", F.lit(0))
+    worst_differs = (F.abs(F.col("worst") - F.col("flags_worst")) > 1e-9) | (F.col("flags_scored") != scored)
+    return {
+        "days_unlike_readings": ("day", _differ("days", "readings")),
+        "days_unlike_hours": ("day", _differ("days", "hours")),
+        "days_unlike_mart": ("day", mart),
+        "weeks_unlike_mart": ("week", mart),
+        "months_unlike_mart": ("month", mart),
+        "months_unlike_days": ("month", _differ("months", "days")),
+        "profiles_unlike_hours": ("month", _energy_differs("profile", "hours", F.lit(PROFILE_CELLS * ROUNDING_KWH))),
+        "readings_without_score": ("day", ~scored.between(*_counts("readings_count", "readings_all"))),
+        "scores_unlike_readings": ("day", _energy_differs("scores", "readings", scored * ROUNDING_KWH)),
+        "flags_unlike_scores": ("day", (flagged != flags) | F.coalesce(worst_differs, F.lit(False))),
+    }
+
+
+def _counts(*names: str) -> list[Column]:
+    return [F.coalesce(name, F.lit(0)) for name in names]
+
+
+def _differ(one: str, other: str, tolerance_kwh: float = 0.0) -> Column:
+    """Whether the energies or the numbers of known readings of two tables differ; absence differs from presence."""
+    counts_differ = ~F.col(f"{one}_count").eqNullSafe(F.col(f"{other}_count"))
+    return counts_differ | _energy_differs(one, other, F.lit(tolerance_kwh))
+
+
+def _energy_differs(one: str, other: str, tolerance_kwh: Column) -> Column:
+    left, right = F.col(f"{one}_kwh"), F.col(f"{other}_kwh")
+    return F.coalesce(F.abs(left - right) > tolerance_kwh + EXACT_KWH, left.isNull() != right.isNull())
+
+
+def _facts(source: Source, threshold: float) -> list[Column]:
+    """Facts of a period over its meters: how many differ, how many rows are wrong, and the shares."""
+    kind = F.col("kind")
+    of_run = kind == "run"
+    enough = of_run & (F.sum("scored") >= LEAST_READINGS)
+    return [
+        F.count_distinct("meter_id").alias("meters"),
+        *(F.sum(F.when(kind == of, d.cast("int"))).alias(name) for name, (of, d) in _differences().items()),
+        *(F.sum(name).alias(name) for name in (*_score_faults(threshold), *_metric_faults(source))),
+        F.when(of_run, F.try_divide(F.sum("present"), F.sum("expected"))).alias("completeness"),
+        F.when(enough, F.sum("flagged") / F.sum("scored")).alias("flagged_share"),
+    ]
+
+
+def _within(frames: Frames, bounds: Bounds) -> dict[str, DataFrame]:
+    """The rows between two days, by literals, so that Delta skips the files of other days."""
+    first, last = bounds
+    if first is None or last is None:
+        return dict(frames)
+    days = {name: TABLES[name].day or "" for name in frames}
+    return {name: frame.where(F.col(days[name]).between(first, last)) for name, frame in frames.items()}
+
+
+def _whole_weeks(bounds: Bounds) -> Bounds:
+    """From the Monday of the first day to the Sunday of the last."""
+    first, last = bounds
+    if first is None or last is None:
+        return bounds
+    return first - timedelta(days=first.weekday()), last + timedelta(days=6 - last.weekday())
+
+
+def _whole_months(bounds: Bounds) -> Bounds:
+    first, last = bounds
+    if first is None or last is None:
+        return bounds
+    next_month = last.replace(day=28) + timedelta(days=4)
+    return first.replace(day=1), next_month.replace(day=1) - timedelta(days=1)
