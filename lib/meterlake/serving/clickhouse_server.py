@@ -11,7 +11,7 @@ import signal
 import sys
 from pathlib import Path
 from urllib.error import URLError
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 from xml.sax.saxutils import escape
 
 from meterlake.bootstrap import clickhouse_library
@@ -46,6 +46,7 @@ CONFIG = """<clickhouse>
       <grants><query>GRANT SYSTEM LISTEN ON *.*</query></grants></default>
     {users}
   </users>
+  <user_directories><users_xml><path>{folder}/config.xml</path></users_xml></user_directories>
   <profiles><default/></profiles>
   <quotas><default/><start_up><interval><duration>315360000</duration><queries>{statements}</queries></interval></start_up></quotas>
 </clickhouse>
@@ -69,7 +70,8 @@ def start(settings: Settings, port: int | None = None, native_port: int | None =
     log_file = logs / "clickhouse.start.log"
     command = [sys.executable, "-m", MARKER, str(library)]
     process = processes.spawn(command, folder, log_file, env=os.environ | {"PYTHONPATH": package_root})
-    processes.wait_until(lambda: _answers(store.host, port), process, "ClickHouse", log_file)
+    password = settings.secret("clickhouse_etl")
+    processes.wait_until(lambda: _accepts(store.host, port, store.user, password), process, "ClickHouse", log_file)
     return port, native_port
 
 
@@ -109,10 +111,12 @@ def _user(settings: Settings, name: str, secret: str, grants: tuple[str, ...]) -
     return USER.format(name=name, sha256=sha256, grants=queries)
 
 
-def _answers(host: str, port: int) -> bool:
+def _accepts(host: str, port: int, user: str, password: str) -> bool:
+    """Whether the server takes our writer's login."""
+    login = {"X-ClickHouse-User": user, "X-ClickHouse-Key": password}
     try:
-        with urlopen(f"http://{host}:{port}/ping", timeout=1) as answer:
-            return bool(answer.read() == b"Ok.\n")
+        with urlopen(Request(f"http://{host}:{port}/?query=SELECT+1", headers=login), timeout=1) as answer:
+            return bool(answer.read() == b"1\n")
     except (URLError, OSError):
         return False
 

@@ -166,7 +166,9 @@ def _accepts(settings: Settings, port: int) -> bool:
     except psycopg2.OperationalError as error:
         if "authentication failed" in str(error):
             secret = settings.home / "secrets" / "postgres_admin"
-            raise Unreachable(f"PostgreSQL in {data_folder(settings)} refuses the password in {secret}; restore it.") from None
+            raise Unreachable(
+                f"PostgreSQL in {data_folder(settings)} refuses the password in {secret}; restore it."
+            ) from None
         return False
 
 

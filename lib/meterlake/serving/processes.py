@@ -80,7 +80,9 @@ def stop(folder: Path, marker: str, signal: int, timeout_s: float = 30) -> None:
     pid_file(folder).unlink(missing_ok=True)
 
 
-def wait_until(ready: Callable[[], bool], process: psutil.Process, title: str, log_file: Path, timeout_s: float = 60) -> None:
+def wait_until(
+    ready: Callable[[], bool], process: psutil.Process, title: str, log_file: Path, timeout_s: float = 60
+) -> None:
     """Wait for a server that was just started.
 
     Raises:

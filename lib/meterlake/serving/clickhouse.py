@@ -1,0 +1,190 @@
+"""ClickHouse as a target: a whole new mart is put together beside the old one, then both change names at once.
+
+Unchanged partitions (a source's month each) join the new mart as hard links; only changed slices travel.
+"""
+
+import secrets
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+
+import clickhouse_connect
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from meterlake.errors import Unreachable
+from meterlake.serving import ddl, totals
+from meterlake.serving.endpoint import endpoint
+from meterlake.serving.slices import Slice
+from meterlake.settings import Settings
+from meterlake.tables.table import Table
+
+
+def connect(settings: Settings) -> Client:
+    """A client of the writer.
+
+    Raises:
+        Unreachable: the server does not answer, or refuses the login.
+    """
+    known = endpoint(settings, "clickhouse")
+    try:
+        return clickhouse_connect.get_client(
+            host=known.host,
+            port=known.port,
+            username=known.user,
+            password=settings.secret("clickhouse_etl"),
+            autogenerate_session_id=False,
+            client_name="meterlake",
+        )
+    except ClickHouseError as error:
+        reason = "login refused" if "AUTHENTICATION_FAILED" in str(error) else "no answer"
+        raise Unreachable(
+            f"ClickHouse at {known.host}:{known.port} cannot be used ({reason}); "
+            "start it with `meterlake stores start`, or correct [clickhouse] and its password."
+        ) from None
+
+
+def needs_full(table: Table, settings: Settings) -> bool:
+    """Whether the mart is missing or has other columns or keys than declared, so that all of it has to be published."""
+    with _session(settings) as client:
+        return _shape(client, table, settings) != _declared(table)
+
+
+def stage(table: Table, settings: Settings) -> str:
+    """Make an empty staging table and its wire table; those of killed runs are dropped. Returns the staging name."""
+    name = f"{_mart(table)}__staging_{secrets.token_hex(4)}"
+    database = settings.clickhouse.database
+    with _session(settings) as client:
+        client.command(f"CREATE DATABASE IF NOT EXISTS {ddl.quoted(database)}")
+        found = client.query(
+            "SELECT name FROM system.tables WHERE database = {database:String} AND startsWith(name, {prefix:String})",
+            {"database": database, "prefix": f"{_mart(table)}__staging_"},
+        )
+        for (left,) in found.result_rows:
+            client.command(f"DROP TABLE {_target(settings, left)} SYNC")
+        client.command(ddl.clickhouse_table(table, database, name))
+        client.command(ddl.clickhouse_wire_table(table, database, _wire(name)))
+    return name
+
+
+def write(table: Table, rows: DataFrame, staging: str, settings: Settings) -> None:
+    """Append the rows to the wire table through JDBC, then move them into the staging table inside the server."""
+    known = endpoint(settings, "clickhouse")
+    _on_wire(table, rows).write.format("jdbc").mode("append").options(
+        driver="com.clickhouse.jdbc.Driver",
+        url=known.jdbc_url,
+        dbtable=_wire(staging),
+        user=known.user,
+        password=settings.secret("clickhouse_etl"),
+        batchsize=100000,
+        isolationLevel="NONE",
+        **{"beta.row_binary_for_simple_insert": "true"},
+    ).save()
+    names = ddl.columns(table.names)
+    with _session(settings) as client:
+        client.command(
+            f"INSERT INTO {_target(settings, staging)} ({names}) "
+            f"SELECT {', '.join(_from_wire(table))} FROM {_target(settings, _wire(staging))}",
+            settings={"max_partitions_per_insert_block": 0},
+        )
+
+
+def staged(table: Table, staging: str, settings: Settings) -> totals.Totals:
+    with _session(settings) as client:
+        found = client.query(f"{totals.clickhouse_select(table)} FROM {_target(settings, staging)}")
+        return totals.named(table, found.result_rows[0])
+
+
+def empty(table: Table, staging: str, settings: Settings) -> None:
+    with _session(settings) as client:
+        for name in (staging, _wire(staging)):
+            client.command(f"TRUNCATE TABLE {_target(settings, name)}")
+
+
+def swap(table: Table, staging: str, slices: Collection[Slice] | None, settings: Settings) -> None:
+    """Add the unchanged partitions to the staging table, let it and the mart change names, and drop the old mart."""
+    mart, new = _target(settings, _mart(table)), _target(settings, staging)
+    with _session(settings) as client:
+        client.command(ddl.clickhouse_table(table, settings.clickhouse.database, _mart(table)))
+        if slices is not None:
+            for partition in _unchanged(client, table, slices, settings):
+                client.command(f"ALTER TABLE {new} ATTACH PARTITION ID {ddl.literal(partition)} FROM {mart}")
+        client.command(f"EXCHANGE TABLES {new} AND {mart}")
+    discard(table, staging, settings)
+
+
+def discard(table: Table, staging: str, settings: Settings) -> None:
+    with _session(settings) as client:
+        for name in (staging, _wire(staging)):
+            client.command(f"DROP TABLE IF EXISTS {_target(settings, name)} SYNC")
+
+
+def count(table: Table, settings: Settings) -> int | None:
+    """Rows of the mart; None when it does not exist."""
+    with _session(settings) as client:
+        if not _shape(client, table, settings):
+            return None
+        return int(client.query(f"SELECT count() FROM {_target(settings, _mart(table))}").result_rows[0][0])
+
+
+@contextmanager
+def _session(settings: Settings) -> Iterator[Client]:
+    client = connect(settings)
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+def _on_wire(table: Table, rows: DataFrame) -> DataFrame:
+    """Times as seconds and dates as days since 1970: see `ddl.clickhouse_wire_table`."""
+    convert = {"timestamp": F.unix_seconds, "date": F.unix_date}
+    return rows.select(*(convert.get(column.type, F.col)(column.name).alias(column.name) for column in table.columns))
+
+
+def _from_wire(table: Table) -> list[str]:
+    convert = {"timestamp": "toDateTime({}, 'UTC')", "date": "toDate({})"}
+    return [convert.get(column.type, "{}").format(ddl.quoted(column.name)) for column in table.columns]
+
+
+def _unchanged(client: Client, table: Table, slices: Collection[Slice], settings: Settings) -> list[str]:
+    """Ids of the mart's partitions that hold none of the slices."""
+    month = f"toStartOfMonth({ddl.quoted(ddl.day(table))})"
+    found = client.query(
+        f"SELECT _partition_id, any(source), any({month}) FROM {_target(settings, _mart(table))} GROUP BY _partition_id"
+    )
+    return [partition for partition, source, first in found.result_rows if Slice(source, first) not in set(slices)]
+
+
+def _shape(client: Client, table: Table, settings: Settings) -> list[tuple[str, str]]:
+    """Columns with their types, and the keys. Empty when there is no such table."""
+    where = {"database": settings.clickhouse.database, "table": _mart(table)}
+    columns = client.query(
+        "SELECT name, type FROM system.columns WHERE database = {database:String} AND table = {table:String} "
+        "ORDER BY position",
+        where,
+    )
+    keys = client.query(
+        "SELECT sorting_key, partition_key FROM system.tables WHERE database = {database:String} AND name = {table:String}",
+        where,
+    )
+    return [*((name, kind) for name, kind in columns.result_rows), *((str(a), str(b)) for a, b in keys.result_rows)]
+
+
+def _declared(table: Table) -> list[tuple[str, str]]:
+    columns = [(column.name, ddl.clickhouse_type(table, column)) for column in table.columns]
+    keys = (", ".join(ddl.published(table).order_by), ddl.clickhouse_partition(table).replace('"', ""))
+    return [*columns, keys]
+
+
+def _mart(table: Table) -> str:
+    return ddl.published(table).clickhouse
+
+
+def _wire(staging: str) -> str:
+    return f"{staging}_wire"
+
+
+def _target(settings: Settings, name: str) -> str:
+    return f"{ddl.quoted(settings.clickhouse.database)}.{ddl.quoted(name)}"

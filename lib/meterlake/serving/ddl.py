@@ -1,0 +1,156 @@
+"""PostgreSQL and ClickHouse DDL from the table declarations. Every identifier is checked here and quoted."""
+
+import re
+from collections.abc import Iterable
+
+from meterlake.tables.table import Column, Published, Table, comment
+
+SCHEMA = "marts"
+
+POSTGRES_TYPES = {
+    "string": "text",
+    "int": "integer",
+    "bigint": "bigint",
+    "double": "double precision",
+    "boolean": "boolean",
+    "date": "date",
+    "timestamp": "timestamp with time zone",
+    "decimal(18,4)": "numeric(18,4)",
+}
+
+CLICKHOUSE_TYPES = {
+    "string": "String",
+    "int": "Int32",
+    "bigint": "Int64",
+    "double": "Float64",
+    "boolean": "Bool",
+    "date": "Date",
+    "timestamp": "DateTime('UTC')",
+    "decimal(18,4)": "Decimal(18, 4)",
+}
+
+CLICKHOUSE_CODECS = {
+    "timestamp": "CODEC(DoubleDelta, ZSTD(1))",
+    "date": "CODEC(Delta, ZSTD(1))",
+    "double": "CODEC(ZSTD(1))",
+    "decimal(18,4)": "CODEC(ZSTD(1))",
+    "string": "CODEC(ZSTD(1))",
+}
+
+
+def quoted(name: str) -> str:
+    """An identifier in double quotes, as both stores take it.
+
+    Raises:
+        ValueError: it is not a plain lower-case name of at most 63 characters (PostgreSQL cuts longer ones).
+    """
+    if not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", name):
+        raise ValueError(f"{name!r} is not a plain name of at most 63 lower-case letters, digits and underscores")
+    return f'"{name}"'
+
+
+def columns(names: Iterable[str]) -> str:
+    return ", ".join(quoted(name) for name in names)
+
+
+def literal(text: str) -> str:
+    """A comment as a string literal of both stores."""
+    return "'" + text.replace("\\", "/").replace("'", "''") + "'"
+
+
+def published(table: Table) -> Published:
+    if table.published is None:
+        raise ValueError(f"{table.name} is not published")
+    return table.published
+
+
+def postgres_table(table: Table, name: str) -> str:
+    """The statement that makes the table under `name`, without key and indexes: both are quicker to build afterwards."""
+    lines = [f"{quoted(column.name)} {postgres_type(column)}" for column in table.columns]
+    return f"CREATE TABLE IF NOT EXISTS {SCHEMA}.{quoted(name)} ({', '.join(lines)})"
+
+
+def postgres_indexes(table: Table) -> dict[str, str]:
+    """Statements that make the mart's primary key and the declared indexes, by the name of the index.
+
+    A boolean column of a declared index becomes its condition: the dashboards ask for the few rows where it holds.
+    """
+    target, key = f"{SCHEMA}.{quoted(table.name)}", f"{table.name}_pkey"
+    made = {key: f"ALTER TABLE {target} ADD CONSTRAINT {quoted(key)} PRIMARY KEY ({columns(_primary_key(table))})"}
+    flags = {column.name for column in table.columns if column.type == "boolean"}
+    for index in published(table).indexes:
+        name = f"{table.name}_{'_'.join(index)}"[:59] + "_idx"
+        keys = tuple(column for column in index if column not in flags)
+        condition = " AND ".join(quoted(column) for column in index if column in flags)
+        made[name] = f"CREATE INDEX {quoted(name)} ON {target} ({columns(keys)})" + (
+            f" WHERE {condition}" if condition else ""
+        )
+    return made
+
+
+def postgres_comments(table: Table) -> list[str]:
+    target = f"{SCHEMA}.{quoted(table.name)}"
+    each = [
+        f"COMMENT ON COLUMN {target}.{quoted(column.name)} IS {literal(comment(column))}" for column in table.columns
+    ]
+    return [f"COMMENT ON TABLE {target} IS {literal(describe(table))}", *each]
+
+
+def postgres_type(column: Column) -> str:
+    return POSTGRES_TYPES[column.type] + (" NOT NULL" if column.required else "")
+
+
+def clickhouse_table(table: Table, database: str, name: str) -> str:
+    """The statement that makes the table under `name`: one partition per source and month, sorted for the dashboards."""
+    each = ", ".join(_clickhouse_column(table, column) for column in table.columns)
+    return (
+        f"CREATE TABLE IF NOT EXISTS {quoted(database)}.{quoted(name)} ({each}) ENGINE = MergeTree "
+        f"PARTITION BY {clickhouse_partition(table)} ORDER BY ({columns(published(table).order_by)}) "
+        f"COMMENT {literal(describe(table))}"
+    )
+
+
+def clickhouse_wire_table(table: Table, database: str, name: str) -> str:
+    """The table that JDBC writes to: no nested types, time as seconds and days since 1970, no partitions, no order.
+
+    The driver's binary writer, twice as quick as its SQL text, takes no date or time; and one block of rows may then
+    hold any number of months.
+    """
+    wire = CLICKHOUSE_TYPES | {"timestamp": "Int64", "date": "Int32"}
+    each = ", ".join(
+        f"{quoted(column.name)} " + (wire[column.type] if column.required else f"Nullable({wire[column.type]})")
+        for column in table.columns
+    )
+    return f"CREATE TABLE {quoted(database)}.{quoted(name)} ({each}) ENGINE = MergeTree ORDER BY tuple()"
+
+
+def clickhouse_partition(table: Table) -> str:
+    return f"({quoted('source')}, toYYYYMM({quoted(day(table))}))"
+
+
+def clickhouse_type(table: Table, column: Column) -> str:
+    plain = CLICKHOUSE_TYPES[column.type]
+    nullable = plain if column.required else f"Nullable({plain})"
+    return f"LowCardinality({nullable})" if column.name in published(table).low_cardinality else nullable
+
+
+def day(table: Table) -> str:
+    """The date column that a slice (source, month) is cut by."""
+    if table.day is None:
+        raise ValueError(f"{table.name} is published but has no day column")
+    return table.day
+
+
+def describe(table: Table) -> str:
+    return f"{table.description} One row is {table.grain}."
+
+
+def _primary_key(table: Table) -> tuple[str, ...]:
+    """The key in the order of the sort key where both name the same columns, so that one index serves both."""
+    order = published(table).order_by
+    return order if set(order) == set(table.key) else table.key
+
+
+def _clickhouse_column(table: Table, column: Column) -> str:
+    words = [quoted(column.name), clickhouse_type(table, column), "COMMENT", literal(comment(column))]
+    return " ".join([*words, CLICKHOUSE_CODECS.get(column.type, "")]).rstrip()

@@ -1,0 +1,163 @@
+"""Gold marts from Delta to PostgreSQL and ClickHouse: stage, compare, swap. A reader sees the old mart or the new one."""
+
+import logging
+import time
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Protocol
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from meterlake.errors import LedgerUnbalanced, MeterlakeError, Unreachable
+from meterlake.serving import clickhouse, postgres
+from meterlake.serving.endpoint import STORES, TITLES, StoreName, endpoint
+from meterlake.serving.slices import Slice, within
+from meterlake.serving.totals import Totals, differences, of_frame
+from meterlake.settings import Settings
+from meterlake.tables.catalog import MARTS
+from meterlake.tables.table import Table
+
+log = logging.getLogger("meterlake")
+
+ATTEMPTS = 3
+SMALL_ROWS = 20_000
+MOST_CONNECTIONS = 8
+
+
+class Target(Protocol):
+    """What a store module offers; postgres.py and clickhouse.py are two of it."""
+
+    def needs_full(self, table: Table, settings: Settings) -> bool: ...
+    def stage(self, table: Table, settings: Settings) -> str: ...
+    def write(self, table: Table, rows: DataFrame, staging: str, settings: Settings) -> None: ...
+    def staged(self, table: Table, staging: str, settings: Settings) -> Totals: ...
+    def empty(self, table: Table, staging: str, settings: Settings) -> None: ...
+    def swap(self, table: Table, staging: str, slices: Collection[Slice] | None, settings: Settings) -> None: ...
+    def discard(self, table: Table, staging: str, settings: Settings) -> None: ...
+    def count(self, table: Table, settings: Settings) -> int | None: ...
+
+
+TARGETS: dict[StoreName, Target] = {"postgres": postgres, "clickhouse": clickhouse}
+
+
+@dataclass(frozen=True)
+class PublishResult:
+    """What one store got: rows written, the slices they are of (None: the whole mart), seconds, and writes needed."""
+
+    store: StoreName
+    table: str
+    rows: int
+    slices: int | None
+    seconds: float
+    attempts: int
+
+
+def needs_full(table: Table, settings: Settings) -> bool:
+    """Whether `publish` must be given slices=None: a store lacks the mart, or has it in another shape."""
+    return any(target.needs_full(table, settings) for target in TARGETS.values())
+
+
+def publish(
+    table: Table, frame: DataFrame, slices: Collection[Slice] | None, settings: Settings
+) -> list[PublishResult]:
+    """Make the slices of the mart in both stores equal the rows of `frame`.
+
+    Args:
+        frame: rows of the Delta table, at least those of the slices; others are left out here.
+        slices: (source, month) pairs that changed, also those that have no row left; None is everything.
+
+    Raises:
+        LedgerUnbalanced: a store still counts or sums otherwise than Delta after ATTEMPTS writes. Its mart is as it was.
+        Unreachable: a store went away. Its mart is as it was.
+    """
+    if slices is not None and not slices:
+        return []
+    rows = _served(table, within(table, frame, slices))
+    expected = of_frame(table, rows)
+    spread = _spread(table, rows, int(expected["rows"]))
+    return [_publish(store, table, spread, expected, slices, settings) for store in STORES]
+
+
+def counts(settings: Settings) -> dict[StoreName, dict[str, int | None]]:
+    """Rows per mart in each store that runs; None for a mart that is not there yet."""
+    return {
+        store: {table.name: TARGETS[store].count(table, settings) for table in MARTS}
+        for store in STORES
+        if endpoint(settings, store).running
+    }
+
+
+def _publish(
+    store: StoreName,
+    table: Table,
+    rows: DataFrame,
+    expected: Totals,
+    slices: Collection[Slice] | None,
+    settings: Settings,
+) -> PublishResult:
+    target, started = TARGETS[store], time.monotonic()
+    try:
+        staging = target.stage(table, settings)
+        attempts = _write(store, table, rows, expected, staging, settings)
+        target.swap(table, staging, slices, settings)
+    except MeterlakeError:
+        raise
+    except Exception as error:
+        known = endpoint(settings, store)
+        if known.running:
+            raise
+        raise Unreachable(
+            f"{known.title} at {known.host}:{known.port} went away while {table.name} was written; the mart is as it was. "
+            "Start it with `meterlake stores start` and run the same command again."
+        ) from error
+    seconds = time.monotonic() - started
+    count = int(expected["rows"])
+    log.info(
+        "%s: %s rows in %s, %.1f s, %s rows/s",
+        table.name,
+        f"{count:,}",
+        TITLES[store],
+        seconds,
+        f"{count / seconds:,.0f}",
+    )
+    return PublishResult(store, table.name, count, None if slices is None else len(slices), seconds, attempts)
+
+
+def _write(store: StoreName, table: Table, rows: DataFrame, expected: Totals, staging: str, settings: Settings) -> int:
+    """Write until the staging table equals the frame; returns how often that took.
+
+    A Spark task that is tried again writes its rows again: JDBC has no commit over several tasks.
+    """
+    target = TARGETS[store]
+    for attempt in range(1, ATTEMPTS + 1):
+        target.write(table, rows, staging, settings)
+        wrong = differences(expected, target.staged(table, staging, settings))
+        if not wrong:
+            return attempt
+        name, (wanted, found) = next(iter(wrong.items()))
+        log.warning("%s in %s: %s is %s, not %s; writing again.", table.name, TITLES[store], name, found, wanted)
+        target.empty(table, staging, settings)
+    target.discard(table, staging, settings)
+    raise LedgerUnbalanced(f"{name} in {table.name} in Delta = in {TITLES[store]}", wanted, found)
+
+
+def _served(table: Table, rows: DataFrame) -> DataFrame:
+    """The rows as both stores can hold them: times to the second, and no NUL character, which PostgreSQL refuses."""
+    made = []
+    for column in table.columns:
+        value = F.col(column.name)
+        if column.type == "timestamp":
+            value = F.date_trunc("second", value)
+        elif column.type == "string":
+            value = F.translate(value, "\0", "\ufffd")
+        made.append(value.alias(column.name))
+    return rows.select(*made)
+
+
+def _spread(table: Table, rows: DataFrame, count: int) -> DataFrame:
+    """A partition per core, evenly and by value, so that a retried task has the same rows; one for few rows."""
+    if count <= SMALL_ROWS:
+        return rows.coalesce(1)
+    partitions = min(rows.sparkSession.sparkContext.defaultParallelism, MOST_CONNECTIONS)
+    return rows.repartition(partitions, *table.key)
