@@ -1,4 +1,4 @@
-"""The command line: `meterlake STEP ...`. Parses, starts Spark, calls one function, and turns errors into one sentence."""
+"""The command line: `meterlake STEP ...`. Parses, calls one function, and turns errors into one sentence."""
 
 import argparse
 import json
@@ -11,9 +11,9 @@ from datetime import date
 from pathlib import Path
 
 from meterlake import __version__
-from meterlake.errors import MeterlakeError, UsageError
+from meterlake.errors import MeterlakeError
 from meterlake.settings import Settings, load
-from meterlake.sources.catalog import source_named, sources
+from meterlake.sources.catalog import sources
 
 log = logging.getLogger("meterlake")
 
@@ -71,9 +71,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"meterlake {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def command(name: str, does: Callable[[argparse.Namespace, Settings], int | None], about: str) -> argparse.ArgumentParser:
+    def command(
+        name: str, does: Callable[[argparse.Namespace, Settings], int | None], about: str
+    ) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=about, description=about)
-        sub.add_argument("--home", type=Path, help="folder that holds all state (default: METERLAKE_HOME or .meterlake)")
+        sub.add_argument(
+            "--home", type=Path, help="folder that holds all state (default: METERLAKE_HOME or .meterlake)"
+        )
         sub.add_argument("--conf", type=Path, help="settings file over conf/default.toml")
         sub.add_argument("--debug", action="store_true", help="show stack traces")
         sub.set_defaults(command=does, name=name)
@@ -107,7 +111,9 @@ def _add_delivery(parser: argparse.ArgumentParser) -> None:
     _add_source(parser)
     parser.add_argument("--input", required=True, help="file, folder, quoted glob or URI")
     parser.add_argument("--meter", help="name of the meter, where the files do not hold it (default: the file's name)")
-    parser.add_argument("--from", dest="first", type=_day, metavar="DATE", help="only files dated from here in their name")
+    parser.add_argument(
+        "--from", dest="first", type=_day, metavar="DATE", help="only files dated from here in their name"
+    )
     parser.add_argument("--to", dest="last", type=_day, metavar="DATE", help="only files dated up to here")
     parser.add_argument("--retrain", action="store_true", help="fit a new model although there is a champion")
 

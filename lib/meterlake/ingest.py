@@ -13,7 +13,7 @@ from meterlake.sources.delivery import files_of, meter_named_by
 from meterlake.sources.inspect import Inspected, inspect_files
 from meterlake.sources.read import read_lines
 from meterlake.tables.meter_readings import METER_READINGS
-from meterlake.tables.ops import LOADED_FILES, QUALITY_RESULTS
+from meterlake.tables.ops import LOADED_FILES
 
 NAMED = 5  # files that a sentence names
 
@@ -38,7 +38,7 @@ def ingest(run: Run) -> Outcome:
     delivery = inspect_delivery(run)
     outcome = Outcome(said=_told(delivery), nothing_new=not delivery.new)
     outcome.figures = {"files_known": len(delivery.known), "files_refused": len(delivery.refused)}
-    _record_refused(run, delivery.refused)
+    run.keep([_refusal(run, file) for file in delivery.refused])
     if delivery.new:
         loaded = _load(run, delivery.new)
         outcome.rows_in = sum(file.lines for file in loaded)
@@ -79,9 +79,7 @@ def _load(run: Run, files: list[Inspected]) -> list[Row]:
     store, now = run.store, datetime.now(UTC).replace(microsecond=0)
     size_to(store.spark, sum(file.size for file in files), run.settings)
     first_id = 1 + (store.read(LOADED_FILES).agg(F.max("file_id")).head()[0] or 0)
-    numbered = [
-        (file, first_id + index, run.meter or meter_named_by(file.path)) for index, file in enumerate(files)
-    ]
+    numbered = [(file, first_id + index, run.meter or meter_named_by(file.path)) for index, file in enumerate(files)]
     lines = read_lines(store.spark, numbered, run.source).select(
         F.lit(run.source.name).alias("source"),
         "*",
@@ -103,7 +101,8 @@ def _counted(run: Run, numbered: list[tuple[Inspected, int, str]], now: datetime
     """Rows of `loaded_files`: what the bytes hold beside what stands in bronze, counted there."""
     stand = run.store.read(METER_READINGS).where(F.col("batch_id") == run.run_id).groupBy("file_id")
     counts = {
-        row.file_id: row for row in stand.agg(F.count("*").alias("lines"), F.count("parse_error").alias("bad")).collect()
+        row.file_id: row
+        for row in stand.agg(F.count("*").alias("lines"), F.count("parse_error").alias("bad")).collect()
     }
     rows = []
     for file, file_id, _ in numbered:
@@ -114,13 +113,8 @@ def _counted(run: Run, numbered: list[tuple[Inspected, int, str]], now: datetime
     return rows
 
 
-def _record_refused(run: Run, refused: list[Inspected]) -> None:
-    if refused:
-        verdicts = [
-            run.verdict("alerts", f"{file.path} can be read", "warning", False, f"{file.problem}; {file.remedy}")
-            for file in refused
-        ]
-        run.store.append(run.store.spark.createDataFrame(verdicts, QUALITY_RESULTS.schema), QUALITY_RESULTS)
+def _refusal(run: Run, file: Inspected) -> Row:
+    return run.verdict("alerts", f"{file.path} can be read", "warning", False, f"{file.problem}; {file.remedy}")
 
 
 def _told(delivery: Delivery) -> list[str]:

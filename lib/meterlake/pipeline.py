@@ -3,7 +3,6 @@
 import argparse
 import logging
 import time
-from pathlib import Path
 
 from meterlake import steps
 from meterlake.errors import GateFailed
@@ -31,14 +30,14 @@ def whole_run(parsed: argparse.Namespace, settings: Settings) -> int:
         log.info("run %s of source %s; Spark took %.1f s to start", run.run_id, source.name, time.monotonic() - began)
         run.perform("ingest", steps.ingest)
         try:
-            run.perform("validate", steps.validate("raw_readings"))
+            run.perform("validate_raw", steps.validate("raw_readings"))
             run.perform("stage", steps.stage)
-            run.perform("validate", steps.validate("staging_readings"))
+            run.perform("validate_staging", steps.validate("staging_readings"))
             run.perform("aggregate", steps.aggregate)
             run.perform("train", steps.train(again=parsed.retrain))
             run.perform("score", steps.score)
             run.perform("marts", steps.marts)
-            run.perform("validate", steps.validate("marts_metrics"))
+            run.perform("validate_marts", steps.validate("marts_metrics"))
             run.perform("publish", steps.publish)
         except GateFailed:
             run.perform("report", steps.report)
@@ -52,12 +51,12 @@ def one_step(parsed: argparse.Namespace, settings: Settings) -> int:
     """The step that the command names."""
     with holding(settings):
         run = _run(parsed, settings)
-        step = getattr(steps, parsed.name)
-        if parsed.name == "validate":
-            step = step(parsed.suite)
-        elif parsed.name == "train":
+        name, step = parsed.name, getattr(steps, parsed.name)
+        if name == "validate":
+            name, step = f"validate_{parsed.suite.split('_')[0]}", step(parsed.suite)
+        elif name == "train":
             step = step(again=True)
-        run.perform(parsed.name, step)
+        run.perform(name, step)
     return 0
 
 
@@ -72,11 +71,25 @@ def _run(parsed: argparse.Namespace, settings: Settings) -> Run:
 
 
 def summary(run: Run, seconds: float) -> str:
-    """The end of a run: rows, what was set aside, seconds per step, and where to look."""
-    lines = ["", f"run {run.run_id} of source {run.source.name}: {seconds:.1f} s"]
-    lines += [f"  {done.step:<10} {told(done)}" for done in run.done]
+    """The end of a run: what came in and where it went, seconds per step, and where to look."""
+    figures = {name: value for done in run.done for name, value in done.outcome.figures.items()}
+    lines = ["", f"run {run.run_id} of source {run.source.name} is done in {seconds:.1f} s"]
+    lines += [f"  {done.step:<18} {told(done)}" for done in run.done]
+    if "lines" in figures:
+        parts = ("current", "unparsable", "quarantined", "exact_duplicates", "superseded")
+        went = ", ".join(f"{figures[name]:,.0f} {name.replace('_', ' ')}" for name in parts)
+        lines.append(f"  {figures['lines']:,.0f} lines: {went}; nothing is lost")
+    if "flagged" in figures:
+        lines.append(f"  {figures['flagged']:,.0f} readings are flagged as anomalies")
+    lines += [f"  {place}" for place in _where_to_look(run)]
     return "\n".join(lines)
 
 
-def report_address(settings: Settings, run_id: str) -> Path:
-    return settings.home / "reports" / f"{run_id}.html"
+def _where_to_look(run: Run) -> list[str]:
+    home = run.settings.home
+    return [
+        f"report     {(home / 'reports' / f'{run.run_id}.html').as_uri()}",
+        f"gates      {(home / 'data_docs' / 'index.html').as_uri()}",
+        f"tables     {run.settings.lake_root}",
+        "stores     `meterlake stores start` keeps PostgreSQL and ClickHouse up and tells their addresses",
+    ]

@@ -73,8 +73,11 @@ class Run:
     meter: str | None = None
     first: date | None = None
     last: date | None = None
-    run_id: str = field(default_factory=lambda: new_run_id())
+    run_id: str = ""
     done: list[Done] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.run_id = self.run_id or new_run_id()
 
     def perform(self, name: str, step: Callable[["Run"], Outcome]) -> Outcome:
         """Run one step, tell about it, and write its success marker last."""
@@ -108,6 +111,12 @@ class Run:
         """A row of `quality_results`."""
         values = (self.run_id, self.source.name, suite, expectation, severity, success, observed, datetime.now(UTC))
         return Row(*QUALITY_RESULTS.names)(*values)
+
+    def keep(self, verdicts: list[Row]) -> None:
+        """Append verdicts to `quality_results`."""
+        if verdicts:
+            frame = self.store.spark.createDataFrame(verdicts, QUALITY_RESULTS.schema)
+            self.store.append(frame, QUALITY_RESULTS)
 
     def _mark(self, step: str, started: datetime, seconds: float, outcome: Outcome) -> None:
         values = (

@@ -11,9 +11,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from meterlake.errors import Unreachable, UsageError
 
 
-
 def _project() -> Path:
-    """The folder that holds conf/: METERLAKE_PROJECT, else two above this file, else (code run from a zip) where we stand."""
+    """The folder that holds conf/: METERLAKE_PROJECT, else two above this file, else (run from a zip) where we stand."""
     if given := os.environ.get("METERLAKE_PROJECT"):
         return Path(given).resolve()
     checkout = Path(__file__).resolve().parents[2]
@@ -99,7 +98,7 @@ class Settings(Section):
         return path
 
     def secret(self, name: str) -> str:
-        """A password: METERLAKE_SECRET_<NAME>, else <home>/secrets/<name>, made at random with mode 600 when missing."""
+        """A password: METERLAKE_SECRET_<NAME>, else <home>/secrets/<name> (mode 600), made at random when missing."""
         if value := os.environ.get(f"METERLAKE_SECRET_{name.upper()}"):
             return value
         file = self.folder("secrets") / name
@@ -153,7 +152,9 @@ def _path(value: str | None) -> Path | None:
 def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for name, value in over.items():
-        merged[name] = _merged(base[name], value) if isinstance(base.get(name), dict) and isinstance(value, dict) else value
+        merged[name] = (
+            _merged(base[name], value) if isinstance(base.get(name), dict) and isinstance(value, dict) else value
+        )
     return merged
 
 

@@ -1,4 +1,4 @@
-"""Bronze -> silver: the current readings, the quarantine, the edit trail, and the ledger that proves nothing is lost."""
+"""Bronze -> silver: current readings, quarantine, edit trail, and the ledger that proves nothing is lost."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -62,6 +62,11 @@ def stage(run: Run) -> Outcome:
     return _outcome(run, entries, corrections)
 
 
+def pending_batches(run: Run) -> list[str]:
+    """Names of the batches that were ingested but not staged."""
+    return [batch.batch_id for batch in _pending(run)]
+
+
 def _pending(run: Run) -> list[Row]:
     """The batches in `loaded_files` that have no entry in the ledger, in the order of delivery, with their counts."""
     files = run.store.read(LOADED_FILES, run.source.name)
@@ -115,7 +120,7 @@ def _write_current(run: Run, compared: DataFrame, scope: Scope) -> None:
 
 
 def _ledger(run: Run, compared: DataFrame, scope: Scope) -> list[Row]:
-    """An entry per batch. Every count comes from what stands in a table or from the compared rows, none by subtraction."""
+    """An entry per batch. Every count is of rows in a table or of compared rows, none comes by subtraction."""
     new = F.col("file_id") > 0
     statuses = compared.where(new).groupBy("batch_id", "status").count().collect()
     count = {(row.batch_id, row.status): row["count"] for row in statuses}

@@ -1,18 +1,24 @@
 """The story of a run, step by step. A job file, a CLI command and a DAG task have the name of the step they do.
 
 Each step reads what changed since its own last success, hands it to a pure function, writes, and is marked as done by
-its last write (`Run.perform`). A step that was killed is done again from the same state.
+its last write (`Run.perform`). A step that was killed is done again from the same state. The first steps fill files of
+their own: ingest.py, stage.py and validate.py.
 """
 
-import logging
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from pyspark.sql import functions as F
 
-from meterlake.errors import GateFailed, UsageError
+from meterlake.anomaly import registry
+from meterlake.anomaly.train import TooFewReadings
+from meterlake.anomaly.train import train as fit_forest
 from meterlake.ingest import ingest
+from meterlake.report.page import Summary, write_report
 from meterlake.run import Outcome, Run
+from meterlake.serving.embedded import stores
+from meterlake.serving.publish import needs_full
+from meterlake.serving.publish import publish as publish_mart
 from meterlake.stage import stage
 from meterlake.tables.catalog import MARTS
 from meterlake.tables.changes import following_days, month_of
@@ -26,6 +32,7 @@ from meterlake.tables.mart_consumption_metrics import MART_CONSUMPTION_METRICS
 from meterlake.tables.mart_load_profile import MART_LOAD_PROFILE
 from meterlake.tables.stg_meter_readings import STG_METER_READINGS
 from meterlake.tables.stg_meters import STG_METERS
+from meterlake.tables.table import Table
 from meterlake.transforms import (
     int_consumption_features,
     int_readings_daily,
@@ -36,12 +43,15 @@ from meterlake.transforms import (
     mart_consumption_metrics,
     mart_load_profile,
 )
+from meterlake.validate import validate
 
-log = logging.getLogger("meterlake")
+__all__ = ["aggregate", "ingest", "marts", "publish", "report", "score", "stage", "train", "validate"]
 
 DAY = "reading_date_local"
 # A feature looks back 168 h. In local days that is 7, and one more where a clock change or the zone cuts a day.
 LOOKS_BACK_DAYS = 8
+# Where the flagged share of a run should lie, and from how many readings on it says something.
+FLAGGED_SHARE, ENOUGH_FOR_A_SHARE = (0.005, 0.02), 1000
 
 
 def aggregate(run: Run) -> Outcome:
@@ -71,6 +81,55 @@ def aggregate(run: Run) -> Outcome:
     return Outcome(rows_in=written, rows_out=rows + written, inputs={STG_METER_READINGS.name: version})
 
 
+def train(*, again: bool) -> Callable[[Run], Outcome]:
+    """The step that fits a model and makes it champion: when told to, or when the source has none."""
+
+    def fit(run: Run) -> Outcome:
+        if not again and registry.champion(run.source.name, run.settings):
+            return Outcome(nothing_new=True)
+        version = run.store.version(INT_CONSUMPTION_FEATURES)
+        features = run.store.read(INT_CONSUMPTION_FEATURES, run.source.name, version)
+        try:
+            trained = fit_forest(features, run.settings.model)
+        except TooFewReadings as few:
+            return Outcome(nothing_new=True, said=[str(few)])
+        model = registry.register(trained, run.source.name, run.settings, version)
+        outcome = Outcome(rows_in=trained.training.rows, inputs={INT_CONSUMPTION_FEATURES.name: version})
+        outcome.figures = {"flagged_share": trained.training.flagged_share, "model_version": model.version}
+        outcome.said = [
+            f"{model.label} is champion; it flags {trained.training.flagged_share:.2%} of its training rows."
+        ]
+        return outcome
+
+    return fit
+
+
+def score(run: Run) -> Outcome:
+    """Features -> scores by the champion: what changed, or everything when the champion is another one than before."""
+    store = run.store
+    champion = registry.champion(run.source.name, run.settings)
+    if champion is None:
+        return Outcome(nothing_new=True, said=["No model, no scores: `meterlake train` fits one from enough readings."])
+    mark = run.last_done("score")
+    same_model = mark is not None and mark.figures.get("model_version") == champion.version
+    since = mark.inputs.get(INT_CONSUMPTION_FEATURES.name) if mark and same_model else None
+    changed = store.changes(INT_CONSUMPTION_FEATURES, run.source.name, since)
+    if changed.nothing:
+        return Outcome(nothing_new=True)
+    version = store.version(INT_CONSUMPTION_FEATURES)
+    features = changed.days_in(store.read(INT_CONSUMPTION_FEATURES, version=version), DAY)
+    scores = mart_anomaly_scores.build(features, champion.model, champion.label, datetime.now(UTC))
+    rows = store.replace(scores, MART_ANOMALY_SCORES, changed)
+    flagged = changed.days_in(store.read(MART_ANOMALY_SCORES), DAY).where("is_anomaly").count()
+    outcome = Outcome(rows_in=rows, rows_out=rows, inputs={INT_CONSUMPTION_FEATURES.name: version})
+    outcome.figures = {"flagged": flagged, "model_version": champion.version}
+    share = flagged / rows if rows else 0.0
+    outcome.said = [f"{flagged:,} readings are flagged ({share:.2%}) by {champion.label}."]
+    if rows >= ENOUGH_FOR_A_SHARE and not FLAGGED_SHARE[0] <= share <= FLAGGED_SHARE[1]:
+        outcome.said.append("That is outside of 0.5-2 %: look at the data, or train again with `meterlake train`.")
+    return outcome
+
+
 def marts(run: Run) -> Outcome:
     """Days, hours and scores -> the marts, for what changed."""
     store, source = run.store, run.source
@@ -94,3 +153,45 @@ def marts(run: Run) -> Outcome:
     rows += store.replace(flags, MART_ANOMALY_FLAGS, scored)
     outputs = {table.name: store.version(table) for table in MARTS}
     return Outcome(rows_in=rows, rows_out=rows, inputs=inputs, outputs=outputs)
+
+
+def publish(run: Run) -> Outcome:
+    """The months of each mart that changed since the last publication -> PostgreSQL and ClickHouse."""
+    marts_made = [table for table in MARTS if run.store.exists(table)]
+    versions = {table.name: run.store.version(table) for table in marts_made}
+    changed = {table: _months_changed(run, table) for table in marts_made}
+    if not any(changed.values()):
+        return Outcome(nothing_new=True)
+    rows = 0
+    with stores(run.settings):
+        for table, months in changed.items():
+            slices = None if needs_full(table, run.settings) else months
+            results = publish_mart(table, run.store.read(table), slices, run.settings)
+            rows += max((result.rows for result in results), default=0)
+    return Outcome(rows_in=rows, rows_out=rows, inputs=versions)
+
+
+def report(run: Run) -> Outcome:
+    """The report page of the run."""
+    done = [
+        {"step": d.step, "seconds": d.seconds, "rows_in": d.outcome.rows_in, "rows_out": d.outcome.rows_out}
+        for d in run.done
+    ]
+    said = [sentence for d in run.done for sentence in d.outcome.said]
+    places = {"Data Docs": str(run.settings.home / "data_docs" / "index.html")}
+    told = Summary(run_id=run.run_id, input=run.input, steps=done, said=said, places=places)
+    page = write_report(run.store, run.source, told, run.settings)
+    return Outcome(said=[f"The report: {page.as_uri()}"], nothing_new=True)
+
+
+def _months_changed(run: Run, table: Table) -> set[tuple[str, date]]:
+    """The (source, first of month) slices of a mart that changed since they were published."""
+    changed = run.changes("publish", table)
+    if changed.nothing:
+        return set()
+    assert table.day is not None
+    days = changed.days
+    if days is None:
+        days = run.store.read(table, run.source.name).select(F.col(table.day).alias("day"))
+    months = days.select(F.trunc("day", "month").cast("date")).distinct().collect()
+    return {(run.source.name, row[0]) for row in months}

@@ -64,7 +64,9 @@ class Changes:
             return of_source
         if self.first is None or self.last is None:
             return of_source.where(F.lit(False))
-        return of_source.where(F.col(day).between(self.first - timedelta(days=before), self.last + timedelta(days=after)))
+        return of_source.where(
+            F.col(day).between(self.first - timedelta(days=before), self.last + timedelta(days=after))
+        )
 
 
 def following_days(count: int) -> Callable[[Column], Column]:

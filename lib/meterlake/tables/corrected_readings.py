@@ -1,4 +1,12 @@
-from meterlake.tables.shared_columns import BATCH_ID, METER_ID, READING_DATE_LOCAL, READING_ID, READING_TIMESTAMP, RUN_ID, SOURCE
+from meterlake.tables.shared_columns import (
+    BATCH_ID,
+    METER_ID,
+    READING_DATE_LOCAL,
+    READING_ID,
+    READING_TIMESTAMP,
+    RUN_ID,
+    SOURCE,
+)
 from meterlake.tables.table import Column, Table
 
 CORRECTED_READINGS = Table(
@@ -15,7 +23,9 @@ CORRECTED_READINGS = Table(
         READING_DATE_LOCAL,
         Column("before_kwh", "double", "Energy before the change; null when it was missing.", "kWh"),
         Column("after_kwh", "double", "Energy after the change; null when it is missing now.", "kWh"),
-        Column("method", "string", "What changed it: superseded (a later file delivered another value).", required=True),
+        Column(
+            "method", "string", "What changed it: superseded (a later file delivered another value).", required=True
+        ),
         Column("rule_version", "string", "Version of the code that decided.", required=True),
         RUN_ID,
         BATCH_ID,

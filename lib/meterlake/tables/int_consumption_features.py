@@ -15,8 +15,12 @@ INT_CONSUMPTION_FEATURES = Table(
         READING_DATE_LOCAL,
         Column("consumption_kwh", "double", "Energy of the interval.", "kWh"),
         Column("active_power_kw", "double", "Mean active power of the interval.", "kW"),
-        Column("rolling_mean_kwh_1h", "double", "Mean of the known readings in the hour that ends with this one.", "kWh"),
-        Column("rolling_mean_kwh_24h", "double", "Mean of the known readings in the 24 h that end with this one.", "kWh"),
+        Column(
+            "rolling_mean_kwh_1h", "double", "Mean of the known readings in the hour that ends with this one.", "kWh"
+        ),
+        Column(
+            "rolling_mean_kwh_24h", "double", "Mean of the known readings in the 24 h that end with this one.", "kWh"
+        ),
         Column("rolling_std_kwh_24h", "double", "Sample standard deviation over the same 24 h.", "kWh"),
         Column("ratio_to_mean_24h", "double", "consumption_kwh / rolling_mean_kwh_24h; null when the mean is 0."),
         Column("same_hour_last_day_kwh", "double", "Energy of the interval 24 h earlier.", "kWh"),

@@ -9,7 +9,9 @@ CONSUMPTION_MEASURES = (
     Column("min_power_kw", "double", "Smallest active power of a reading.", "kW"),
     Column("avg_voltage_v", "double", "Mean voltage.", "V"),
     Column("reading_count", "bigint", "Readings with a known value.", required=True),
-    Column("expected_count", "bigint", "Intervals that the local period has (a day has 23, 24 or 25 h).", required=True),
+    Column(
+        "expected_count", "bigint", "Intervals that the local period has (a day has 23, 24 or 25 h).", required=True
+    ),
     Column("completeness", "double", "reading_count / expected_count.", required=True),
     QUALITY,
 )

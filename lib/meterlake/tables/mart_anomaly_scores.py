@@ -15,11 +15,15 @@ MART_ANOMALY_SCORES = Table(
         READING_DATE_LOCAL,
         Column("consumption_kwh", "decimal(18,4)", "Energy of the interval.", "kWh"),
         Column("active_power_kw", "double", "Mean active power of the interval.", "kW"),
-        Column("expected_kwh", "decimal(18,4)", "What the meter's own past leads to expect; null without a past.", "kWh"),
+        Column(
+            "expected_kwh", "decimal(18,4)", "What the meter's own past leads to expect; null without a past.", "kWh"
+        ),
         Column("anomaly_score", "double", "0 to 1, 1 is worst; above 0.6 is flagged.", required=True),
         Column("raw_score", "double", "The forest's own score before calibration.", required=True),
         Column("is_anomaly", "boolean", "Whether the score is above the threshold.", required=True),
-        Column("anomaly_type", "string", "high_consumption, low_consumption or unusual_pattern; null when not flagged."),
+        Column(
+            "anomaly_type", "string", "high_consumption, low_consumption or unusual_pattern; null when not flagged."
+        ),
         Column("reasons", "string", "The features that explain a flag, with their values; null when not flagged."),
         Column("model_version", "string", "Name and version of the model in the registry.", required=True),
         Column("scored_at", "timestamp", "When it was scored, UTC.", required=True),

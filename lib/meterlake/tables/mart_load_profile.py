@@ -14,7 +14,9 @@ MART_LOAD_PROFILE = Table(
         REGION,
         FEEDER,
         Column("month_local", "date", "First day of the month on the source's clock.", required=True),
-        Column("season", "string", "winter, spring, summer or autumn by meteorological months, northern.", required=True),
+        Column(
+            "season", "string", "winter, spring, summer or autumn by meteorological months, northern.", required=True
+        ),
         Column("day_type", "string", "weekday or weekend.", required=True),
         Column("hour_of_day", "int", "Hour on the source's clock, 0-23.", "h", required=True),
         Column("mean_load_kw", "double", "energy_kwh / hours.", "kW", required=True),

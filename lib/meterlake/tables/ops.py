@@ -92,7 +92,12 @@ QUALITY_RESULTS = Table(
     columns=(
         RUN_ID,
         SOURCE,
-        Column("suite", "string", "Name of the suite: raw_readings, staging_readings, marts_metrics or alerts.", required=True),
+        Column(
+            "suite",
+            "string",
+            "Name of the suite: raw_readings, staging_readings, marts_metrics or alerts.",
+            required=True,
+        ),
         Column("expectation", "string", "What was expected, in words.", required=True),
         Column("severity", "string", "critical or warning.", required=True),
         Column("success", "boolean", "Whether it was met.", required=True),

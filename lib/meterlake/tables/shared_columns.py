@@ -3,7 +3,9 @@
 from meterlake.tables.table import Column
 
 SOURCE = Column("source", "string", "Name of the declared source that delivered the data.", required=True)
-METER_ID = Column("meter_id", "string", "The meter (IEC 61968: usage point's meter), as its source names it.", required=True)
+METER_ID = Column(
+    "meter_id", "string", "The meter (IEC 61968: usage point's meter), as its source names it.", required=True
+)
 READING_ID = Column(
     "reading_id", "string", "Identity of the reading: source:meter:interval start in Unix seconds.", required=True
 )

@@ -22,7 +22,9 @@ STG_METER_READINGS = Table(
         READING_TIMESTAMP,
         Column("interval_minutes", "int", "Length of the interval.", "min", required=True),
         Column("consumption_kwh", "double", "Energy of the interval, on a grid of 1e-8; null when missing.", "kWh"),
-        Column("register_kwh", "double", "Cumulative register at the interval start, where the source delivers one.", "kWh"),
+        Column(
+            "register_kwh", "double", "Cumulative register at the interval start, where the source delivers one.", "kWh"
+        ),
         Column("active_power_kw", "double", "Mean active power of the interval; null when missing.", "kW"),
         Column("voltage_v", "double", "Voltage.", "V"),
         Column("sub_metering_1_kwh", "double", "Energy of the first sub-meter.", "kWh"),

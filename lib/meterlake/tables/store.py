@@ -93,7 +93,8 @@ class Store:
 
     def changes(self, table: Table, source: str, since: int | None) -> Changes:
         """The meter-days of `source` that changed in `table` after version `since`; everything when `since` is None."""
-        assert table.day is not None and table.change_feed
+        assert table.day is not None
+        assert table.change_feed
         if since is not None and self.version(table) <= since:
             return Changes(source, None, None, None)
         if since is None:

@@ -1,4 +1,4 @@
-"""A table is declared once. DDL, constraints, data dictionary, catalogue and lineage are generated from the declaration."""
+"""A table is declared once: DDL, constraints, data dictionary, catalogue and lineage are generated from it."""
 
 from dataclasses import dataclass
 from functools import cached_property

@@ -8,7 +8,10 @@ from meterlake.quality.validation import REPLACED
 
 
 def build(compared: DataFrame, run_id: str, batch_id: str) -> DataFrame:
-    """Rows of `corrected_readings` from the first result of `stg_meter_readings.judge`; `batch_id` is the newest of its batches."""
+    """Rows of `corrected_readings` from the first result of `stg_meter_readings.judge`.
+
+    `batch_id` is the newest of the batches that were staged together.
+    """
     return compared.where(F.col("status") == REPLACED).select(
         F.concat_ws(":", "source", "meter_id", F.unix_timestamp("reading_timestamp")).alias("reading_id"),
         "source",

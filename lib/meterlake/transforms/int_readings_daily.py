@@ -28,7 +28,9 @@ def build(hourly: DataFrame, source: Source) -> DataFrame:
 def peak_of(energy: str, start: str, hour_of_day: str) -> Column:
     """The hour of a group with the largest energy as a struct of the three columns; the first of equals."""
     return F.max(
-        F.when(F.col(energy).isNotNull(), F.struct(energy, (-F.unix_timestamp(start)).alias("earlier"), start, hour_of_day))
+        F.when(
+            F.col(energy).isNotNull(), F.struct(energy, (-F.unix_timestamp(start)).alias("earlier"), start, hour_of_day)
+        )
     )
 
 

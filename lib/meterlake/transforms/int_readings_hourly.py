@@ -23,7 +23,9 @@ def build(readings: DataFrame, source: Source) -> DataFrame:
         (exact_sum("consumption_kwh") / known_hours).alias("avg_power_kw"),
         F.max("active_power_kw").alias("max_power_kw"),
         F.min("active_power_kw").alias("min_power_kw"),
-        (F.sum(F.rint(F.col("voltage_v") * MICRO).cast("bigint")) / F.count("voltage_v") / MICRO).alias("avg_voltage_v"),
+        (F.sum(F.rint(F.col("voltage_v") * MICRO).cast("bigint")) / F.count("voltage_v") / MICRO).alias(
+            "avg_voltage_v"
+        ),
         F.count("consumption_kwh").alias("reading_count"),
         F.lit(expected).cast("bigint").alias("expected_count"),
         (F.count("consumption_kwh") / expected).alias("completeness"),

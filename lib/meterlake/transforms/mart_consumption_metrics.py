@@ -29,7 +29,10 @@ PERIODS = (
     # 52 weeks before, so that a week is compared with one of the same season and the same weekdays.
     Period("week", lambda day: F.trunc(day, "week"), lambda day: F.date_sub(day, 7), lambda day: F.date_sub(day, 364)),
     Period(
-        "month", lambda day: F.trunc(day, "month"), lambda day: F.add_months(day, -1), lambda day: F.add_months(day, -12)
+        "month",
+        lambda day: F.trunc(day, "month"),
+        lambda day: F.add_months(day, -1),
+        lambda day: F.add_months(day, -12),
     ),
 )
 

@@ -10,7 +10,7 @@ SEASONS = ("winter", "spring", "summer", "autumn")  # meteorological: December b
 
 
 def build(hourly: DataFrame, meters: DataFrame, source: Source) -> DataFrame:
-    """Rows of `mart_load_profile` from all hours of the months concerned; hours without a known reading do not count."""
+    """Rows of `mart_load_profile` from all hours of the months concerned; hours without a reading do not count."""
     known = hourly.where(F.col("reading_count") > 0).select(
         "*",
         F.trunc("reading_date_local", "month").cast("date").alias("month_local"),

@@ -1,0 +1,93 @@
+"""The gates: Great Expectations judges what changed in a layer since its suite last passed."""
+
+from collections.abc import Callable
+from datetime import date
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from meterlake.errors import GateFailed
+from meterlake.quality.gate import TABLES_OF, run_gate
+from meterlake.run import Outcome, Run
+from meterlake.stage import pending_batches
+from meterlake.tables.catalog import TABLES
+from meterlake.tables.int_readings_daily import INT_READINGS_DAILY
+from meterlake.tables.mart_anomaly_scores import MART_ANOMALY_SCORES
+from meterlake.tables.meter_readings import METER_READINGS
+from meterlake.tables.ops import LEDGER
+from meterlake.tables.stg_meter_readings import STG_METER_READINGS
+
+DAY = "reading_date_local"
+
+
+def validate(suite: str) -> Callable[[Run], Outcome]:
+    """The step that judges what changed in a layer since the suite last passed.
+
+    A critical failure raises GateFailed: data are kept, the verdicts too, and no later step runs.
+    """
+    return {"raw_readings": _validate_raw, "staging_readings": _validate_staging, "marts_metrics": _validate_marts}[
+        suite
+    ]
+
+
+def _validate_raw(run: Run) -> Outcome:
+    waiting = pending_batches(run)
+    if not waiting:
+        return Outcome(nothing_new=True)
+    lines = run.store.read(METER_READINGS, run.source.name).where(F.col("batch_id").isin(waiting))
+    return _judged(run, "raw_readings", {METER_READINGS.name: lines})
+
+
+def _validate_staging(run: Run) -> Outcome:
+    changed = run.changes("validate_staging", STG_METER_READINGS)
+    batches = _not_judged(run)
+    if changed.nothing and not batches:
+        return Outcome(nothing_new=True)
+    version = run.store.version(STG_METER_READINGS)
+    frames = {
+        STG_METER_READINGS.name: changed.days_in(run.store.read(STG_METER_READINGS, version=version), DAY),
+        LEDGER.name: run.store.read(LEDGER, run.source.name).where(F.col("batch_id").isin(batches)),
+    }
+    outcome = _judged(run, "staging_readings", frames)
+    outcome.inputs = {STG_METER_READINGS.name: version, LEDGER.name: run.store.version(LEDGER)}
+    return outcome
+
+
+def _validate_marts(run: Run) -> Outcome:
+    days = run.changes("validate_marts", INT_READINGS_DAILY)
+    scored = run.changes("validate_marts", MART_ANOMALY_SCORES)
+    if days.nothing and scored.nothing:
+        return Outcome(nothing_new=True)
+    frames = {name: run.store.read(TABLES[name], run.source.name) for name in TABLES_OF["marts_metrics"]}
+    everything = days.everything or scored.everything
+    firsts = [day for day in (days.first, scored.first) if day]
+    lasts = [day for day in (days.last, scored.last) if day]
+    outcome = _judged(run, "marts_metrics", frames, (None, None) if everything else (min(firsts), max(lasts)))
+    outcome.inputs = {table.name: run.store.version(table) for table in (INT_READINGS_DAILY, MART_ANOMALY_SCORES)}
+    return outcome
+
+
+def _judged(
+    run: Run,
+    suite: str,
+    frames: dict[str, DataFrame],
+    changed: tuple[date | None, date | None] = (None, None),
+) -> Outcome:
+    """Run a gate, keep its verdicts, and stop the run on a critical failure."""
+    result = run_gate(suite, frames, run_id=run.run_id, source=run.source, settings=run.settings, changed=changed)
+    run.keep(result.verdicts)
+    if result.critical_failures:
+        raise GateFailed(result.sentence)
+    met = sum(row.success for row in result.verdicts)
+    said = [f"{met} of {len(result.verdicts)} expectations of {suite} are met."]
+    said += [f"warning: {row.expectation} ({row.observed})" for row in result.warnings]
+    return Outcome(rows_in=len(result.verdicts), rows_out=met, said=said)
+
+
+def _not_judged(run: Run) -> list[str]:
+    """Batches of the ledger that the staging gate has not judged yet."""
+    seen = run.seen("validate_staging", LEDGER)
+    ledger = run.store.read(LEDGER, run.source.name).select("batch_id")
+    if seen is not None:
+        ledger = ledger.subtract(run.store.read(LEDGER, run.source.name, seen).select("batch_id"))
+    return [row.batch_id for row in ledger.collect()]

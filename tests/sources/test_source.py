@@ -1,0 +1,63 @@
+"""A source is one TOML file, and a mistake in it is one sentence."""
+
+from pathlib import Path
+
+import pytest
+
+from meterlake.errors import UsageError
+from meterlake.settings import Settings
+from meterlake.sources.catalog import read_source, source_named, sources
+
+GOOD = """
+name = "village"
+description = "a village"
+interval_minutes = 15
+[columns]
+meter_id = "meter"
+timestamp = "at"
+value = "kwh"
+"""
+
+
+def declared(tmp_path: Path, text: str) -> Path:
+    file = tmp_path / "village.toml"
+    file.write_text(text)
+    return file
+
+
+def test_built_in_and_configured_sources_are_listed(settings: Settings) -> None:
+    assert {"smart_meter", "household_power", "ami", "london"} <= set(sources(settings))
+
+
+def test_a_file_in_the_home_adds_a_source(settings: Settings) -> None:
+    (settings.folder("sources") / "village.toml").write_text(GOOD)
+    assert source_named("village", settings).interval_minutes == 15
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        pytest.param(GOOD.replace("kwh", "at"), "the header 'at' is declared for two columns", id="same_header_twice"),
+        pytest.param(GOOD.replace('value = "kwh"', ""), "columns.value: Field required", id="value_missing"),
+        pytest.param(GOOD.replace("15", "7"), "7 minutes do not divide a day", id="cadence_not_in_a_day"),
+        pytest.param(GOOD + "velocity = 1", "columns.velocity: unknown name", id="unknown_column"),
+        pytest.param('time_zone = "Mars/Base"' + GOOD, "'Mars/Base' is neither an IANA time zone", id="unknown_zone"),
+        pytest.param(GOOD + '[units]\nvalue = "MWh"', "units.value: Input should be 'kWh', 'Wh'", id="unknown_unit"),
+        pytest.param(GOOD + "[limits]\nvoltage_v = [9, 1]", "lower bound 9 is above", id="limits_reversed"),
+        pytest.param(GOOD + '[format]\ndecimal = ","', "decimal mark and the separator", id="decimal_is_separator"),
+        pytest.param(GOOD.replace('"village"', '"../x"'), "name: String should match", id="name_with_a_path"),
+        pytest.param("name = ", "is not valid TOML", id="not_toml"),
+    ],
+)
+def test_a_mistake_is_one_sentence(tmp_path: Path, text: str, sentence: str) -> None:
+    file = declared(tmp_path, text)
+    with pytest.raises(UsageError) as raised:
+        read_source(file)
+    assert sentence in str(raised.value)
+    assert str(file) in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_an_unknown_source_names_the_known_ones(settings: Settings) -> None:
+    with pytest.raises(UsageError, match="choose one of ami, household_power, london, smart_meter"):
+        source_named("gas", settings)

@@ -1,0 +1,177 @@
+"""Ingest and stage on real files: nothing is lost, nothing is doubled, whatever comes in whatever order."""
+
+import shutil
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from pyspark.sql import Row, SparkSession
+
+from meterlake import stage as stage_module
+from meterlake.errors import InputError, LedgerUnbalanced
+from meterlake.settings import Settings
+from meterlake.sources.source import Units
+from meterlake.stage import check_balance
+from meterlake.tables.catalog import TABLES
+from meterlake.tables.ops import LEDGER
+from meterlake.tables.store import Store
+from tests.lake import VILLAGE, deliver, half_hours, written
+
+DAY = datetime(2024, 1, 1)
+
+
+def rows(spark: SparkSession, settings: Settings, table: str) -> list[Row]:
+    frame = Store(spark, settings).read(TABLES[table])
+    return sorted(frame.collect(), key=lambda row: tuple(str(row[name]) for name in TABLES[table].key))
+
+
+def ledger(spark: SparkSession, settings: Settings) -> list[dict[str, int]]:
+    names = ("lines", "loaded", "unparsable", "current", "exact_duplicates", "superseded", "quarantined", "replaced")
+    entries = sorted(rows(spark, settings, "ledger"), key=lambda row: row.readings_after)
+    return [{name: entry[name] for name in names if entry[name]} for entry in entries]
+
+
+def readings(spark: SparkSession, settings: Settings) -> list[tuple[str, str, float | None]]:
+    found = rows(spark, settings, "stg_meter_readings")
+    return [(row.meter_id, f"{row.reading_timestamp:%d %H:%M}", row.consumption_kwh) for row in found]
+
+
+def test_every_line_is_accounted_for(spark: SparkSession, settings: Settings, tmp_path: Path) -> None:
+    bad = ["a,2024-01-01 00:15:00,1", "a,2024-01-01 02:00:00,-1", "a,x,1", "a,2024-01-01 03:00:00", ",2024-01-01,1"]
+    good = half_hours("a", DAY, 3)
+    deliver(spark, settings, written(tmp_path / "f.csv", *good, good[0], *bad))
+    assert ledger(spark, settings) == [
+        {"lines": 9, "loaded": 7, "unparsable": 2, "current": 3, "exact_duplicates": 1, "quarantined": 3}
+    ]
+    reasons = sorted(tuple(row.reasons) for row in rows(spark, settings, "quarantined_readings"))
+    assert reasons == [("exact_duplicate",), ("missing_meter",), ("negative_energy",), ("off_cadence_timestamp",)]
+
+
+def test_the_same_file_twice_changes_nothing(spark: SparkSession, settings: Settings, tmp_path: Path) -> None:
+    file = written(tmp_path / "f.csv", *half_hours("a", DAY, 4))
+    deliver(spark, settings, file)
+    before = rows(spark, settings, "stg_meter_readings")
+    again = shutil.copy(file, tmp_path / "other name.csv")
+    outcomes = deliver(spark, settings, Path(again))
+    assert outcomes["ingest"].nothing_new
+    assert outcomes["stage"].nothing_new
+    assert "loaded before" in outcomes["ingest"].said[0]
+    assert rows(spark, settings, "stg_meter_readings") == before
+
+
+def test_a_corrected_file_supersedes_and_leaves_a_trail(
+    spark: SparkSession, settings: Settings, tmp_path: Path
+) -> None:
+    deliver(spark, settings, written(tmp_path / "1.csv", "a,2024-01-01 00:00:00,1", "a,2024-01-01 00:30:00,2"))
+    deliver(spark, settings, written(tmp_path / "2.csv", "a,2024-01-01 00:30:00,3", "a,2024-01-01 01:00:00,4"))
+    assert readings(spark, settings) == [("a", "01 00:00", 1.0), ("a", "01 00:30", 3.0), ("a", "01 01:00", 4.0)]
+    assert ledger(spark, settings)[1] == {"lines": 2, "loaded": 2, "current": 2, "replaced": 1}
+    (correction,) = rows(spark, settings, "corrected_readings")
+    assert (correction.before_kwh, correction.after_kwh, correction.method) == (2.0, 3.0, "superseded")
+
+
+def test_file_by_file_equals_all_at_once(spark: SparkSession, settings: Settings, tmp_path: Path) -> None:
+    files = [
+        written(tmp_path / "in" / "1.csv", *half_hours("a", DAY, 5), *half_hours("b", DAY, 5)),
+        written(tmp_path / "in" / "2.csv", "a,2024-01-01 01:00:00,9", *half_hours("b", DAY, 2)),
+        written(tmp_path / "in" / "3.csv", "a,2024-01-01 01:00:00,8", "b,2024-01-01 00:00,1", "b,2024-01-01 00:00,2"),
+    ]
+    other = settings.model_copy(update={"home": tmp_path / "at once"})
+    deliver(spark, other, tmp_path / "in")
+    for file in files:
+        deliver(spark, settings, file)
+    assert readings(spark, settings) == readings(spark, other)
+    kept = [(row.meter_id, row.reasons) for row in rows(spark, settings, "quarantined_readings")]
+    assert kept == [(row.meter_id, row.reasons) for row in rows(spark, other, "quarantined_readings")]
+
+
+def test_a_stage_killed_after_its_commit_comes_to_the_same_end(
+    spark: SparkSession, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deliver(spark, settings, written(tmp_path / "1.csv", "a,2024-01-01 00:00:00,1", "a,2024-01-01 00:30:00,2"))
+    file = written(tmp_path / "2.csv", "a,2024-01-01 00:30:00,3", "a,2024-01-01 00:30:00,3", "a,2024-01-01 01:00:00,4")
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(stage_module.quarantined_readings, "build", killed)
+        deliver(spark, settings, file)
+    assert len(ledger(spark, settings)) == 1
+    outcomes = deliver(spark, settings, file)
+    assert outcomes["ingest"].nothing_new
+    assert ledger(spark, settings)[1] == {"lines": 3, "loaded": 3, "current": 2, "exact_duplicates": 1, "replaced": 1}
+    assert readings(spark, settings) == [("a", "01 00:00", 1.0), ("a", "01 00:30", 3.0), ("a", "01 01:00", 4.0)]
+    assert len(rows(spark, settings, "corrected_readings")) == 1
+
+
+def test_an_ingest_killed_before_its_record_is_forgotten(
+    spark: SparkSession, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = written(tmp_path / "1.csv", *half_hours("a", DAY, 3))
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("meterlake.ingest._counted", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        deliver(spark, settings, file)
+    assert len(rows(spark, settings, "meter_readings")) == 3
+    deliver(spark, settings, file)
+    assert len(rows(spark, settings, "meter_readings")) == 3
+    assert ledger(spark, settings) == [{"lines": 3, "loaded": 3, "current": 3}]
+
+
+def test_a_bad_file_stops_only_itself(spark: SparkSession, settings: Settings, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    written(folder / "good.csv", *half_hours("a", DAY, 2))
+    written(folder / "other.csv", "1,2", header="x,y")
+    written(folder / "none.csv")
+    outcome = deliver(spark, settings, folder)["ingest"]
+    assert any("other.csv has no column 'at', 'kwh', 'meter'" in said for said in outcome.said)
+    assert any("none.csv has a header but no readings" in said for said in outcome.said)
+    assert len(readings(spark, settings)) == 2
+    (refusal,) = rows(spark, settings, "quality_results")
+    assert refusal.suite == "alerts"
+    assert not refusal.success
+
+
+def test_only_bad_files_are_an_error(spark: SparkSession, settings: Settings, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"has no column 'at', 'kwh', 'meter'"):
+        deliver(spark, settings, written(tmp_path / "f.csv", "1", header="x"))
+
+
+def test_a_wrong_line_count_stops_the_run(
+    spark: SparkSession, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The two readers of a file must agree; here the second one is made to miscount."""
+    monkeypatch.setattr("meterlake.sources.inspect.count_data_lines", lambda *_: 7)
+    from meterlake.sources import inspect
+
+    seen = inspect.inspect(str(written(tmp_path / "f.csv", *half_hours("a", DAY, 3))), VILLAGE)
+    monkeypatch.setattr("meterlake.ingest.inspect_files", lambda *_: [seen])
+    with pytest.raises(LedgerUnbalanced, match="lines of .*f.csv = loaded \\+ unparsable"):
+        deliver(spark, settings, tmp_path / "f.csv")
+    assert rows(spark, settings, "meter_readings") == []
+
+
+@pytest.mark.parametrize("wrong", ["lines", "current", "readings_after"])
+def test_an_unbalanced_entry_is_told(wrong: str) -> None:
+    values = dict.fromkeys(LEDGER.names, 0) | {"batch_id": "b"}
+    check_balance(Row(*values)(*values.values()))
+    values[wrong] = 1
+    with pytest.raises(LedgerUnbalanced, match="Ledger does not balance: batch b"):
+        check_balance(Row(*values)(*values.values()))
+
+
+def test_a_register_gives_energy_across_deliveries_and_its_rollover(
+    spark: SparkSession, settings: Settings, tmp_path: Path
+) -> None:
+    register = VILLAGE.model_copy(update={"units": Units(value="register_kWh", register_rollover=1000.0)})
+    first = written(tmp_path / "1.csv", "a,2024-01-01 00:00:00,997.5", "a,2024-01-01 00:30:00,999")
+    second = written(tmp_path / "2.csv", "a,2024-01-01 01:00:00,0.5", "a,2024-01-01 02:00:00,3")
+    deliver(spark, settings, first, source=register)
+    deliver(spark, settings, second, source=register)
+    assert readings(spark, settings) == [
+        ("a", "01 00:00", 1.5),
+        ("a", "01 00:30", 1.5),
+        ("a", "01 01:00", None),  # the next register reading is an hour away: issue 5 spreads such energy
+        ("a", "01 02:00", None),
+    ]
+    assert all(entry["current"] == 2 for entry in ledger(spark, settings))
