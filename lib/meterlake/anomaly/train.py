@@ -1,0 +1,81 @@
+"""Fit the forest on a bounded sample in which every meter and every hour of the day has the same say."""
+
+from datetime import UTC
+
+import numpy as np
+import pandas as pd
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+from sklearn.ensemble import IsolationForest
+
+from meterlake.anomaly.features import INPUTS, NAMES, matrix, typical_kwh
+from meterlake.anomaly.model import Calibration, TrainedModel, Training
+from meterlake.errors import UsageError
+from meterlake.settings import Model
+
+FEWEST_ROWS = 100
+STRATUM = ("meter_id", "hour_of_day")
+# A hash's lowest 31 bits as a number from 0 to 1.
+HASH_RANGE = 1 << 31
+
+
+class TooFewReadings(UsageError):
+    """Not enough metered readings to tell the usual from the unusual."""
+
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
+        super().__init__(
+            f"A model needs {FEWEST_ROWS} metered readings and there are {rows}; load more and train again."
+        )
+
+
+def train(features: DataFrame, conf: Model) -> TrainedModel:
+    """A model of the rows of int_consumption_features of one source. Same rows and settings: the same model.
+
+    Raises:
+        TooFewReadings: fewer than FEWEST_ROWS rows are metered.
+    """
+    rows = sample(features, conf.training_rows, conf.seed)
+    if len(rows) < FEWEST_ROWS:
+        raise TooFewReadings(len(rows))
+    columns = {name: rows[name].to_numpy(dtype=np.float64) for name in INPUTS}
+    typical = typical_kwh(columns)
+    inputs = matrix(columns, typical)
+    forest = IsolationForest(
+        n_estimators=conf.trees, max_samples=min(conf.subsample, len(rows)), random_state=conf.seed, n_jobs=1
+    ).fit(inputs)
+    raw = -forest.score_samples(inputs)
+    calibration = Calibration.of(raw, conf.contamination, conf.threshold)
+    training = Training(
+        rows=len(rows),
+        first=rows["reading_timestamp"].min().to_pydatetime().replace(tzinfo=UTC),
+        last=rows["reading_timestamp"].max().to_pydatetime().replace(tzinfo=UTC),
+        flagged_share=float(np.mean(calibration(raw) > conf.threshold)),
+        seed=conf.seed,
+        trees=conf.trees,
+        subsample=conf.subsample,
+        contamination=conf.contamination,
+    )
+    medians = tuple(np.median(inputs, axis=0).astype(float).tolist())
+    return TrainedModel(forest, calibration, NAMES, medians, typical, training)
+
+
+def sample(features: DataFrame, rows: int, seed: int) -> pd.DataFrame:
+    """At most `rows` metered rows, spread evenly over meters and hours; the hash of its id decides about a row.
+
+    Estimated readings are left out: the model would learn the estimator. The order does not depend on how Spark split
+    the data, as the forest's trees do depend on it.
+    """
+    metered = features.where(F.col("quality").isin("measured", "edited") & F.col("consumption_kwh").isNotNull())
+    sizes = metered.groupBy(*STRATUM).agg(F.count("*").alias("size"))
+    fair_share = F.lit(rows / max(1, sizes.count()))
+    # A stratum that holds no more than its fair share is taken whole: all its ranks are below 1.
+    rank = (_draw(seed) * F.col("size") / fair_share).alias("rank")
+    ranked = metered.join(sizes, on=list(STRATUM), how="inner").select(rank, "reading_id", "reading_timestamp", *INPUTS)
+    frame = ranked.where(F.col("rank") < 1).toArrow().to_pandas()
+    return frame.sort_values(["rank", "reading_id"], ignore_index=True).head(rows)
+
+
+def _draw(seed: int) -> Column:
+    """A number from 0 to 1 that belongs to the reading and the seed, whatever else is in the table."""
+    return F.pmod(F.xxhash64("reading_id", F.lit(seed)), F.lit(HASH_RANGE)) / F.lit(HASH_RANGE)
