@@ -34,6 +34,7 @@ MEASURED = (
 
 INTERVAL = ("meter_id", "reading_timestamp")
 DELIVERY = ("file_id", "line_order")
+WHOLE = (Window.unboundedPreceding, Window.unboundedFollowing)
 
 
 def resolve(rows: DataFrame) -> DataFrame:
@@ -50,11 +51,12 @@ def resolve(rows: DataFrame) -> DataFrame:
         that was current before) and `after_kwh`, the interval's energy in the end.
     """
     by_interval = Window.partitionBy(*INTERVAL)
-    in_file = Window.partitionBy(*INTERVAL, "file_id")
+    # Ordered although it takes the whole file: so it shares the sort of the windows below.
+    in_file = Window.partitionBy(*INTERVAL, "file_id").orderBy("line_order").rowsBetween(*WHOLE)
     delivered = by_interval.orderBy(*DELIVERY)
     before = delivered.rowsBetween(Window.unboundedPreceding, -1)
     after = delivered.rowsBetween(1, Window.unboundedFollowing)
-    whole = delivered.rowsBetween(Window.unboundedPreceding, Window.unboundedFollowing)
+    whole = delivered.rowsBetween(*WHOLE)
 
     # Equal hashes stand for equal measurements: two lines about one interval collide once in 2^64.
     hashed = rows.repartition("meter_id").withColumn("measured", F.xxhash64(*MEASURED))
