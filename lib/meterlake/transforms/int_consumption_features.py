@@ -201,8 +201,8 @@ def _ratio(total: Floats, count: Floats) -> Floats:
 class _Moments:
     """Count, sum and sum of squared deviations from the mean, of the known values of a run of slots.
 
-    The deviations are summed by Youngs and Cramer's update (Chan, Golub, LeVeque 1983, eq. 1.4a), whose terms are never
-    negative: nothing cancels, and a constant series has a deviation of 0 up to one rounding.
+    Deviations are summed by Welford's update (Technometrics 4, 1962): the n-th value adds (x - mean before)^2 (n-1)/n.
+    No term is negative, so nothing cancels, and a constant series has a deviation of 0 but for rounding.
     """
 
     count: Floats
@@ -230,7 +230,7 @@ class _Moments:
         return _Moments(self.count[rows], self.total[rows], self.squares[rows])
 
     def joined(self, other: "_Moments") -> "_Moments":
-        """Of both runs together (Chan, Golub, LeVeque 1983, eq. 2.1b)."""
+        """Of both runs together (Chan, Golub and LeVeque, The American Statistician 37, 1983)."""
         count = self.count + other.count
         apart = np.nan_to_num(self.mean - other.mean)
         between = np.divide(self.count * other.count, count, out=np.zeros_like(count), where=count > 0)
