@@ -1,0 +1,108 @@
+"""What the report reads: small frames, aggregated in Spark to a few thousand rows at most, however large the lake."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
+
+import pandas as pd
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from meterlake.report import queries, series
+from meterlake.report.spread import spread
+from meterlake.sources.source import Source
+from meterlake.tables.int_readings_daily import INT_READINGS_DAILY
+from meterlake.tables.meter_readings import METER_READINGS
+from meterlake.tables.ops import LOADED_FILES, RUNS
+from meterlake.tables.quarantined_readings import QUARANTINED_READINGS
+from meterlake.tables.store import Store
+
+THREADS = 4  # a small query waits more than it works
+
+Query = Callable[[], DataFrame]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Everything the page shows of one run and one source.
+
+    Attributes:
+        of_run: whether the run loaded batches; otherwise ledger, files and reasons cover all batches of the source.
+        ledger: sums over those batches by ledger column; empty when nothing was ever loaded.
+        days: per local day `expected_count`, `reading_count`, `meters`, `consumption_kwh`.
+        frames: further frames by the name of the query that made them, see `collect` and `_second_round`.
+    """
+
+    source: Source
+    of_run: bool
+    ledger: dict[str, int]
+    days: pd.DataFrame
+    frames: dict[str, pd.DataFrame] = field(default_factory=dict)
+
+    @property
+    def bucket(self) -> str:
+        """The step of `load` and `flagged`: hours for a month and a half, days for four years, weeks beyond."""
+        return "hour" if len(self.days) <= 45 else "day" if len(self.days) <= 1500 else "week"
+
+    def __getitem__(self, name: str) -> pd.DataFrame:
+        return self.frames[name]
+
+
+def collect(store: Store, source: Source, run_id: str) -> Facts:
+    """Read all that the page needs. Two rounds of queries: the second is cut to the size that the first one found."""
+    daily = store.read(INT_READINGS_DAILY, source.name)
+    first = _all(
+        {
+            "batches": lambda: queries.batches(store, source, run_id),
+            "days": lambda: queries.days(store, source),
+            "meters": lambda: daily.agg(F.count_distinct("meter_id").alias("n")),
+            "steps": lambda: store.read(RUNS, source.name).where(F.col("run_id") == run_id).orderBy("started_at"),
+            "gates": lambda: queries.gates(store, source, run_id),
+            "suspects": lambda: queries.suspects(store, source),
+            "model": lambda: queries.model(store, source),
+        }
+    )
+    batches = first.pop("batches")
+    of_run = bool(batches["of_run"].any())
+    in_scope = batches[batches["of_run"].astype(bool)] if of_run else batches
+    ledger = {name: int(in_scope[name].sum()) for name in queries.LEDGER_SUMS} if len(batches) else {}
+    facts = Facts(source, of_run, ledger, first.pop("days"), frames=first)
+    return replace(facts, frames=first | _all(_second_round(store, facts, _filter(in_scope, of_run))))
+
+
+def _filter(batches: pd.DataFrame, of_run: bool) -> Callable[[DataFrame], DataFrame]:
+    """Keeps the rows of this run's batches; all rows when it loaded none."""
+    if not of_run:
+        return lambda frame: frame
+    ids = [batch for several in batches["batch_ids"] for batch in several]
+    return lambda frame: frame.where(F.col("batch_id").isin(ids))
+
+
+def _second_round(store: Store, facts: Facts, of_batches: Callable[[DataFrame], DataFrame]) -> dict[str, Query]:
+    source, suspects = facts.source, list(facts["suspects"]["meter_id"])
+    names = F.flatten(F.collect_set("extra_columns")).alias("extra_columns")
+    wanted: dict[str, Query] = {
+        "files": lambda: of_batches(store.read(LOADED_FILES, source.name)).agg(names),
+        "reasons": lambda: queries.reasons(of_batches(store.read(QUARANTINED_READINGS, source.name))),
+        "heat": lambda: queries.heat(store, source),
+        "spread": lambda: spread(store, source, facts.days),
+        "load": lambda: series.load_over_time(store, source, facts.bucket),
+        "flagged": lambda: series.flagged_over_time(store, source, facts.bucket),
+        "top": lambda: queries.top(store, source),
+        "suspect_days": lambda: series.suspect_days(store, source, suspects),
+    }
+    if facts.ledger.get("unparsable"):
+        wanted["unparsable"] = lambda: queries.unparsable(of_batches(store.read(METER_READINGS, source.name)))
+    return wanted
+
+
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """A frame's rows as dictionaries."""
+    return cast(list[dict[str, Any]], frame.to_dict("records"))
+
+
+def _all(wanted: dict[str, Query]) -> dict[str, pd.DataFrame]:
+    """The queries' results, some at a time."""
+    with ThreadPoolExecutor(THREADS) as pool:
+        return dict(zip(wanted, pool.map(lambda query: query().toPandas(), wanted.values()), strict=True))

@@ -1,0 +1,28 @@
+// Draw every chart from the JSON beside it, and once more for the paper while printing.
+(function () {
+  const PAPER = 690; // px, the printable width of A4
+  const finger = !window.matchMedia("(pointer: fine)").matches;
+  const places = Array.from(document.querySelectorAll("[data-chart]"));
+
+  function draw(place, print) {
+    const { data, layout } = JSON.parse(document.getElementById("json-" + place.dataset.chart).textContent);
+    const side = place.closest(".three") ? place.closest(".three").children.length : 1;
+    const width = print ? PAPER / side - 16 * (side - 1) / side : place.clientWidth;
+    if (print) Object.assign(layout, { width: width, autosize: false, height: side > 1 ? 190 : layout.height });
+    if (place.dataset.chart === "consumption" && !finger) layout.dragmode = "zoom";
+    if (width < 480) {
+      layout.font.size = 11;
+      for (const flow of data.filter((trace) => trace.type === "sankey")) {
+        flow.node.label = flow.meta.few;
+        flow.textfont.size = 11;
+      }
+    }
+    const config = { displayModeBar: false, responsive: !print, showTips: false, staticPlot: print };
+    place.style.height = layout.height + "px";
+    Plotly.newPlot(place, data, layout, config);
+  }
+
+  places.forEach((place) => draw(place, false));
+  window.addEventListener("beforeprint", () => places.forEach((place) => draw(place, true)));
+  window.addEventListener("afterprint", () => places.forEach((place) => draw(place, false)));
+})();

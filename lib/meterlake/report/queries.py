@@ -1,0 +1,143 @@
+"""The report's small queries: each is aggregated in Spark to a few rows."""
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from meterlake.quality.completeness import completeness
+from meterlake.quality.rules import EXACT_DUPLICATE
+from meterlake.sources.source import Source
+from meterlake.tables.int_readings_daily import INT_READINGS_DAILY
+from meterlake.tables.int_readings_hourly import INT_READINGS_HOURLY
+from meterlake.tables.mart_anomaly_flags import MART_ANOMALY_FLAGS
+from meterlake.tables.mart_anomaly_scores import MART_ANOMALY_SCORES
+from meterlake.tables.ops import LEDGER, QUALITY_RESULTS
+from meterlake.tables.store import Store
+
+LEDGER_SUMS = ("files", "lines", "loaded", "unparsable", "current", "exact_duplicates", "superseded", "quarantined")
+MOST_REASONS = 50
+TOP = 10
+SUSPECTS = 4
+
+
+def batches(store: Store, source: Source, run_id: str) -> DataFrame:
+    """At most two rows: the ledger summed over the batches of this run, and over all others."""
+    of_run = F.col("run_id") == run_id
+    return (
+        store.read(LEDGER, source.name)
+        .groupBy(of_run.alias("of_run"))
+        .agg(
+            *(F.sum(name).alias(name) for name in LEDGER_SUMS),
+            F.collect_list(F.when(of_run, F.col("batch_id"))).alias("batch_ids"),
+        )
+    )
+
+
+def days(store: Store, source: Source) -> DataFrame:
+    """Per local day, also without data: counts expected and known, meters with data, kWh, smallest and largest kW."""
+    daily = store.read(INT_READINGS_DAILY, source.name)
+    expected = completeness(daily, source).select("meter_id", "reading_date_local", "expected_count")
+    return (
+        expected.join(daily.drop("expected_count"), on=["meter_id", "reading_date_local"], how="left")
+        .groupBy("reading_date_local")
+        .agg(
+            F.sum("expected_count").alias("expected_count"),
+            F.coalesce(F.sum("reading_count"), F.lit(0)).cast("bigint").alias("reading_count"),
+            F.count(F.when(F.col("reading_count") > 0, 1)).alias("meters"),
+            F.sum("consumption_kwh").alias("consumption_kwh"),
+            F.min("min_power_kw").alias("min_kw"),
+            F.max("max_power_kw").alias("max_kw"),
+        )
+        .orderBy("reading_date_local")
+    )
+
+
+def gates(store: Store, source: Source, run_id: str) -> DataFrame:
+    """The run's verdicts: failures first, critical before warning."""
+    return (
+        store.read(QUALITY_RESULTS, source.name)
+        .where(F.col("run_id") == run_id)
+        .orderBy("success", "severity", "suite", "expectation")
+        .limit(500)
+    )
+
+
+def suspects(store: Store, source: Source) -> DataFrame:
+    """The meters with the most energy at stake: meter_id, flagged_days, flagged_count, stake_kwh."""
+    return (
+        store.read(MART_ANOMALY_FLAGS, source.name)
+        .groupBy("meter_id")
+        .agg(
+            F.count("*").alias("flagged_days"),
+            F.sum("flagged_count").alias("flagged_count"),
+            F.sum("energy_at_stake_kwh").cast("double").alias("stake_kwh"),
+        )
+        .orderBy(F.desc_nulls_last("stake_kwh"), "meter_id")
+        .limit(SUSPECTS)
+    )
+
+
+def model(store: Store, source: Source) -> DataFrame:
+    """Scored readings by model_version and anomaly_type (null: not flagged)."""
+    scores = store.read(MART_ANOMALY_SCORES, source.name)
+    return scores.groupBy("model_version", "anomaly_type").agg(
+        F.count("*").alias("scored"), F.count_if("is_anomaly").alias("flagged")
+    ).limit(100)  # fmt: skip
+
+
+def reasons(quarantined: DataFrame) -> DataFrame:
+    """Lines by the set of reasons they broke, the commonest first, with one line as an example.
+
+    Exact duplicates stand in the same table but are no fault: the ledger counts them apart.
+    """
+    example = F.struct("file_id", "line_order", "source_file", "meter_id", "reading_timestamp", "consumption_kwh")
+    return (
+        quarantined.where(~F.array_contains("reasons", EXACT_DUPLICATE))
+        .groupBy("reasons")
+        .agg(F.count("*").alias("lines"), F.min(example).alias("example"))
+        .select(
+            "reasons",
+            "lines",
+            "example.source_file",
+            "example.meter_id",
+            "example.reading_timestamp",
+            "example.consumption_kwh",
+        )
+        .orderBy(F.desc("lines"), "reasons")
+        .limit(MOST_REASONS)
+    )
+
+
+def unparsable(lines: DataFrame) -> DataFrame:
+    """Unparsable lines by reason, with the start of one line as an example."""
+    return (
+        lines.where(F.col("parse_error").isNotNull())
+        .groupBy("parse_error")
+        .agg(F.count("*").alias("lines"), F.min(F.substring("raw_line", 1, 120)).alias("example"))
+        .orderBy(F.desc("lines"), "parse_error")
+        .limit(TOP)
+    )
+
+
+def heat(store: Store, source: Source) -> DataFrame:
+    """Mean load per meter in kW by local weekday (1 Monday) and hour: at most 168 rows."""
+    known = store.read(INT_READINGS_HOURLY, source.name).where(F.col("reading_count") > 0)
+    hours = F.sum("reading_count") * (source.interval_minutes / 60)
+    return known.groupBy((F.weekday("reading_date_local") + 1).alias("day_of_week"), "hour_of_day").agg(
+        (F.sum("consumption_kwh") / hours).alias("mean_kw")
+    )
+
+
+def top(store: Store, source: Source) -> DataFrame:
+    """The worst reading of each of the worst meter-days."""
+    off = F.abs(F.col("consumption_kwh") - F.coalesce("expected_kwh", "consumption_kwh")).cast("double")
+    shown = ("anomaly_score", "reading_timestamp", "consumption_kwh", "expected_kwh", "anomaly_type", "reasons")
+    worst = F.max(F.struct("anomaly_score", off.alias("off"), *shown[1:])).alias("worst")
+    return (
+        store.read(MART_ANOMALY_SCORES, source.name)
+        .where("is_anomaly")
+        .groupBy("meter_id", "reading_date_local")
+        .agg(F.count("*").alias("flagged_count"), worst)
+        .select("meter_id", "reading_date_local", "flagged_count", "worst.off", *(f"worst.{name}" for name in shown))
+        .orderBy(F.desc("anomaly_score"), F.desc("off"), "meter_id", "reading_date_local")
+        .limit(TOP)
+    )

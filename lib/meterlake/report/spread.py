@@ -1,0 +1,107 @@
+"""How energy, voltage and temperature are distributed: fine bins counted in Spark, joined to bars here."""
+
+import math
+
+import pandas as pd
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from meterlake.sources.source import Source
+from meterlake.tables.stg_meter_readings import STG_METER_READINGS
+from meterlake.tables.store import Store
+
+NICE = [digit * 10**power for power in range(7) for digit in (1, 2, 5)]
+FINE_BINS = 1000  # per measure; the page draws about 50 of them
+
+
+def spread(store: Store, source: Source, days: pd.DataFrame) -> DataFrame:
+    """Fine histograms of energy, voltage and temperature, and readings by quality, in one scan.
+
+    Returns:
+        measure, step (width of a bin), bin (floor(value / step), null for an unknown value), quality, readings.
+    """
+    energy = _energy_step(days, source)
+    steps = {
+        "consumption_kwh": energy,
+        "voltage_v": _step(*source.limits.voltage_v),
+        "temperature_c": _step(*source.limits.temperature_c),
+    }
+    binned = store.read(STG_METER_READINGS, source.name).select(
+        "quality", *(_bin(name, step) for name, step in steps.items())
+    )
+    sets = [*([F.col(name)] for name in steps), [F.col("quality")]]
+    counted = binned.groupingSets(sets, *steps, "quality").agg(
+        F.count("*").alias("readings"), *(F.grouping(name).alias(f"not_{name}") for name in (*steps, "quality"))
+    )
+    measure, step, number = F.lit("quality"), F.lit(0.0), F.lit(None).cast("bigint")
+    for name, width in steps.items():
+        chosen = F.col(f"not_{name}") == 0
+        measure = F.when(chosen, F.lit(name)).otherwise(measure)
+        step = F.when(chosen, F.lit(width)).otherwise(step)
+        number = F.when(chosen, F.col(name)).otherwise(number)
+    return counted.select(measure.alias("measure"), step.alias("step"), number.alias("bin"), "quality", "readings")
+
+
+def _bin(name: str, step: float) -> Column:
+    return F.floor(F.col(name) / step + 1e-6).alias(name)  # 230.1 / 0.1 is 2300.9999...
+
+
+def _energy_step(days: pd.DataFrame, source: Source) -> float:
+    """Bins between the smallest and the largest reading, both known from the daily table."""
+    hours = source.interval_minutes / 60
+    low, high = days["min_kw"].min() * hours, days["max_kw"].max() * hours
+    return 1.0 if pd.isna(low) or pd.isna(high) else _step(min(0.0, low), high)
+
+
+def _step(low: float, high: float) -> float:
+    """The smallest of 1, 2, 5 x 10^n that cuts the range into `FINE_BINS` at most: round values fall evenly."""
+    if not (high > low and math.isfinite(high - low)):
+        return 1.0
+    smallest = (high - low) / FINE_BINS
+    decade = 10.0 ** math.floor(math.log10(smallest))
+    return next(decade * digit for digit in (1, 2, 5, 10) if decade * digit >= smallest * (1 - 1e-9))
+
+
+def coarse(counted: pd.DataFrame, measure: str, wanted: int = 48) -> tuple[dict[float, int], float, bool]:
+    """The fine bins of one measure joined to about `wanted` bars.
+
+    Returns:
+        (readings by the start of their bar, width of a bar, whether the last bar holds all that lies beyond).
+    """
+    fine, step = _fine(counted, measure)
+    if not fine:
+        return {}, 1.0, False
+    low, high, common = min(fine), max(fine), _at(fine, 0.999)
+    beyond = high - low > 1.5 * (common - low + 1)
+    last = common if beyond else high
+    joined = next(n for n in NICE if (last - low + 1) / n <= wanted)
+    bars = dict.fromkeys(range(low // joined, last // joined + 1 + beyond), 0)
+    for fine_bin, readings in fine.items():
+        bars[min(fine_bin // joined, last // joined + beyond)] += readings
+    return {bar * joined * step: readings for bar, readings in bars.items()}, joined * step, beyond
+
+
+def quantiles(counted: pd.DataFrame, measure: str) -> dict[str, float] | None:
+    """Smallest, median, 99th percentile and largest value to the width of a fine bin; None without values."""
+    fine, step = _fine(counted, measure)
+    if not fine:
+        return None
+    shares = {"low": 0.0, "median": 0.5, "p99": 0.99, "high": 1.0}
+    return {"step": step} | {name: _at(fine, share) * step for name, share in shares.items()}
+
+
+def _fine(counted: pd.DataFrame, measure: str) -> tuple[dict[int, int], float]:
+    """(readings by fine bin in rising order, width of a bin)."""
+    own = counted[(counted["measure"] == measure) & counted["bin"].notna()].sort_values("bin")
+    step = float(own["step"].iloc[0]) if len(own) else 1.0
+    return dict(zip(own["bin"].astype(int), own["readings"].astype(int), strict=True)), step
+
+
+def _at(fine: dict[int, int], share: float) -> int:
+    """The first bin up to which at least this share of the readings lies."""
+    wanted, below = share * sum(fine.values()), 0
+    for fine_bin, readings in fine.items():
+        below += readings
+        if below >= wanted:
+            return fine_bin
+    return max(fine)

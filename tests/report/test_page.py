@@ -1,0 +1,122 @@
+"""The page holds the lake's numbers, shows hostile text as text, loads nothing, and stands when the lake is empty."""
+
+import json
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+
+import pytest
+
+HOSTILE = "<script>alert('meter')</script>"
+RUN = "20240301T060000Z-ab12"
+
+WriteReport = Callable[..., str]
+
+
+class Page(HTMLParser):
+    """What a browser would see: text outside of scripts, scripts by id, addresses to load."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.text, self.scripts, self.loads, self.tags, self._script = "", {}, [], [], None
+        self.feed(html)
+        self.text = re.sub(r"\s+", " ", self.text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        self.tags.append(tag)
+        self.loads += [value for name, value in attrs if name in ("src", "href", "srcset", "data", "poster") and value]
+        self._script = (given.get("id") or f"script {len(self.tags)}") if tag in ("script", "style") else None
+
+    def handle_endtag(self, tag: str) -> None:
+        self._script = None if tag in ("script", "style") else self._script
+
+    def handle_data(self, data: str) -> None:
+        if self._script is None:
+            self.text += data + " "
+        else:
+            self.scripts[self._script] = self.scripts.get(self._script, "") + data
+
+    def chart(self, name: str) -> dict:
+        return json.loads(self.scripts[f"json-{name}"])
+
+
+def test_the_page_of_a_full_run(report: WriteReport, store) -> None:
+    html = report(meters=[HOSTILE, "M2"], days=10, said=("31 lines were <b>rejected</b>.",))
+    page = Page(html)
+
+    # 2 meters x 10 days x 48 half-hours, less 46 lost ones of each meter.
+    assert "Readings 868" in page.text
+    assert "Completeness 90.4 % 92 missing" in page.text  # of 960
+    assert "Period 10 days, 2024-02-01 to 2024-02-10" in page.text
+    assert "The ledger balances. 951 lines = 946 loaded + 5 unparsable; 946 loaded = 868 current" in page.text
+    assert "negative energy + voltage out of range 5" in page.text
+    assert "1 of 3 expectations failed, 0 of them critical." in page.text
+    assert "town-forest v3" in page.text
+
+    # What the charts show is what the tables hold.
+    energy = store.spark.read.format("delta").load(f"{store.settings.lake_root}/silver/int_readings_daily")
+    total = energy.agg({"consumption_kwh": "sum"}).head()[0]
+    drawn = page.chart("consumption")["data"][0]
+    assert len(drawn["x"]) == 240  # every hour of ten days, also the lost ones
+    assert f"Energy {total:,.0f} kWh" in page.text
+    assert set(page.chart("completeness")["data"][0]["x"]) >= {"2024-02-01", "2024-02-10"}
+    assert page.chart("steps")["data"][0]["x"] == [9.1, 21.4, 8.8, 3.2, 6.5, 5.0]
+    assert {"ledger", "heat", "reasons", "suspects", "consumption_kwh", "voltage_v", "temperature_c"} <= {
+        name.removeprefix("json-") for name in page.scripts
+    }
+
+    # Ids and reasons from input files stay text.
+    assert HOSTILE not in html
+    assert HOSTILE in page.text  # as a reader sees it
+    assert "31 lines were <b>rejected</b>." in page.text
+    assert "notes<img src=x>" in page.text
+    assert "img" not in page.tags
+    assert page.chart("suspects")["layout"]["annotations"][0]["text"].count("<") == 0
+
+    # Nothing is loaded from anywhere, and the browser is told to refuse it.
+    assert page.loads == ["data:,"]
+    assert "default-src 'none'" in html
+    assert not re.search(r"@import|url\(", page.scripts[next(iter(page.scripts))])
+
+    assert (store.settings.home / "reports" / "latest.html").read_text(encoding="utf-8") == html
+
+
+def test_a_day_of_one_meter_without_flags_faults_and_weather(report: WriteReport) -> None:
+    page = Page(report(meters=["M1"], days=1, flags=False, faults=False, weather=False))
+    assert "Completeness 100.0 % 0 missing" in page.text
+    assert "The model flags no reading." in page.text
+    assert "No line was rejected." in page.text
+    assert "Not delivered by this source: air temperature." in page.text
+    assert "All 3 expectations were met." in page.text
+    assert "json-temperature_c" not in page.scripts
+    assert "json-suspects" not in page.scripts
+
+
+def test_an_empty_lake(report: WriteReport) -> None:
+    page = Page(report())
+    for sentence in (
+        "No file has been loaded yet.",
+        "There are no readings yet.",
+        "There is no consumption to show yet.",
+        "No reading has been scored yet.",
+        "No gate ran",
+        "No step has finished.",
+    ):
+        assert sentence in page.text
+    assert not [name for name in page.scripts if name.startswith("json-")]
+
+
+def test_a_run_that_found_nothing_new_shows_all_batches(report: WriteReport) -> None:
+    report(meters=["M1"], days=2)
+    page = Page(report(run_id="20240302T060000Z-cd34"))
+    assert "This run found nothing new to load; the picture shows all batches of the source so far." in page.text
+    assert "The ledger balances." in page.text
+    assert "nothing new in this run" in page.text
+
+
+@pytest.mark.parametrize("days", [pytest.param(140, id="a calendar from the fourth month on")])
+def test_a_long_period_is_drawn_by_day(report: WriteReport, days: int) -> None:
+    page = Page(report(meters=["M1"], days=days))
+    assert page.chart("completeness")["data"][0]["type"] == "heatmap"
+    assert len(page.chart("consumption")["data"][0]["x"]) == days
