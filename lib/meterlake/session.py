@@ -5,18 +5,19 @@ import re
 import shutil
 import socket
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pyspark import SparkConf, SparkContext
-from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-from meterlake.bootstrap import check_java, jar_paths
+from meterlake.bootstrap import check_java, class_archive, jar_paths
 from meterlake.errors import Unreachable
 from meterlake.settings import PROJECT, Settings
 
 MOST_PARTITIONS = 4096
+LOGGING = "log4j2.properties"
 
 
 def spark_session(settings: Settings, app_name: str) -> SparkSession:
@@ -27,33 +28,49 @@ def spark_session(settings: Settings, app_name: str) -> SparkSession:
     """
     if active := SparkSession.getActiveSession():
         return active
-    submitted = "PYSPARK_GATEWAY_PORT" in os.environ  # spark-submit has started the JVM and holds its own settings
-    given = _submitted() if submitted else {}
+    given = _submitted()
     master = given.get("spark.master", settings.spark.master)
-    if not submitted:
+    if not given:
         _answers(master)
         _prepare_environment(master)
-    options = _defaults() | _options(settings, master)
+    options = _defaults() | _options(settings, master) | _jars(given, master)
+    options |= {name: value for name, value in given.items() if name in options and name != "spark.jars"}
     builder = SparkSession.builder.appName(app_name)
-    for name, value in (options | _kept(given, options)).items():
+    for name, value in options.items():
         builder = builder.config(name, value)
+    said = settings.folder("logs") / "spark.err"
     try:
-        spark = builder.getOrCreate()
+        with _stderr_to(said):
+            spark = builder.getOrCreate()
     except Exception as error:  # Py4J raises what the JVM raised, of any kind
         check_java()
-        log = settings.folder("logs") / "spark.log"
-        raise Unreachable(f"Spark did not start on {master} ({_reason(error)}); see {log}.") from error
-    if "spark.sql.shuffle.partitions" not in given:
+        raise Unreachable(f"Spark did not start on {master} ({_reason(error, said)}); see {said}.") from error
+    if "spark.sql.shuffle.partitions" not in given:  # 200 by default: too many tasks for a small table
         spark.conf.set("spark.sql.shuffle.partitions", spark.sparkContext.defaultParallelism)
     return spark
 
 
 def size_to(spark: SparkSession, input_bytes: int, settings: Settings) -> int:
-    """Set the number of shuffle partitions so that each holds about `spark.partition_bytes` of the input; returns it."""
+    """Set and return the number of shuffle partitions: each holds about `spark.partition_bytes` of the input."""
     wanted = -(-input_bytes // settings.spark.partition_bytes)
     partitions = min(max(wanted, spark.sparkContext.defaultParallelism), MOST_PARTITIONS)
     spark.conf.set("spark.sql.shuffle.partitions", partitions)
     return partitions
+
+
+def _submitted() -> dict[str, str]:
+    """The settings of the spark-submit that runs this program; empty when there is none."""
+    if "PYSPARK_GATEWAY_PORT" not in os.environ:
+        return {}
+    SparkContext._ensure_initialized()
+    return dict(SparkConf().getAll())
+
+
+def _defaults() -> dict[str, str]:
+    """conf/spark-defaults.conf, in Spark's own format: name, white space, value."""
+    lines = (PROJECT / "conf" / "spark-defaults.conf").read_text(encoding="utf-8").splitlines()
+    pairs = (line.split(maxsplit=1) for line in lines if line.strip() and not line.startswith("#"))
+    return {name: value.strip() for name, value in pairs}
 
 
 def _options(settings: Settings, master: str) -> dict[str, str]:
@@ -64,8 +81,7 @@ def _options(settings: Settings, master: str) -> dict[str, str]:
     options = {
         "spark.master": master,
         "spark.driver.memory": settings.spark.driver_memory,
-        "spark.driver.extraJavaOptions": f"-Dmeterlake.logs={logs}",
-        "spark.jars": ",".join(map(str, jar_paths())),
+        "spark.driver.extraJavaOptions": _java_options(logs),
         "spark.sql.warehouse.dir": str(settings.folder("warehouse")),
         "spark.eventLog.enabled": "true",
         "spark.eventLog.dir": events.as_uri(),
@@ -76,25 +92,32 @@ def _options(settings: Settings, master: str) -> dict[str, str]:
     return options
 
 
-def _defaults() -> dict[str, str]:
-    """conf/spark-defaults.conf, in Spark's own format: name, white space, value."""
-    lines = (PROJECT / "conf" / "spark-defaults.conf").read_text(encoding="utf-8").splitlines()
-    pairs = (line.split(maxsplit=1) for line in lines if line.strip() and not line.startswith("#"))
-    return {name: value.strip() for name, value in pairs}
+def _java_options(logs: Path) -> str:
+    """Logging to the home folder, and the class archive (ignored where the class path is another, without a word)."""
+    options = [f"-Dmeterlake.logs={logs}", f"-Dlog4j2.configurationFile={(PROJECT / 'conf' / LOGGING).as_uri()}"]
+    if archive := class_archive():
+        options += [f"-XX:SharedArchiveFile={archive}", "-Xshare:auto", "-Xlog:disable"]
+    return " ".join(f'"{option}"' for option in options)
 
 
-def _submitted() -> dict[str, str]:
-    """The settings of the spark-submit that runs this program."""
-    SparkContext._ensure_initialized()
-    return dict(SparkConf().getAll())
+def _jars(given: dict[str, str], master: str) -> dict[str, str]:
+    """Our jars, on the class path of a JVM that does all the work itself, otherwise shipped beside the given ones."""
+    ours = [str(path) for path in jar_paths()]
+    if not given and re.match(r"local(\[|$)", master):
+        return {"spark.driver.extraClassPath": os.pathsep.join(ours)}
+    if given:
+        _add_to_driver(ours)
+    theirs = given["spark.jars"].split(",") if given.get("spark.jars") else []
+    return {"spark.jars": ",".join(dict.fromkeys([*theirs, *ours]))}
 
 
-def _kept(given: dict[str, str], options: dict[str, str]) -> dict[str, str]:
-    """Given settings win, but given jars join ours."""
-    kept = {name: value for name, value in given.items() if name in options}
-    if jars := given.get("spark.jars"):
-        kept["spark.jars"] = ",".join(dict.fromkeys([*jars.split(","), *options["spark.jars"].split(",")]))
-    return kept
+def _add_to_driver(jars: list[str]) -> None:
+    """spark-submit filled the driver's class path before it started us; `spark.jars` only reaches the executors now."""
+    jvm = SparkContext._jvm
+    assert jvm is not None
+    loader = jvm.java.lang.Thread.currentThread().getContextClassLoader()
+    for jar in jars:
+        loader.addURL(jvm.java.io.File(jar).toURI().toURL())
 
 
 def _is_local(master: str) -> bool:
@@ -102,11 +125,24 @@ def _is_local(master: str) -> bool:
 
 
 def _prepare_environment(master: str) -> None:
-    """What the JVM reads before any setting: its logging, the address it binds to, the Python of its workers."""
-    os.environ.setdefault("SPARK_CONF_DIR", str(PROJECT / "conf"))
+    """What the JVM reads before any setting: the address it binds to, the Python of its workers."""
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     if _is_local(master):
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+
+
+@contextmanager
+def _stderr_to(file: Path) -> Iterator[None]:
+    """A JVM that starts in this block, and its Python workers, write their stderr to `file`, not over our progress."""
+    sys.stderr.flush()
+    screen = os.dup(2)
+    with open(file, "ab") as out:
+        os.dup2(out.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(screen, 2)
+        os.close(screen)
 
 
 def _answers(master: str) -> None:
@@ -130,9 +166,9 @@ def _scratch(settings: Settings) -> Path:
     return folder
 
 
-def _reason(error: Exception) -> str:
-    """The first line of what the JVM or PySpark says."""
-    text = error.getMessage() if isinstance(error, PySparkException) else str(error)
-    lines = [line.strip() for line in (text or "").splitlines() if line.strip()]
-    causes = [line for line in lines if "Exception" in line] or lines or [type(error).__name__]
-    return causes[0].removeprefix(": ")
+def _reason(error: Exception, said: Path) -> str:
+    """What the JVM complained about, as words; a JVM that ended before PySpark reached it has left them in `said`."""
+    early = "JAVA_GATEWAY_EXITED" in str(error)
+    lines = said.read_text(errors="replace").splitlines() if early else str(error).splitlines()
+    causes = [line.strip() for line in lines if re.search(r"\w(Exception|Error)\b", line)] or [type(error).__name__]
+    return re.sub(r"^.*?\w(Exception|Error): *", "", causes[-1 if early else 0]).rstrip(". ")
