@@ -1,5 +1,6 @@
 """Every error a user can meet. Each builds its own sentence: what and where, then what to do next."""
 
+from decimal import Decimal
 from pathlib import Path
 
 
@@ -32,7 +33,7 @@ class LedgerUnbalanced(MeterlakeError):
 
     exit_code = 1
 
-    def __init__(self, balance: str, left: int, right: int) -> None:
+    def __init__(self, balance: str, left: int | Decimal, right: int | Decimal) -> None:
         self.balance, self.left, self.right = balance, left, right
         super().__init__(
             f"Ledger does not balance: {balance} ({left:,} against {right:,}); nothing was published. "

@@ -166,7 +166,8 @@ def _shape(client: Client, table: Table, settings: Settings) -> list[tuple[str, 
         where,
     )
     keys = client.query(
-        "SELECT sorting_key, partition_key FROM system.tables WHERE database = {database:String} AND name = {table:String}",
+        "SELECT sorting_key, partition_key FROM system.tables "
+        "WHERE database = {database:String} AND name = {table:String}",
         where,
     )
     return [*((name, kind) for name, kind in columns.result_rows), *((str(a), str(b)) for a, b in keys.result_rows)]

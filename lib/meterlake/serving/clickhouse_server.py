@@ -16,10 +16,10 @@ from xml.sax.saxutils import escape
 
 from meterlake.bootstrap import clickhouse_library
 from meterlake.serving import processes
-from meterlake.serving.endpoint import free_port
+from meterlake.serving.endpoint import MARKERS, free_port
 from meterlake.settings import Settings
 
-MARKER = "meterlake.serving.clickhouse_server"
+MARKER = MARKERS["clickhouse"]
 START_UP = (
     "SYSTEM START LISTEN HTTP",
     "SYSTEM START LISTEN TCP",
@@ -70,13 +70,10 @@ def start(settings: Settings, port: int | None = None, native_port: int | None =
     log_file = logs / "clickhouse.start.log"
     command = [sys.executable, "-m", MARKER, str(library)]
     process = processes.spawn(command, folder, log_file, env=os.environ | {"PYTHONPATH": package_root})
-    password = settings.secret("clickhouse_etl")
-    processes.wait_until(lambda: _accepts(store.host, port, store.user, password), process, "ClickHouse", log_file)
+    processes.wait_until(lambda: _ask(settings, port, "SELECT 1") == b"1\n", process, "ClickHouse", log_file)
+    # There before the first mart, as clients name it when they log in.
+    _ask(settings, port, f"CREATE DATABASE IF NOT EXISTS {store.database}")
     return port, native_port
-
-
-def is_running(settings: Settings) -> bool:
-    return processes.running(data_folder(settings), MARKER) is not None
 
 
 def stop(settings: Settings) -> None:
@@ -111,14 +108,15 @@ def _user(settings: Settings, name: str, secret: str, grants: tuple[str, ...]) -
     return USER.format(name=name, sha256=sha256, grants=queries)
 
 
-def _accepts(host: str, port: int, user: str, password: str) -> bool:
-    """Whether the server takes our writer's login."""
-    login = {"X-ClickHouse-User": user, "X-ClickHouse-Key": password}
+def _ask(settings: Settings, port: int, statement: str) -> bytes | None:
+    """The server's answer to our writer; None while it does not take the login."""
+    login = {"X-ClickHouse-User": settings.clickhouse.user, "X-ClickHouse-Key": settings.secret("clickhouse_etl")}
+    request = Request(f"http://{settings.clickhouse.host}:{port}/", data=statement.encode(), headers=login)
     try:
-        with urlopen(Request(f"http://{host}:{port}/?query=SELECT+1", headers=login), timeout=1) as answer:
-            return bool(answer.read() == b"1\n")
+        with urlopen(request, timeout=5) as answer:
+            return bytes(answer.read())
     except (URLError, OSError):
-        return False
+        return None
 
 
 def serve(library: str, folder: Path) -> None:

@@ -65,7 +65,7 @@ def published(table: Table) -> Published:
 
 
 def postgres_table(table: Table, name: str) -> str:
-    """The statement that makes the table under `name`, without key and indexes: both are quicker to build afterwards."""
+    """The statement that makes the table under `name`, without key and indexes: these are quicker to build later."""
     lines = [f"{quoted(column.name)} {postgres_type(column)}" for column in table.columns]
     return f"CREATE TABLE IF NOT EXISTS {SCHEMA}.{quoted(name)} ({', '.join(lines)})"
 
@@ -101,7 +101,7 @@ def postgres_type(column: Column) -> str:
 
 
 def clickhouse_table(table: Table, database: str, name: str) -> str:
-    """The statement that makes the table under `name`: one partition per source and month, sorted for the dashboards."""
+    """The statement that makes the table under `name`: a partition per source and month, sorted for the dashboards."""
     each = ", ".join(_clickhouse_column(table, column) for column in table.columns)
     return (
         f"CREATE TABLE IF NOT EXISTS {quoted(database)}.{quoted(name)} ({each}) ENGINE = MergeTree "

@@ -53,9 +53,7 @@ def stores(settings: Settings) -> Iterator[list[Endpoint]]:
     started: list[StoreName] = []
     try:
         with _locked(settings):
-            for name in STORES:
-                if _ensure(settings, name):
-                    started.append(name)
+            started.extend(name for name in STORES if _ensure(settings, name))
         yield status(settings)
     finally:
         with _locked(settings):
@@ -69,10 +67,11 @@ def _ensure(settings: Settings, name: StoreName) -> bool:
     if not known.embedded:
         if not known.running:
             raise Unreachable(
-                f"{known.title} at {known.host}:{known.port} does not answer; start it, or correct [{name}] in the configuration."
+                f"{known.title} at {known.host}:{known.port} does not answer; "
+                f"start it, or correct [{name}] in the configuration."
             )
         return False
-    if known.running and _SERVERS[name].is_running(settings):
+    if known.running:
         return False
     # What runs but does not listen (a half-finished start) is ended first.
     _SERVERS[name].stop(settings)
@@ -81,7 +80,7 @@ def _ensure(settings: Settings, name: StoreName) -> bool:
 
 
 def _started(settings: Settings, name: StoreName) -> dict[str, int]:
-    """Start the store at the port it had last time, so that a saved connection keeps working, or at the next free one."""
+    """Start the store at the port it had last time, so that saved connections keep working, or at the next free one."""
     last = remembered(settings).get(name, {})
     log.info("Starting %s.", name)
     if name == "postgres":
@@ -98,6 +97,11 @@ def _stop(settings: Settings, name: StoreName) -> None:
 @contextmanager
 def _locked(settings: Settings) -> Iterator[None]:
     """One process at a time starts or stops the stores of a home. The lock ends with its process."""
-    with open(settings.folder("") / "stores.lock", "w") as lock:
+    path = settings.folder("") / "stores.lock"
+    try:
+        lock = path.open("w")
+    except OSError as error:
+        raise Unreachable(f"{path} cannot be written ({error.strerror}); choose another folder with --home.") from None
+    with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

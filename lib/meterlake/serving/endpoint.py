@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from meterlake.errors import Unreachable
+from meterlake.serving import processes
 from meterlake.settings import Settings, Store
 
 StoreName = Literal["postgres", "clickhouse"]
 STORES: tuple[StoreName, ...] = ("postgres", "clickhouse")
+# A word of the server's command line, by which its process is known.
+MARKERS: dict[StoreName, str] = {"postgres": "postgres", "clickhouse": "meterlake.serving.clickhouse_server"}
 TITLES: dict[StoreName, str] = {"postgres": "PostgreSQL", "clickhouse": "ClickHouse"}
 
 
@@ -39,15 +42,17 @@ class Endpoint:
 
 
 def endpoint(settings: Settings, name: StoreName) -> Endpoint:
-    """The store's address; `running` means that something listens there, and for an embedded one that it was started."""
+    """The store's address; `running` means that it listens, and of an embedded one that the listener is ours."""
     store = section(settings, name)
-    port = int(remembered(settings).get(name, {}).get("port", 0)) if store.embedded else store.port
+    last = remembered(settings).get(name, {}) if store.embedded else {}
+    port = int(last.get("port", store.port))
+    ours = not store.embedded or processes.running(settings.home / name, MARKERS[name]) is not None
     return Endpoint(
         name=name,
-        running=bool(port) and listens(store.host, port),
+        running=ours and listens(store.host, port),
         embedded=store.embedded,
         host=store.host,
-        port=port or store.port,
+        port=port,
         database=store.database,
         user=store.user,
         reader=store.reader,

