@@ -24,8 +24,8 @@ setup: $(VENV)/.setup  ## everything a run needs: the environment, Spark's jars,
 
 pipeline: setup  ## the whole main job: SOURCE= and INPUT= on your files, without them on generated ones
 ifeq ($(SOURCE),)
-	@test -e $(SAMPLE)/.done || { $(BIN)/meterlake generate --out $(SAMPLE) $(OPTIONS) && touch $(SAMPLE)/.done; }
-	@$(BIN)/meterlake run --source ami --input $(SAMPLE)/ami $(OPTIONS)
+	@test -e $(SAMPLE)/truth/summary.json || $(BIN)/meterlake generate --out $(SAMPLE) $(OPTIONS)
+	@$(BIN)/meterlake run --source ami --input $(SAMPLE)/readings $(OPTIONS)
 else
 	@$(BIN)/meterlake run --source $(SOURCE) --input "$(INPUT)" $(OPTIONS)
 endif
