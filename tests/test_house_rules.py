@@ -12,7 +12,8 @@ from meterlake.cli import STEPS
 from meterlake.settings import PROJECT
 
 REGISTRY_HOST = re.compile(
-    r"(?:pypi\.org|pythonhosted\.org|registry\.npmjs|repo1?\.maven|maven\.org|packages\.confluent|crates\.io|--(?:extra-|default-)?index(?:-url)?[ =])"
+    r"pypi\.org|pythonhosted\.org|registry\.npmjs|repo1?\.maven|maven\.org|packages\.confluent|crates\.io"
+    r"|--(?:extra-|default-)?index(?:-url)?[ =]"
 )
 MACHINE_PATH = re.compile(r"(?<![\w.}\])])/(?:root|work|home/\w+|tmp/\w+|Users/\w+)/")
 
