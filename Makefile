@@ -62,7 +62,7 @@ clean:  ## remove what runs and tests have made (.meterlake, build, caches); the
 	@find lib jobs tests airflow -name __pycache__ -type d -prune -exec rm -r {} + 2>/dev/null || true
 
 # One stamp per finished stage, so that a killed set-up goes on where it stood and a finished one costs nothing.
-$(VENV)/.uv: Makefile
+$(VENV)/.uv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 	  { echo "meterlake needs Python 3.11 or later as $(PYTHON); install it, or name one: make setup PYTHON=/path/to/python3.12" >&2; exit 2; }
 	@PYTHONPATH=lib $(PYTHON) -m meterlake.bootstrap --check-java
