@@ -23,7 +23,7 @@ def main() -> None:
     java = SparkContext._gateway.proc
     spark.stop()
     java.stdin.close()
-    java.wait(timeout=300)
+    java.wait()
 
 
 def _tour(spark: SparkSession, folder: str) -> None:
