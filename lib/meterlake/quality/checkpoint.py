@@ -8,6 +8,7 @@ Great Expectations takes seconds to import: import this module only where a gate
 """
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,8 @@ def judge(
         validation_definitions=[context.validation_definitions.add(validation)],
         result_format={"result_format": "SUMMARY", "unexpected_index_column_names": ["subject"]},
     )
-    run = gx.RunIdentifier(run_name=run_id)
+    # Without a time, Great Expectations takes one from the name: `...Z-5939` would be an offset of 59 hours.
+    run = gx.RunIdentifier(run_name=run_id, run_time=datetime.now(UTC))
     done = context.checkpoints.add(checkpoint).run(batch_parameters={"dataframe": facts}, run_id=run)
     pages: list[Any] = [ExpectationSuiteIdentifier(suite), *done.run_results]
     context.build_data_docs(resource_identifiers=pages)
