@@ -1,6 +1,6 @@
 """UCI individual household power: one house in Sceaux, one-minute mean power, December 2006 to November 2010."""
 
-from meterlake.sources.source import Columns, Format, Source, Units
+from meterlake.sources.source import Columns, Format, Limits, Source, Units
 
 HOUSEHOLD_POWER = Source(
     name="household_power",
@@ -19,4 +19,6 @@ HOUSEHOLD_POWER = Source(
     ),
     format=Format(separator=";", timestamp=("d/M/yyyy H:mm:ss",), null_marks=("?",), missing_is_declared=True),
     units=Units(value="kW", sub_metering="Wh"),
+    # A voltage far below nominal is an outage or a dip; the minute's energy is metered all the same.
+    limits=Limits(voltage_v=(0.0, 276.0)),
 )
