@@ -99,10 +99,8 @@ def _readings(meters: list[str], days: int, weather: bool) -> pd.DataFrame:
     everything = pd.concat(frames, ignore_index=True)
     if not weather:
         everything["temperature_c"] = None
-    lost = (everything["reading_timestamp"] >= times[50]) & (
-        everything["reading_timestamp"] < times[min(96, len(times) - 1)]
-    )
-    return everything[~lost] if days > 1 else everything
+    lost = times[50:96] if days > 1 else times[:0]
+    return everything[~everything["reading_timestamp"].isin(lost)]
 
 
 def _as_current(store: Store, readings: pd.DataFrame) -> DataFrame:

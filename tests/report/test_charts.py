@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from meterlake.report.look import figures, number, percent, short, shown
+from meterlake.report.plots import completeness
 from meterlake.report.sankey import ledger_picture, reason_sets
 from meterlake.report.sections import balance, steps
 from meterlake.report.spread import _step, coarse, quantiles
@@ -18,7 +19,7 @@ def test_bars_hold_every_reading() -> None:
     bins = {460 + place: 1 + place for place in range(200)}
     bars, width, beyond = coarse(counted(bins), "voltage_v")
     assert sum(bars.values()) == sum(bins.values())
-    assert len(bars) <= 48
+    assert len(bars) <= 60
     assert width == 2.5
     assert min(bars) == 230.0
     assert not beyond
@@ -46,14 +47,25 @@ def test_quantiles_are_bins() -> None:
 @pytest.mark.parametrize(
     ("low", "high", "step"),
     [
-        pytest.param(184, 276, 0.1, id="volts: a tenth"),
-        pytest.param(0, 1, 0.001, id="exactly a thousand bins"),
+        pytest.param(184, 276, 0.05, id="volts: a twentieth"),
+        pytest.param(0, 4, 0.001, id="exactly as many bins"),
         pytest.param(5, 5, 1.0, id="no range"),
         pytest.param(0, float("inf"), 1.0, id="no bound"),
     ],
 )
 def test_fine_bins_are_round(low: float, high: float, step: float) -> None:
     assert _step(low, high) == pytest.approx(step)
+
+
+def test_completeness_is_drawn_by_bars_then_by_a_calendar() -> None:
+    dates = pd.date_range("2024-01-01", periods=140).date
+    days = pd.DataFrame({"reading_date_local": dates, "expected_count": 48, "reading_count": 47})
+    quarter, longer = completeness(days.head(92)), completeness(days)
+    assert quarter is not None
+    assert longer is not None
+    assert [trace.type for trace in quarter.data] == ["bar", "bar"]
+    assert [trace.type for trace in longer.data] == ["heatmap"]
+    assert list(longer.data[0].y) == ["Jan 2024", "Feb 2024", "Mar 2024", "Apr 2024", "May 2024"]
 
 
 LEDGER = {"lines": 1000, "loaded": 990, "unparsable": 10, "current": 900, "exact_duplicates": 50, "superseded": 10}
@@ -92,7 +104,7 @@ def test_a_step_of_no_time_has_a_finite_rate() -> None:
 
 
 def test_numbers_as_words() -> None:
-    assert [percent(1.0), percent(0.99999), percent(0.00001), percent(None)] == ["100.0 %", "> 99.9 %", "< 0.1 %", "–"]
+    assert [percent(1.0), percent(0.99999), percent(0.00001), percent(None)] == ["100 %", "> 99.9 %", "< 0.1 %", "–"]
     assert [figures(0.012345), figures(4.5678), figures(1234.5), figures(0.0)] == ["0.0123", "4.57", "1,234", "0"]
     assert number(float("nan")) == "–"
     assert short("a" * 50, 11) == "aaaaa…aaaaa"

@@ -81,6 +81,8 @@ def percent(share: float | None, digits: int = 1) -> str:
     """98.8 %; a share that is nearly but not quite all or nothing is not rounded to 100 or 0."""
     if share is None or math.isnan(share):
         return "–"
+    if share in (0, 1):
+        return f"{100 * share:.0f} %"
     text = f"{100 * share:.{digits}f}"
     if 0 < share < 1 and float(text) in (0.0, 100.0):
         smallest = 10.0**-digits

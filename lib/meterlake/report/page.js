@@ -23,6 +23,10 @@
   }
 
   places.forEach((place) => draw(place, false));
-  window.addEventListener("beforeprint", () => places.forEach((place) => draw(place, true)));
-  window.addEventListener("afterprint", () => places.forEach((place) => draw(place, false)));
+  function dress(print) {
+    places.forEach((place) => draw(place, print));
+    document.querySelectorAll("details").forEach((hidden) => { hidden.open = print; });
+  }
+  window.addEventListener("beforeprint", () => dress(true));
+  window.addEventListener("afterprint", () => dress(false));
 })();

@@ -58,7 +58,7 @@ def _calendar(days: pd.DataFrame, share: pd.Series) -> go.Figure:
     table = pd.DataFrame({"month": day.dt.to_period("M"), "day": day.dt.day, "share": 100 * share})
     grid = table.pivot_table(index="month", columns="day", values="share").reindex(columns=range(1, 32))
     grid = grid.sort_index().tail(CALENDAR_MONTHS)
-    months = [f"{month:%b %Y}" for month in grid.index]
+    months = list(pd.PeriodIndex(grid.index).strftime("%b %Y"))
     chart = figure(90 + max(9, 15 if len(months) < 24 else 10) * len(months))
     chart.add_heatmap(
         z=grid.to_numpy(),
@@ -74,7 +74,7 @@ def _calendar(days: pd.DataFrame, share: pd.Series) -> go.Figure:
         hovertemplate="%{x} %{y}: %{z:.1f} %<extra></extra>",
         colorbar={"thickness": 10, "ticksuffix": " %", "outlinewidth": 0, "tickfont": {"color": MUTED}},
     )
-    chart.update_xaxes(title_text="day of the month", dtick=2, tick0=1)
+    chart.update_xaxes(title_text="day of the month", tickvals=[1, *range(5, 31, 5)])
     chart.update_yaxes(autorange="reversed", type="category", nticks=20, showgrid=False)
     return chart
 

@@ -9,8 +9,8 @@ import pandas as pd
 from meterlake.report.data import Facts, records
 from meterlake.report.look import figures, number, percent, words
 from meterlake.report.plots import worst_day
-from meterlake.report.sankey import reason_sets
-from meterlake.report.spread import quantiles
+from meterlake.report.sankey import THINNEST, reason_sets
+from meterlake.report.spread import coarse, quantiles
 from meterlake.sources.source import FIXED_OFFSET, Source
 
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -25,6 +25,7 @@ MEASURES = {
 
 def all_of(facts: Facts, summary: Mapping[str, Any]) -> dict[str, Any]:
     """What the template needs beyond the headline."""
+    met = facts["gates"]["success"].astype(bool)
     spread = {measure: quantiles(facts["spread"], measure) for measure in MEASURES}
     return {
         "scope": "this run" if facts.of_run else "all batches so far",
@@ -35,14 +36,17 @@ def all_of(facts: Facts, summary: Mapping[str, Any]) -> dict[str, Any]:
             {str(name) for names in facts["files"]["extra_columns"] if names is not None for name in names}
         ),
         "complete": complete(facts),
+        "thin": any(0 < share < THINNEST for _, _, share, _, _ in ledger_rows(facts)),
         "spread": spread,
+        "gathered": any(coarse(facts["spread"], measure)[2] for measure in MEASURES),
         "absent": [MEASURES[measure][0].lower() for measure, values in spread.items() if values is None],
         "heat_says": heat_says(facts["heat"]),
         "top": top(facts),
         "suspects": records(facts["suspects"]),
         "reason_rows": records(facts["reasons"].assign(reasons=facts["reasons"]["reasons"].map(list))),
         "unparsable_rows": records(facts.frames.get("unparsable", pd.DataFrame())),
-        "gates": records(facts["gates"]),
+        "failed": records(facts["gates"][~met]),
+        "met": records(facts["gates"][met]),
         "gate_says": gate_says(facts["gates"]),
         "step_rows": records(steps(facts, summary)),
         "model": model(facts["model"]),

@@ -11,7 +11,7 @@ from meterlake.tables.stg_meter_readings import STG_METER_READINGS
 from meterlake.tables.store import Store
 
 NICE = [digit * 10**power for power in range(7) for digit in (1, 2, 5)]
-FINE_BINS = 1000  # per measure; the page draws about 50 of them
+FINE_BINS = 4000  # per measure at most, few of them filled; the page draws about 50
 
 
 def spread(store: Store, source: Source, days: pd.DataFrame) -> DataFrame:
@@ -62,7 +62,7 @@ def _step(low: float, high: float) -> float:
     return next(decade * digit for digit in (1, 2, 5, 10) if decade * digit >= smallest * (1 - 1e-9))
 
 
-def coarse(counted: pd.DataFrame, measure: str, wanted: int = 48) -> tuple[dict[float, int], float, bool]:
+def coarse(counted: pd.DataFrame, measure: str, wanted: int = 60) -> tuple[dict[float, int], float, bool]:
     """The fine bins of one measure joined to about `wanted` bars.
 
     Returns:
