@@ -11,7 +11,7 @@ from datetime import date
 from pathlib import Path
 
 from meterlake import __version__
-from meterlake.errors import MeterlakeError
+from meterlake.errors import MeterlakeError, Unreachable
 from meterlake.settings import Settings, load
 from meterlake.sources.catalog import sources
 
@@ -53,17 +53,19 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception as error:
         if parsed.debug:
             raise
-        log.error("meterlake: %s", _unexpected(error))
-        return 2
+        known = _unexpected(error)
+        log.error("meterlake: %s", known)
+        return known.exit_code
 
 
-def _unexpected(error: Exception) -> str:
+def _unexpected(error: Exception) -> MeterlakeError:
+    """What the file system did to us in one sentence, else the first line of what happened."""
     first = next((line for line in str(error).splitlines() if line.strip()), "")
     if "No space left on device" in str(error):
-        return "The disk is full; free some space and run the same command again, nothing is lost."
+        return Unreachable("The disk is full; free some space and run the same command again, nothing is lost.")
     if "Permission denied" in str(error) or "Read-only file system" in str(error):
-        return f"The home folder cannot be written ({first[:200]}); make it writable or choose another with --home."
-    return f"{type(error).__name__}: {first[:300]} (run again with --debug for the whole story)"
+        return Unreachable(f"A folder cannot be written ({first[:200]}); make it writable or choose another --home.")
+    return MeterlakeError(f"{type(error).__name__}: {first[:300]} (run again with --debug for the whole story)")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -148,8 +150,10 @@ def _stores(parsed: argparse.Namespace, settings: Settings) -> None:
     from meterlake.serving import embedded
 
     endpoints = {"start": embedded.start, "stop": embedded.stop, "status": embedded.status}[parsed.action](settings)
-    for endpoint in endpoints or ():
-        print(endpoint)
+    for store in endpoints or ():
+        state = "up" if store.running else "down"
+        password = settings.home / "secrets" / f"{store.name}_reader"
+        print(f"{store.title:<11} {state:<5} {store.jdbc_url}  reader {store.reader}, password in {password}")
 
 
 def _sources(parsed: argparse.Namespace, settings: Settings) -> None:

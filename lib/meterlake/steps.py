@@ -16,7 +16,7 @@ from meterlake.anomaly.train import train as fit_forest
 from meterlake.ingest import ingest
 from meterlake.report.page import Summary, write_report
 from meterlake.run import Outcome, Run
-from meterlake.serving.embedded import stores
+from meterlake.serving.embedded import never_started, stores
 from meterlake.serving.publish import needs_full
 from meterlake.serving.publish import publish as publish_mart
 from meterlake.stage import stage
@@ -43,7 +43,7 @@ from meterlake.transforms import (
     mart_consumption_metrics,
     mart_load_profile,
 )
-from meterlake.validate import validate
+from meterlake.validate import require_passed, validate
 
 __all__ = ["aggregate", "ingest", "marts", "publish", "report", "score", "stage", "train", "validate"]
 
@@ -160,8 +160,9 @@ def publish(run: Run) -> Outcome:
     marts_made = [table for table in MARTS if run.store.exists(table)]
     versions = {table.name: run.store.version(table) for table in marts_made}
     changed = {table: _months_changed(run, table) for table in marts_made}
-    if not any(changed.values()):
+    if not any(changed.values()) and not never_started(run.settings):
         return Outcome(nothing_new=True)
+    require_passed(run)
     rows = 0
     with stores(run.settings):
         for table, months in changed.items():

@@ -30,6 +30,20 @@ def validate(suite: str) -> Callable[[Run], Outcome]:
     ]
 
 
+def require_passed(run: Run) -> None:
+    """Refuse to publish marts that the gate has not passed as they stand.
+
+    Raises:
+        GateFailed: the gate failed, or has not judged the newest version.
+    """
+    for table in (INT_READINGS_DAILY, MART_ANOMALY_SCORES):
+        if not run.changes("validate_marts", table).nothing:
+            raise GateFailed(
+                f"The marts of {run.source.name} have not passed their gate as they stand, nothing was published; run "
+                f"`meterlake validate --suite marts_metrics --source {run.source.name}` and see what it says."
+            )
+
+
 def _validate_raw(run: Run) -> Outcome:
     waiting = pending_batches(run)
     if not waiting:

@@ -68,7 +68,6 @@ def judge(
         validation_definitions=[context.validation_definitions.add(validation)],
         result_format={"result_format": "SUMMARY", "unexpected_index_column_names": ["subject"]},
     )
-    # Without a time, Great Expectations takes one from the name: `...Z-5939` would be an offset of 59 hours.
     run = gx.RunIdentifier(run_name=run_id, run_time=datetime.now(UTC))
     done = context.checkpoints.add(checkpoint).run(batch_parameters={"dataframe": facts}, run_id=run)
     pages: list[Any] = [ExpectationSuiteIdentifier(suite), *done.run_results]

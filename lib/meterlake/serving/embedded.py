@@ -41,6 +41,12 @@ def status(settings: Settings) -> list[Endpoint]:
     return [endpoint(settings, name) for name in STORES]
 
 
+def never_started(settings: Settings) -> bool:
+    """Whether an embedded store of this home has no data folder: it is new, or was removed, and holds no mart."""
+    embedded = (name for name in STORES if section(settings, name).embedded)
+    return any(not _SERVERS[name].data_folder(settings).is_dir() for name in embedded)
+
+
 @contextmanager
 def stores(settings: Settings) -> Iterator[list[Endpoint]]:
     """Both stores up, for as long as the block runs.

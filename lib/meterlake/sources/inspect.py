@@ -88,7 +88,7 @@ def _header(seen: Inspected, first: bytes, source: Source) -> Inspected:
         return _refused(seen.path, "is empty", "deliver it again")
     if b"\0" in first or first[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
         return _refused(seen.path, "is a binary or UTF-16 file, not text", "save it as CSV in UTF-8")
-    line = first.split(b"\n", 1)[0].rstrip(b"\r")
+    line = first.split(b"\n", 1)[0].strip(BLANK)
     try:
         text = line.decode(source.format.encoding)
     except UnicodeDecodeError:

@@ -224,9 +224,12 @@ class _Layout:
         )
         for name, index in self.headers.items():
             if name in NUMBERS:
-                text = self._number_text(texts[f"c{index}"])
-                bad = text.isNotNull() & text.try_cast("double").isNull()
-                said = said.when(bad, F.format_string(f"{self.header[index].replace('%', '%%')}: '%s' is no number", text))
+                text = texts[f"c{index}"]
+                number = self._number_text(text)
+                bad = number.isNotNull() & number.try_cast("double").isNull()
+                said = said.when(
+                    bad, F.format_string(f"{self.header[index].replace('%', '%%')}: '%s' is no number", text)
+                )
         stamp = F.concat_ws(" ", *(texts[f"c{index}"] for index in self.stamps))
         return said.otherwise(F.format_string("'%s' is no time stamp", stamp))
 

@@ -19,7 +19,7 @@ METER_READINGS = Table(
         Column("sub_metering_3", "double", "Third sub-meter in the source's sub-metering unit."),
         Column("temperature", "double", "Air temperature as delivered.", "C"),
         Column("humidity", "double", "Relative humidity as delivered.", "%"),
-        Column("wind_speed", "double", "Wind speed as delivered.", "km/h"),
+        Column("wind_speed", "double", "Wind speed in the unit that the source declares."),
         Column("avg_past_consumption", "double", "Average past consumption as delivered, unit as `value`."),
         Column("anomaly_label", "string", "The source's own label of the line."),
         Column("region", "string", "Region as delivered."),

@@ -95,7 +95,7 @@ class Store:
         """The meter-days of `source` that changed in `table` after version `since`; everything when `since` is None."""
         assert table.day is not None
         assert table.change_feed
-        if since is not None and self.version(table) <= since:
+        if not self.exists(table) or (since is not None and self.version(table) <= since):
             return Changes(source, None, None, None)
         if since is None:
             bounds = self.read(table, source).agg(F.min(table.day), F.max(table.day)).head()

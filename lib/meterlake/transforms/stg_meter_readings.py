@@ -119,7 +119,9 @@ def _interval_start(source: Source) -> Column:
     stamp = F.col("stamp_local").cast("timestamp")  # the session's zone is UTC: the clock's face is kept
     if source.time_zone != "UTC":
         stamp = F.to_utc_timestamp(stamp, source.time_zone)
-    return stamp - F.make_dt_interval(mins=F.lit(source.interval_minutes)) if source.stamp == "end" else stamp
+    # A register is read at an instant: its interval begins there, whatever end a stamp of energy would mark.
+    ends = source.stamp == "end" and not source.units.is_register
+    return stamp - F.make_dt_interval(mins=F.lit(source.interval_minutes)) if ends else stamp
 
 
 def _metered(source: Source) -> tuple[Column, Column]:
