@@ -37,7 +37,8 @@ def test_a_declared_mart_can_be_made_in_both_stores(serving: Settings, table: Ta
             for statement in ddl.postgres_comments(copy):
                 run.execute(statement)
             run.execute(
-                "SELECT col_description(attrelid, attnum) FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0",
+                "SELECT col_description(attrelid, attnum) FROM pg_attribute "
+                "WHERE attrelid = %s::regclass AND attnum > 0 ORDER BY attnum",
                 (f"marts.{copy.name}",),
             )
             described = [text for (text,) in run.fetchall()]

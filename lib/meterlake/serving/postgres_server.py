@@ -29,7 +29,8 @@ TUNING = {
     "shared_buffers": "256MB",
     "maintenance_work_mem": "256MB",
     "max_wal_size": "4GB",
-    "wal_compression": "on",
+    "wal_level": "minimal",  # a table that was truncated in the same transaction is filled without a log
+    "max_wal_senders": "0",
     "random_page_cost": "1.1",
     "timezone": "UTC",
     "log_timezone": "UTC",
