@@ -12,10 +12,15 @@ from meterlake.errors import HomeBusy
 from meterlake.run import holding
 from meterlake.settings import Settings
 
-HOLD = (
-    "import sys, time; from meterlake.settings import load; from meterlake.run import holding; from pathlib import Path\n\
-with holding(load(home=Path(sys.argv[1]))): print('held', flush=True); time.sleep(60)"
-)
+HOLD = """
+import sys, time
+from pathlib import Path
+from meterlake.run import holding
+from meterlake.settings import load
+with holding(load(home=Path(sys.argv[1]))):
+    print('held', flush=True)
+    time.sleep(60)
+"""
 
 
 def test_a_second_run_on_a_home_says_so_and_a_killed_one_frees_it(settings: Settings) -> None:

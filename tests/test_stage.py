@@ -94,9 +94,10 @@ def test_a_stage_killed_after_its_commit_comes_to_the_same_end(
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(stage_module.quarantined_readings, "build", killed)
-        deliver(spark, settings, file)
+        with pytest.raises(KeyboardInterrupt):
+            deliver(spark, settings, file)
     assert len(ledger(spark, settings)) == 1
     outcomes = deliver(spark, settings, file)
     assert outcomes["ingest"].nothing_new
@@ -109,9 +110,10 @@ def test_an_ingest_killed_before_its_record_is_forgotten(
     spark: SparkSession, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = written(tmp_path / "1.csv", *half_hours("a", DAY, 3))
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr("meterlake.ingest._counted", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-        deliver(spark, settings, file)
+        with pytest.raises(KeyboardInterrupt):
+            deliver(spark, settings, file)
     assert len(rows(spark, settings, "meter_readings")) == 3
     deliver(spark, settings, file)
     assert len(rows(spark, settings, "meter_readings")) == 3
@@ -146,7 +148,7 @@ def test_a_wrong_line_count_stops_the_run(
 
     seen = inspect.inspect(str(written(tmp_path / "f.csv", *half_hours("a", DAY, 3))), VILLAGE)
     monkeypatch.setattr("meterlake.ingest.inspect_files", lambda *_: [seen])
-    with pytest.raises(LedgerUnbalanced, match="lines of .*f.csv = loaded \\+ unparsable"):
+    with pytest.raises(LedgerUnbalanced, match=r"lines of .*f.csv = loaded \+ unparsable"):
         deliver(spark, settings, tmp_path / "f.csv")
     assert rows(spark, settings, "meter_readings") == []
 

@@ -12,7 +12,7 @@ from meterlake.errors import Unreachable, UsageError
 
 
 def _project() -> Path:
-    """The folder that holds conf/: METERLAKE_PROJECT, else two above this file, else (run from a zip) where we stand."""
+    """The folder that holds conf/: METERLAKE_PROJECT, else two above this file, else (in a zip) where we stand."""
     if given := os.environ.get("METERLAKE_PROJECT"):
         return Path(given).resolve()
     checkout = Path(__file__).resolve().parents[2]

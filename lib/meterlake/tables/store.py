@@ -218,5 +218,5 @@ def _quoted(names: list[str]) -> str:
 
 
 def _differs(table: Table) -> str:
-    pairs = (", ".join(f"{side}.{name}" for name in table.measures) for side in ("t", "s"))
-    return "NOT (struct({}) <=> struct({}))".format(*pairs)
+    """True where a matched row is another one than before. Column by column: structs differ by nullability alone."""
+    return "NOT ({})".format(" AND ".join(f"t.{name} <=> s.{name}" for name in table.measures))
