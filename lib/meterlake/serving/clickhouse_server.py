@@ -66,10 +66,11 @@ def start(settings: Settings, port: int | None = None, native_port: int | None =
     port = free_port(store.host, port or store.port)
     native_port = free_port(store.host, native_port or store.native_port or 19000, taken=(port,))
     write_config(settings, port, native_port)
-    package_root = str(Path(__file__).parents[2])  # lib/, or the zip that spark-submit was given
+    # lib/, or the zip that spark-submit was given, before what stands there already.
+    search = os.pathsep.join(filter(None, (str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH"))))
     log_file = logs / "clickhouse.start.log"
     command = [sys.executable, "-m", MARKER, str(library)]
-    process = processes.spawn(command, folder, log_file, env=os.environ | {"PYTHONPATH": package_root})
+    process = processes.spawn(command, folder, log_file, env=os.environ | {"PYTHONPATH": search})
     processes.wait_until(lambda: _ask(settings, port, "SELECT 1") == b"1\n", process, "ClickHouse", log_file)
     # There before the first mart, as clients name it when they log in.
     _ask(settings, port, f"CREATE DATABASE IF NOT EXISTS {store.database}")
