@@ -86,11 +86,7 @@ def run_gate(
         changed: first and last changed local day, for the marts; None judges every day.
     """
     checked_at = datetime.now(UTC)
-    rows, names = _column_facts(frames), COLUMN_FACTS
-    if not any(row["column_absent"] or row["column_of_another_type"] for row in rows):
-        profile = _profile(suite, frames, source, settings, checked_at, changed)
-        rows, names = rows + [row.asDict() for row in profile.collect()], names + profile.columns[2:]
-    facts = pd.DataFrame(rows, columns=names).astype(dict.fromkeys(names[2:], float))
+    facts = facts_of(suite, frames, source, settings, changed)
     checkpoint = import_module("meterlake.quality.checkpoint")
     judged, page = checkpoint.judge(suite, facts, run_id, source, settings)
     verdict = Row(*QUALITY_RESULTS.names)
@@ -99,6 +95,20 @@ def run_gate(
         for one in judged
     ]
     return GateResult(suite, verdicts, page)
+
+
+def facts_of(
+    suite: str, frames: Mapping[str, DataFrame], source: Source, settings: Settings, changed: Bounds = (None, None)
+) -> pd.DataFrame:
+    """What the suite judges: `kind` and `subject` as text, each fact a number, NaN where it does not apply.
+
+    Where a column is absent or of another type, that is all that is told: the rows are not read.
+    """
+    rows, names = _column_facts(frames), COLUMN_FACTS
+    if not any(row["column_absent"] or row["column_of_another_type"] for row in rows):
+        profile = _profile(suite, frames, source, settings, changed)
+        rows, names = rows + [row.asDict() for row in profile.collect()], names + profile.columns[2:]
+    return pd.DataFrame(rows, columns=names).astype(dict.fromkeys(names[2:], float))
 
 
 def import_early() -> None:
@@ -115,17 +125,17 @@ def _column_facts(frames: Mapping[str, DataFrame]) -> list[dict[str, Any]]:
             found = types.get(field.name)
             differs = None if found is None else found != field.dataType.simpleString()
             facts.append(
-                dict(zip(COLUMN_FACTS, ("column", f"{table}.{field.name}", found is None, differs), strict=True))
+                dict(zip(COLUMN_FACTS, ("column", f"column {table}.{field.name}", found is None, differs), strict=True))
             )
     return facts
 
 
 def _profile(
-    suite: str, frames: Mapping[str, DataFrame], source: Source, settings: Settings, now: datetime, changed: Bounds
+    suite: str, frames: Mapping[str, DataFrame], source: Source, settings: Settings, changed: Bounds
 ) -> DataFrame:
     """The facts of the suite; its first two columns are `kind` and `subject`."""
     if suite == "raw_readings":
         return raw_profile(frames["meter_readings"])
     if suite == "staging_readings":
-        return staging_profile(frames["stg_meter_readings"], frames["ledger"], source, now)
+        return staging_profile(frames["stg_meter_readings"], frames["ledger"], source, datetime.now(UTC))
     return marts_profile(frames, source, settings.model.threshold, changed)

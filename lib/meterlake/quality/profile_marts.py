@@ -37,14 +37,10 @@ def marts_profile(frames: Frames, source: Source, threshold: float, changed: Bou
         threshold: scores above it are flagged.
         changed: first and last changed local day; None when every day is to be judged.
     """
-    sums = [
-        *_days(_within(frames, changed), source, threshold),
-        *_weeks(_within(frames, _whole_weeks(changed)), source),
-        *_months(_within(frames, _whole_months(changed)), source),
-    ]
+    sums = _sums(frames, source, threshold, changed)
     side_by_side = reduce(lambda left, right: left.unionByName(right, allowMissingColumns=True), sums)
     names = [name for name in side_by_side.columns if name not in KEY]
-    by_meter = side_by_side.groupBy(*KEY).agg(*(F.sum(name).alias(name) for name in names))
+    by_meter = side_by_side.where(_concerned(changed)).groupBy(*KEY).agg(*(F.sum(name).alias(name) for name in names))
     # A day speaks for itself and for the run.
     kinds = F.when(F.col("kind") == "day", F.array(F.lit("day"), F.lit("run"))).otherwise(F.array("kind"))
     start = F.when(F.col("kind") != "run", F.col("start"))
@@ -52,81 +48,75 @@ def marts_profile(frames: Frames, source: Source, threshold: float, changed: Bou
     return by_meter.withColumn("kind", F.explode(kinds)).groupBy("kind", subject).agg(*_facts(source, threshold))
 
 
-def _days(frames: Frames, source: Source, threshold: float) -> list[DataFrame]:
-    day, daily = F.col("reading_date_local"), frames["int_readings_daily"]
-    readings, scores, flags = frames["stg_meter_readings"], frames["mart_anomaly_scores"], frames["mart_anomaly_flags"]
+def _sums(frames: Frames, source: Source, threshold: float, changed: Bounds) -> list[DataFrame]:
+    """Each table's sums per meter and period: `kind`, `meter_id`, `start`, and what the table knows of the period."""
+    days = _between(frames, changed)
+    around = _between(frames, _whole_periods(changed))
+    day, month = F.col("reading_date_local"), F.col("month_local")
+    hours = around["int_readings_hourly"].groupBy("meter_id", "reading_date_local")
+    per_day = hours.agg(
+        exact_sum("consumption_kwh").alias("consumption_kwh"), F.sum("reading_count").alias("reading_count")
+    )
+    complete = completeness(days["int_readings_daily"], source)
+    flags = {"flags_scored": "reading_count", "flags_flagged": "flagged_count", "flags_worst": "worst_score"}
     return [
-        _sums(
-            readings,
-            "day",
-            day,
-            readings_kwh=exact_sum("consumption_kwh"),
-            readings_count=F.count("consumption_kwh"),
-            readings_all=F.count("*"),
-        ),
-        _known(frames["int_readings_hourly"], "day", day, "hours"),
-        _known(daily, "day", day, "days"),
-        _sums(
-            completeness(daily, source), "day", day, expected=F.sum("expected_count"), present=F.sum("reading_count")
-        ),
-        _metrics(frames["mart_consumption_metrics"], "day", source),
-        _sums(
-            scores,
-            "day",
-            day,
-            scores_kwh=F.sum("consumption_kwh").cast("double"),
-            scored=F.count("*"),
-            flagged=F.count_if("is_anomaly"),
-            worst=F.max("anomaly_score"),
-            **{name: F.count_if(fault) for name, fault in _score_faults(threshold).items()},
-        ),
-        _sums(
-            flags,
-            "day",
-            day,
-            flags_scored=F.sum("reading_count"),
-            flags_flagged=F.sum("flagged_count"),
-            flags_worst=F.max("worst_score"),
-        ),
+        _readings(days["stg_meter_readings"]),
+        _scores(days["mart_anomaly_scores"], threshold),
+        _in_periods(per_day, "hours"),
+        _in_periods(around["int_readings_daily"], "days"),
+        _rows(around["int_readings_monthly"], "month", month, **_known("months")),
+        _metrics(around["mart_consumption_metrics"], source),
+        _rows(around["mart_load_profile"], "month", month, profile_kwh=F.col("energy_kwh").cast("double")),
+        _rows(days["mart_anomaly_flags"], "day", day, **{name: F.col(column) for name, column in flags.items()}),
+        _rows(complete, "day", day, expected=F.col("expected_count"), present=F.col("reading_count")),
     ]
 
 
-def _weeks(frames: Frames, source: Source) -> list[DataFrame]:
-    week = F.trunc("reading_date_local", "week")
-    return [
-        _known(frames["int_readings_daily"], "week", week, "days"),
-        _metrics(frames["mart_consumption_metrics"], "week", source),
-    ]
+def _readings(readings: DataFrame) -> DataFrame:
+    """Summed here, as there are millions of them; what is smaller is summed side by side."""
+    days = readings.groupBy("meter_id", "reading_date_local").agg(
+        exact_sum("consumption_kwh").alias("kwh"), F.count("consumption_kwh").alias("known"), F.count("*").alias("all")
+    )
+    sums = {"readings_kwh": F.col("kwh"), "readings_count": F.col("known"), "readings_all": F.col("all")}
+    return _rows(days, "day", F.col("reading_date_local"), **sums)
 
 
-def _months(frames: Frames, source: Source) -> list[DataFrame]:
-    month, first_day = F.trunc("reading_date_local", "month"), F.col("month_local")
-    profile_kwh = F.sum("energy_kwh").cast("double")
-    return [
-        _known(frames["int_readings_hourly"], "month", month, "hours"),
-        _known(frames["int_readings_daily"], "month", month, "days"),
-        _known(frames["int_readings_monthly"], "month", first_day, "months"),
-        _metrics(frames["mart_consumption_metrics"], "month", source),
-        _sums(frames["mart_load_profile"], "month", first_day, profile_kwh=profile_kwh),
-    ]
+def _scores(scores: DataFrame, threshold: float) -> DataFrame:
+    sums = {
+        "scores_kwh": F.sum("consumption_kwh").cast("double"),
+        "scored": F.count("*"),
+        "flagged": F.count_if("is_anomaly"),
+        "worst": F.max("anomaly_score"),
+        **{name: F.count_if(fault) for name, fault in _score_faults(threshold).items()},
+    }
+    days = scores.groupBy("meter_id", "reading_date_local").agg(*(column.alias(name) for name, column in sums.items()))
+    return _rows(days, "day", F.col("reading_date_local"), **{name: F.col(name) for name in sums})
 
 
-def _metrics(metrics: DataFrame, period: str, source: Source) -> DataFrame:
-    faults = {name: F.count_if(fault) for name, fault in _metric_faults(source).items()}
-    kwh = F.sum("consumption_kwh").cast("double")
-    rows = metrics.where(F.col("period") == period)
-    return _sums(rows, period, F.col("period_start_local"), mart_kwh=kwh, mart_count=F.sum("reading_count"), **faults)
+def _metrics(metrics: DataFrame, source: Source) -> DataFrame:
+    faults = {name: fault.cast("int") for name, fault in _metric_faults(source).items()}
+    sums = {"mart_kwh": F.col("consumption_kwh").cast("double"), "mart_count": F.col("reading_count")}
+    return _rows(metrics, F.col("period"), F.col("period_start_local"), **sums, **faults)
 
 
-def _known(frame: DataFrame, kind: str, start: Column, name: str) -> DataFrame:
-    """Energy and known readings of an aggregate as `<name>_kwh` and `<name>_count`."""
-    sums = {f"{name}_kwh": exact_sum("consumption_kwh"), f"{name}_count": F.sum("reading_count")}
-    return _sums(frame, kind, start, **sums)
+def _in_periods(daily: DataFrame, name: str) -> DataFrame:
+    """A day's energy and known readings, for the day, its week and its month."""
+    day = F.col("reading_date_local")
+    starts = {"day": day, "week": F.trunc(day, "week"), "month": F.trunc(day, "month")}
+    periods = F.array(*(F.struct(F.lit(kind).alias("kind"), start.alias("start")) for kind, start in starts.items()))
+    exploded = daily.withColumn("period", F.explode(periods))
+    return _rows(exploded, F.col("period.kind"), F.col("period.start"), **_known(name))
 
 
-def _sums(frame: DataFrame, kind: str, start: Column, **sums: Column) -> DataFrame:
-    keys = [F.lit(kind).alias("kind"), F.col("meter_id"), start.cast("date").alias("start")]
-    return frame.groupBy(*keys).agg(*(column.alias(name) for name, column in sums.items()))
+def _known(name: str) -> dict[str, Column]:
+    """Energy and number of known readings of an aggregate."""
+    return {f"{name}_kwh": F.col("consumption_kwh"), f"{name}_count": F.col("reading_count")}
+
+
+def _rows(frame: DataFrame, kind: Column | str, start: Column, **measures: Column) -> DataFrame:
+    named = F.lit(kind) if isinstance(kind, str) else kind
+    key = [named.alias("kind"), F.col("meter_id"), start.cast("date").alias("start")]
+    return frame.select(*key, *(column.alias(name) for name, column in measures.items()))
 
 
 def _score_faults(threshold: float) -> dict[str, Column]:
@@ -198,7 +188,7 @@ def _facts(source: Source, threshold: float) -> list[Column]:
     ]
 
 
-def _within(frames: Frames, bounds: Bounds) -> dict[str, DataFrame]:
+def _between(frames: Frames, bounds: Bounds) -> dict[str, DataFrame]:
     """The rows between two days, by literals, so that Delta skips the files of other days."""
     first, last = bounds
     if first is None or last is None:
@@ -207,17 +197,22 @@ def _within(frames: Frames, bounds: Bounds) -> dict[str, DataFrame]:
     return {name: frame.where(F.col(days[name]).between(first, last)) for name, frame in frames.items()}
 
 
-def _whole_weeks(bounds: Bounds) -> Bounds:
-    """From the Monday of the first day to the Sunday of the last."""
-    first, last = bounds
+def _whole_periods(changed: Bounds) -> Bounds:
+    """The days of all weeks and months that hold a changed day."""
+    first, last = changed
     if first is None or last is None:
-        return bounds
-    return first - timedelta(days=first.weekday()), last + timedelta(days=6 - last.weekday())
-
-
-def _whole_months(bounds: Bounds) -> Bounds:
-    first, last = bounds
-    if first is None or last is None:
-        return bounds
+        return changed
+    monday, sunday = first - timedelta(days=first.weekday()), last + timedelta(days=6 - last.weekday())
     next_month = last.replace(day=28) + timedelta(days=4)
-    return first.replace(day=1), next_month.replace(day=1) - timedelta(days=1)
+    return min(monday, first.replace(day=1)), max(sunday, next_month.replace(day=1) - timedelta(days=1))
+
+
+def _concerned(changed: Bounds) -> Column:
+    """Whether the period `kind`, `start` holds a changed day; of the others not all rows were read."""
+    first, last = changed
+    if first is None or last is None:
+        return F.lit(True)
+    earliest = {"day": first, "week": first - timedelta(days=first.weekday()), "month": first.replace(day=1)}
+    holds = (F.col("kind") == kind for kind in earliest)
+    starts = (F.col("start").between(start, last) for start in earliest.values())
+    return reduce(Column.__or__, (kind & start for kind, start in zip(holds, starts, strict=True)))

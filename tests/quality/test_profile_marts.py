@@ -1,0 +1,167 @@
+"""The facts of the last gate: every way in which the tables can disagree has its fact, and a true story has none."""
+
+from datetime import date
+
+import pytest
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from meterlake.quality.profile_marts import Bounds, marts_profile
+from meterlake.sources.source import Source
+from meterlake.tables.catalog import TABLES
+
+THRESHOLD = 0.6
+SHARES = ("meters", "completeness", "flagged_share")
+
+Story = dict[str, DataFrame]
+Rows = list[dict[str, object]]
+
+
+def profiled(story: Story, source: Source, changed: Bounds = (None, None)) -> Rows:
+    return [row.asDict() for row in marts_profile(story, source, THRESHOLD, changed).collect()]
+
+
+def subjects_by_fact(rows: Rows) -> dict[str, set[object]]:
+    """The subjects of each fact that is not 0; the run repeats what its days say and is left out."""
+    found: dict[str, set[object]] = {}
+    for row in rows:
+        for fact, value in row.items():
+            if value and row["kind"] != "run" and fact not in ("kind", "subject", *SHARES):
+                found.setdefault(fact, set()).add(row["subject"])
+    return found
+
+
+def changed(frame: DataFrame, where: Column, **values: Column) -> DataFrame:
+    """The frame with new values in the rows where the condition holds; types stay."""
+    types = frame.schema
+    return frame.withColumns(
+        {n: F.when(where, v.cast(types[n].dataType)).otherwise(F.col(n)) for n, v in values.items()}
+    )
+
+
+def one_score(scores: DataFrame, day: str, flagged: bool) -> Column:
+    """A condition that holds for one row of the day."""
+    rows = scores.where((F.col("reading_date_local") == day) & (F.col("is_anomaly") == flagged))
+    first = rows.agg(F.min("reading_id")).first()
+    assert first is not None
+    assert first[0] is not None
+    return F.col("reading_id") == first[0]
+
+
+def test_a_true_story_has_no_faults(story: Story, london: Source) -> None:
+    rows = profiled(story, london)
+    assert subjects_by_fact(rows) == {}
+    kinds = [row["kind"] for row in rows]
+    assert {kind: kinds.count(kind) for kind in set(kinds)} == {"day": 21, "week": 3, "month": 2, "run": 1}
+
+
+def test_the_run_has_its_completeness_and_flagged_share(story: Story, london: Source) -> None:
+    (run,) = [row for row in profiled(story, london) if row["kind"] == "run"]
+    scores = story["mart_anomaly_scores"]
+    known, flagged = scores.count(), scores.where("is_anomaly").count()
+    assert run["completeness"] == pytest.approx(known / (2 * (21 * 48 + 2)))
+    assert run["flagged_share"] == pytest.approx(flagged / known)
+
+
+def test_the_share_of_few_readings_is_not_judged(story: Story, london: Source) -> None:
+    rows = profiled(story, london, (date(2024, 10, 29), date(2024, 10, 30)))
+    assert [row["flagged_share"] for row in rows if row["kind"] == "run"] == [None]
+
+
+def test_sums_that_disagree_are_found_where_they_do(story: Story, london: Source) -> None:
+    more, day, meter = F.col("consumption_kwh") + 0.001, F.col("reading_date_local"), F.col("meter_id") == "a"
+    period, start = F.col("period"), F.col("period_start_local")
+    readings, hourly, metrics = (
+        story[name] for name in ("stg_meter_readings", "int_readings_hourly", "mart_consumption_metrics")
+    )
+    noon = F.col("hour_of_day") == 12
+    metrics = changed(metrics, meter & (period == "day") & (start == "2024-10-26"), consumption_kwh=more)
+    metrics = changed(metrics, meter & (period == "week") & (start == "2024-10-28"), consumption_kwh=more)
+    metrics = changed(metrics, meter & (period == "month") & (start == "2024-11-01"), reading_count=F.lit(7))
+    metrics = changed(metrics, meter & (period == "day") & (start == "2024-11-09"), load_factor=F.lit(1.2))
+    metrics = changed(metrics, meter & (period == "week") & (start == "2024-11-04"), expected_count=F.lit(7))
+    broken = story | {
+        "stg_meter_readings": changed(readings, meter & noon & (day == "2024-10-22"), consumption_kwh=F.lit(9.0)),
+        "int_readings_hourly": changed(hourly, meter & noon & (day == "2024-10-24"), consumption_kwh=F.lit(9.0)),
+        "int_readings_monthly": changed(
+            story["int_readings_monthly"], meter & (F.col("month_local") == "2024-11-01"), consumption_kwh=more
+        ),
+        "mart_consumption_metrics": metrics,
+    }
+    assert subjects_by_fact(profiled(broken, london)) == {
+        "days_unlike_readings": {"day 2024-10-22"},
+        "scores_unlike_readings": {"day 2024-10-22"},
+        "days_unlike_hours": {"day 2024-10-24"},
+        "profiles_unlike_hours": {"month 2024-10-01"},
+        "days_unlike_mart": {"day 2024-10-26"},
+        "weeks_unlike_mart": {"week 2024-10-28"},
+        "months_unlike_mart": {"month 2024-11-01"},
+        "months_unlike_days": {"month 2024-11-01"},
+        "load_factors_out_of_range": {"day 2024-11-09"},
+        "more_readings_than_intervals": {"week 2024-11-04"},
+    }
+
+
+def test_scores_and_flags_that_disagree_are_found_where_they_do(story: Story, london: Source) -> None:
+    scores, flags = story["mart_anomaly_scores"], story["mart_anomaly_flags"]
+    flag_days = [
+        str(row[0]) for row in flags.select("reading_date_local").distinct().sort("reading_date_local").collect()
+    ]
+    no_flag, (typed, gone) = "2024-10-22", flag_days[-2:]
+    assert no_flag not in flag_days
+    broken = changed(scores, one_score(scores, typed, True), anomaly_type=F.lit("odd"))
+    broken = changed(broken, one_score(scores, no_flag, False), anomaly_score=F.lit(1.5))
+    rows = profiled(
+        story
+        | {
+            "mart_anomaly_scores": broken.where(~one_score(scores, gone, True)),
+            "mart_anomaly_flags": flags.where(F.col("reading_date_local") != flag_days[0]),
+        },
+        london,
+    )
+    assert subjects_by_fact(rows) == {
+        "types_unlike_flags": {f"day {typed}"},
+        "scores_out_of_range": {f"day {no_flag}"},
+        "flags_unlike_threshold": {f"day {no_flag}"},
+        "readings_without_score": {f"day {gone}"},
+        "scores_unlike_readings": {f"day {gone}"},
+        "flags_unlike_scores": {f"day {gone}", f"day {flag_days[0]}"},
+    }
+
+
+def test_meters_that_are_swapped_do_not_cancel(story: Story, london: Source) -> None:
+    metrics = story["mart_consumption_metrics"]
+    day = (F.col("period") == "day") & (F.col("period_start_local") == "2024-10-26")
+    swapped = changed(metrics, day, meter_id=F.when(F.col("meter_id") == "a", "b").otherwise("a"))
+    rows = profiled(story | {"mart_consumption_metrics": swapped}, london)
+    assert [(row["subject"], row["days_unlike_mart"]) for row in rows if row["days_unlike_mart"]] == [
+        ("day 2024-10-26", 2)
+    ]
+
+
+def test_a_mart_that_is_empty_disagrees_everywhere(spark: SparkSession, story: Story, london: Source) -> None:
+    nothing = spark.createDataFrame([], TABLES["mart_consumption_metrics"].schema)
+    found = subjects_by_fact(profiled(story | {"mart_consumption_metrics": nothing}, london))
+    assert {fact: len(subjects) for fact, subjects in found.items()} == {
+        "days_unlike_mart": 21,
+        "weeks_unlike_mart": 3,
+        "months_unlike_mart": 2,
+    }
+
+
+def test_only_the_periods_of_changed_days_are_judged_and_those_whole(story: Story, london: Source) -> None:
+    metrics = story["mart_consumption_metrics"]
+    elsewhere = changed(metrics, F.col("period_start_local") == "2024-11-04", consumption_kwh=F.lit(0.5))
+    rows = profiled(story | {"mart_consumption_metrics": elsewhere}, london, (date(2024, 10, 29), date(2024, 10, 30)))
+    assert {row["subject"] for row in rows} == {
+        "day 2024-10-29",
+        "day 2024-10-30",
+        "week 2024-10-28",
+        "month 2024-10-01",
+        "run",
+    }
+    assert subjects_by_fact(rows) == {}
+
+
+def test_no_rows_give_no_facts(spark: SparkSession, story: Story, london: Source) -> None:
+    assert profiled({name: spark.createDataFrame([], TABLES[name].schema) for name in story}, london) == []
