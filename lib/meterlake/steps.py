@@ -76,7 +76,7 @@ def aggregate(run: Run) -> Outcome:
     depend = changed.also(following_days(LOOKS_BACK_DAYS))
     # One day more than a feature looks back: the prefix sums begin at a UTC midnight.
     near = changed.meters_in(readings, DAY, before=LOOKS_BACK_DAYS + 1, after=LOOKS_BACK_DAYS)
-    features = depend.days_in(int_consumption_features.build(near, source.interval_minutes), DAY)
+    features = depend.days_in(int_consumption_features.build(near, source), DAY)
     written = store.replace(features, INT_CONSUMPTION_FEATURES, depend)
     return Outcome(rows_in=written, rows_out=rows + written, inputs={STG_METER_READINGS.name: version})
 

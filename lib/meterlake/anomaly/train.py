@@ -15,6 +15,8 @@ from meterlake.settings import Model
 
 FEWEST_ROWS = 100
 STRATUM = ("meter_id", "hour_of_day")
+# Up to so many strata (40 MB) their sizes go to every task, and the readings need no shuffle.
+FEW_STRATA = 1_000_000
 # A hash's lowest 31 bits as a number from 0 to 1.
 HASH_RANGE = 1 << 31
 
@@ -67,12 +69,15 @@ def sample(features: DataFrame, rows: int, seed: int) -> pd.DataFrame:
     the data, as the forest's trees do depend on it.
     """
     metered = features.where(F.col("quality").isin("measured", "edited") & F.col("consumption_kwh").isNotNull())
-    sizes = metered.groupBy(*STRATUM).agg(F.count("*").alias("size"))
-    fair_share = F.lit(rows / max(1, sizes.count()))
+    sizes = metered.groupBy(*STRATUM).agg(F.count("*").alias("size")).persist()
+    strata = sizes.count()
     # A stratum that holds no more than its fair share is taken whole: all its ranks are below 1.
-    rank = (_draw(seed) * F.col("size") / fair_share).alias("rank")
-    ranked = metered.join(sizes, on=list(STRATUM), how="inner").select(rank, "reading_id", "reading_timestamp", *INPUTS)
+    rank = (_draw(seed) * F.col("size") / F.lit(rows / max(1, strata))).alias("rank")
+    ranked = metered.join(F.broadcast(sizes) if strata <= FEW_STRATA else sizes, on=list(STRATUM), how="inner").select(
+        rank, "reading_id", "reading_timestamp", *INPUTS
+    )
     frame = ranked.where(F.col("rank") < 1).toArrow().to_pandas()
+    sizes.unpersist()
     return frame.sort_values(["rank", "reading_id"], ignore_index=True).head(rows)
 
 

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from meterlake.sources.source import Source
 from meterlake.tables.int_consumption_features import INT_CONSUMPTION_FEATURES
 from meterlake.tables.stg_meter_readings import STG_METER_READINGS
 
@@ -30,9 +31,9 @@ DAYS_BACK = 7
 MAX_CELLS = 4_000_000
 
 SERIES = ("meter_id", "reading_timestamp", "consumption_kwh")
+# What goes to Python and back. Without source and reading_id, which are cheaper made anew: the pass over 1.5 M readings
+# takes 4 CPU seconds instead of 6.5, and with the series alone 2.
 CARRIED = (
-    "reading_id",
-    "source",
     *SERIES,
     "reading_date_local",
     "active_power_kw",
@@ -54,19 +55,22 @@ WINDOWS = (
 )
 
 
-def build(readings: DataFrame, interval_minutes: int) -> DataFrame:
+def build(readings: DataFrame, source: Source) -> DataFrame:
     """Features of every row of `readings`.
 
     Args:
-        readings: rows of stg_meter_readings of one source: whole meters, with the 8 UTC days before the first day
-            whose features are wanted. A row whose energy is null counts as unknown in every window.
-        interval_minutes: the source's cadence; it divides a day.
+        readings: rows of stg_meter_readings of the source: whole meters, with the 8 UTC days before the first day whose
+            features are wanted. A row whose energy is null counts as unknown in every window.
     """
-    in_time_order = (
-        readings.select(*CARRIED).repartition("meter_id").sortWithinPartitions("meter_id", "reading_timestamp")
-    )
-    windowed = in_time_order.mapInArrow(_windows_of_batches(interval_minutes), _windowed_schema())
-    return windowed.transform(_with_ratios).transform(_with_calendar).select(INT_CONSUMPTION_FEATURES.names)
+    by_meter = readings.select(*CARRIED).repartition("meter_id")
+    in_time_order = by_meter.sortWithinPartitions("meter_id", "reading_timestamp")
+    windowed = in_time_order.mapInArrow(_windows_of_batches(source.interval_minutes), _windowed_schema())
+    identified = windowed.withColumn("source", F.lit(source.name)).withColumn("reading_id", _reading_id())
+    return identified.transform(_with_ratios).transform(_with_calendar).select(INT_CONSUMPTION_FEATURES.names)
+
+
+def _reading_id() -> Column:
+    return F.concat_ws(":", "source", "meter_id", F.unix_timestamp("reading_timestamp"))
 
 
 def _with_ratios(frame: DataFrame) -> DataFrame:
