@@ -61,7 +61,7 @@ def test_a_delivery_that_does_not_parse_fails(bronze: DataFrame, london: Source,
     assert words(result.critical_failures) == ["At least half of the lines parse"]
     assert words(result.warnings) == ["At most 0.5% of a file's lines do not parse"]
     assert "Gate raw_readings failed" in result.sentence
-    assert "At least half of the lines parse (batch b1: 1; 1 of 1 batches)" in result.sentence
+    assert "At least half of the lines parse (batch b1: 1; 1 of 1 batch)" in result.sentence
     assert str(result.data_docs) in result.sentence
 
 

@@ -109,7 +109,7 @@ def _told(result: ExpectationValidationResult, facts: pd.DataFrame) -> Judged:
     assert config is not None
     fact = config.kwargs["column"]
     values = facts.loc[facts[fact].notna(), ["kind", fact]]
-    subjects = f"{len(values):,} {_plural(values['kind'])}"
+    subjects = _counted(values["kind"])
     if result.exception_info.get("raised_exception"):
         observed = f"could not be judged: {result.exception_info.get('exception_message')}"
     elif values.empty:
@@ -130,7 +130,8 @@ def _failing(result: dict[str, Any], fact: str) -> str:
     return f"{named}{more}; {result['unexpected_count']:,}"
 
 
-def _plural(kinds: pd.Series) -> str:
-    """What the subjects are called together."""
-    names = sorted(set(kinds))
-    return " and ".join(f"{name}s" for name in names) or "subjects"
+def _counted(kinds: pd.Series) -> str:
+    """How many subjects, and what they are called: `1 batch`, `3 batches and files`."""
+    plurals = {"batch": "batches"}
+    names = [kind if len(kinds) == 1 else plurals.get(kind, f"{kind}s") for kind in sorted(set(kinds))]
+    return f"{len(kinds):,} {' and '.join(names)}"

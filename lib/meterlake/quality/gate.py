@@ -107,7 +107,8 @@ def facts_of(
     rows, names = _column_facts(frames), COLUMN_FACTS
     if not any(row["column_absent"] or row["column_of_another_type"] for row in rows):
         profile = _profile(suite, frames, source, settings, changed)
-        rows, names = rows + [row.asDict() for row in profile.collect()], names + profile.columns[2:]
+        found = sorted((row.asDict() for row in profile.collect()), key=lambda row: str(row["subject"]))
+        rows, names = rows + found, names + profile.columns[2:]
     return pd.DataFrame(rows, columns=names).astype(dict.fromkeys(names[2:], float))
 
 
