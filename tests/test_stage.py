@@ -95,7 +95,7 @@ def test_a_stage_killed_after_its_commit_comes_to_the_same_end(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(stage_module.quarantined_readings, "build", killed)
+        patch.setattr(stage_module, "_ledger", killed)
         with pytest.raises(KeyboardInterrupt):
             deliver(spark, settings, file)
     assert len(ledger(spark, settings)) == 1

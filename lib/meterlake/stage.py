@@ -48,17 +48,18 @@ def stage(run: Run) -> Outcome:
     scope = _scope(run, batches, lines)
     rows = stg_meter_readings.interpret(lines, source)
     compared, rejected = stg_meter_readings.judge(rows, source, scope.standing)
-    compared = compared.persist()  # read four times: silver, quarantine, edit trail, ledger
+    compared = compared.persist()  # read four times: quarantine, edit trail, counts, silver
 
-    _write_current(run, compared, scope)
     quarantined = quarantined_readings.build(compared, rejected)
     store.replace_batches(quarantined, QUARANTINED_READINGS, names)
     corrected = corrected_readings.build(compared, run.run_id, names[-1])
     corrections = store.replace_batches(corrected, CORRECTED_READINGS, names)
     store.upsert(stg_meters.build(lines, store.read(STG_METERS, source.name)), STG_METERS)
-    entries = _ledger(run, compared, scope)
-    store.append(store.spark.createDataFrame(entries, LEDGER.schema), LEDGER)
+    counts = _counted(compared)
+    _write_current(run, compared, scope)
     compared.unpersist()
+    entries = _ledger(run, counts, scope)
+    store.append(store.spark.createDataFrame(entries, LEDGER.schema), LEDGER)
     return _outcome(run, entries, corrections)
 
 
@@ -84,7 +85,8 @@ def _scope(run: Run, batches: list[Row], lines: DataFrame) -> Scope:
     """
     note = _note(batches)
     committed = run.store.version_noted(STG_METER_READINGS, note)
-    before = None if committed is None else committed - 1
+    # Pinned, so that the commit of this step does not show up in what it compares with.
+    before = run.store.version(STG_METER_READINGS) if committed is None else committed - 1
     first, last = lines.agg(F.min("stamp_local").cast("date"), F.max("stamp_local").cast("date")).head() or (None, None)
     within = "false"
     if first and last:
@@ -119,15 +121,18 @@ def _write_current(run: Run, compared: DataFrame, scope: Scope) -> None:
         run.store.append(readings, STG_METER_READINGS, note=_note(scope.batches))
 
 
-def _ledger(run: Run, compared: DataFrame, scope: Scope) -> list[Row]:
+def _counted(compared: DataFrame) -> dict[tuple[str, str], int]:
+    """Compared rows by (batch, status); standing rows are there as replaced, under the batch that delivered them."""
+    rows = compared.where((F.col("file_id") > 0) | (F.col("status") == REPLACED)).groupBy("batch_id", "status").count()
+    return {(row.batch_id, row.status): row["count"] for row in rows.collect()}
+
+
+def _ledger(run: Run, count: dict[tuple[str, str], int], scope: Scope) -> list[Row]:
     """An entry per batch. Every count is of rows in a table or of compared rows, none comes by subtraction."""
-    new = F.col("file_id") > 0
-    statuses = compared.where(new).groupBy("batch_id", "status").count().collect()
-    count = {(row.batch_id, row.status): row["count"] for row in statuses}
     quarantined = run.store.read(QUARANTINED_READINGS).where(F.col("batch_id").isin(scope.names))
     repeated = F.array_contains("reasons", EXACT_DUPLICATE)
     held = {row.batch_id: row["count"] for row in quarantined.where(~repeated).groupBy("batch_id").count().collect()}
-    replaced = compared.where(F.col("status") == REPLACED).count()
+    replaced = sum(rows for (_, status), rows in count.items() if status == REPLACED)
     before = scope.standing.count()
     after = run.store.read(STG_METER_READINGS).where(scope.within).count()
     entries = []
