@@ -7,7 +7,7 @@ from meterlake.report.look import figures, number, percent, short, shown
 from meterlake.report.plots import completeness
 from meterlake.report.sankey import ledger_picture, reason_sets
 from meterlake.report.sections import balance, steps
-from meterlake.report.spread import _step, coarse, quantiles
+from meterlake.report.spread import _step, bars_of, quantiles
 
 
 def counted(bins: dict[int, int], step: float = 0.5) -> pd.DataFrame:
@@ -17,23 +17,21 @@ def counted(bins: dict[int, int], step: float = 0.5) -> pd.DataFrame:
 
 def test_bars_hold_every_reading() -> None:
     bins = {460 + place: 1 + place for place in range(200)}
-    bars, width, beyond = coarse(counted(bins), "voltage_v")
-    assert sum(bars.values()) == sum(bins.values())
-    assert len(bars) <= 60
-    assert width == 2.5
-    assert min(bars) == 230.0
-    assert not beyond
+    bars = bars_of(counted(bins), "voltage_v")
+    assert sum(bars.readings.values()) == sum(bins.values())
+    assert len(bars.readings) <= 60
+    assert (min(bars.readings), bars.width, bars.below, bars.beyond) == (230.0, 2.5, False, False)
 
 
-def test_a_long_tail_is_gathered_in_the_last_bar() -> None:
-    bars, _, beyond = coarse(counted({**dict.fromkeys(range(40), 1000), 900: 2, 999: 1}), "voltage_v")
-    assert beyond
-    assert list(bars.values())[-1] == 3
-    assert sum(bars.values()) == 40_003
+def test_long_tails_are_gathered_in_the_outer_bars() -> None:
+    bars = bars_of(counted({0: 4, **dict.fromkeys(range(500, 540), 1000), 900: 2, 999: 1}), "voltage_v")
+    assert (bars.below, bars.beyond) == (True, True)
+    readings = list(bars.readings.values())
+    assert (readings[0], readings[-1], sum(readings)) == (4, 3, 40_007)
 
 
 def test_negative_values_have_their_bars() -> None:
-    bars, _, _ = coarse(counted({-3: 5, 0: 7, 4: 1}), "voltage_v")
+    bars = bars_of(counted({-3: 5, 0: 7, 4: 1}), "voltage_v").readings
     assert min(bars) == -1.5
     assert sum(bars.values()) == 13
 

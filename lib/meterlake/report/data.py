@@ -12,7 +12,6 @@ from pyspark.sql import functions as F
 from meterlake.report import queries, series
 from meterlake.report.spread import spread
 from meterlake.sources.source import Source
-from meterlake.tables.int_readings_daily import INT_READINGS_DAILY
 from meterlake.tables.meter_readings import METER_READINGS
 from meterlake.tables.ops import LOADED_FILES, RUNS
 from meterlake.tables.quarantined_readings import QUARANTINED_READINGS
@@ -30,13 +29,15 @@ class Facts:
     Attributes:
         of_run: whether the run loaded batches; otherwise ledger, files and reasons cover all batches of the source.
         ledger: sums over those batches by ledger column; empty when nothing was ever loaded.
-        days: per local day `expected_count`, `reading_count`, `meters`, `consumption_kwh`.
+        meters: meters with readings.
+        days: per local day `expected_count`, `reading_count`, `consumption_kwh`, `min_kw`, `max_kw`.
         frames: further frames by the name of the query that made them, see `collect` and `_second_round`.
     """
 
     source: Source
     of_run: bool
     ledger: dict[str, int]
+    meters: int
     days: pd.DataFrame
     frames: dict[str, pd.DataFrame] = field(default_factory=dict)
 
@@ -46,29 +47,30 @@ class Facts:
         return "hour" if len(self.days) <= 45 else "day" if len(self.days) <= 1500 else "week"
 
     def __getitem__(self, name: str) -> pd.DataFrame:
-        return self.frames[name]
+        """A frame; an empty one where its query was not needed."""
+        return self.frames.get(name, pd.DataFrame())
 
 
 def collect(store: Store, source: Source, run_id: str) -> Facts:
     """Read all that the page needs. Two rounds of queries: the second is cut to the size that the first one found."""
-    daily = store.read(INT_READINGS_DAILY, source.name)
     first = _all(
         {
             "batches": lambda: queries.batches(store, source, run_id),
             "days": lambda: queries.days(store, source),
-            "meters": lambda: daily.agg(F.count_distinct("meter_id").alias("n")),
             "steps": lambda: store.read(RUNS, source.name).where(F.col("run_id") == run_id).orderBy("started_at"),
             "gates": lambda: queries.gates(store, source, run_id),
-            "suspects": lambda: queries.suspects(store, source),
             "model": lambda: queries.model(store, source),
         }
     )
-    batches = first.pop("batches")
+    batches, days = first.pop("batches"), first.pop("days")
     of_run = bool(batches["of_run"].any())
     in_scope = batches[batches["of_run"].astype(bool)] if of_run else batches
     ledger = {name: int(in_scope[name].sum()) for name in queries.LEDGER_SUMS} if len(batches) else {}
-    facts = Facts(source, of_run, ledger, first.pop("days"), frames=first)
-    return replace(facts, frames=first | _all(_second_round(store, facts, _filter(in_scope, of_run))))
+    facts = Facts(source, of_run, ledger, int(days["meters"].iloc[-1]) if len(days) else 0, days.iloc[:-1], first)
+    second = _all(_second_round(store, facts, _filter(in_scope, of_run)))
+    if facts.bucket != "hour":
+        second["load"] = series.load_by_day(facts.days, facts.bucket)
+    return replace(facts, frames=first | second)
 
 
 def _filter(batches: pd.DataFrame, of_run: bool) -> Callable[[DataFrame], DataFrame]:
@@ -80,18 +82,20 @@ def _filter(batches: pd.DataFrame, of_run: bool) -> Callable[[DataFrame], DataFr
 
 
 def _second_round(store: Store, facts: Facts, of_batches: Callable[[DataFrame], DataFrame]) -> dict[str, Query]:
-    source, suspects = facts.source, list(facts["suspects"]["meter_id"])
+    source = facts.source
     names = F.flatten(F.collect_set("extra_columns")).alias("extra_columns")
     wanted: dict[str, Query] = {
         "files": lambda: of_batches(store.read(LOADED_FILES, source.name)).agg(names),
         "reasons": lambda: queries.reasons(of_batches(store.read(QUARANTINED_READINGS, source.name))),
         "heat": lambda: queries.heat(store, source),
         "spread": lambda: spread(store, source, facts.days),
-        "load": lambda: series.load_over_time(store, source, facts.bucket),
         "flagged": lambda: series.flagged_over_time(store, source, facts.bucket),
         "top": lambda: queries.top(store, source),
-        "suspect_days": lambda: series.suspect_days(store, source, suspects),
     }
+    if facts.bucket == "hour":
+        wanted["load"] = lambda: series.load_by_hour(store, source)
+    if facts.meters > 1:
+        wanted["suspects"] = lambda: series.suspects(store, source)
     if facts.ledger.get("unparsable"):
         wanted["unparsable"] = lambda: queries.unparsable(of_batches(store.read(METER_READINGS, source.name)))
     return wanted

@@ -104,13 +104,11 @@ def render(facts: Facts, summary: Summary, settings: Settings) -> str:
 
 def _charts(facts: Facts, summary: Summary) -> dict[str, go.Figure | None]:
     clock = sections.clock(facts.source)
-    suspects = list(facts["suspects"]["meter_id"])
-    several = int(facts["meters"]["n"].iloc[0]) > 1
     return {
         "ledger": sankey.ledger_picture(facts.ledger, facts["reasons"]),
         "completeness": plots.completeness(facts.days),
         "consumption": timelines.consumption(facts["load"], facts["flagged"], facts.bucket, clock),
-        "suspects": timelines.suspects(facts["suspect_days"], suspects) if several else None,
+        "suspects": timelines.suspects(facts["suspects"]),
         "heat": plots.heat(facts["heat"]),
         "reasons": plots.reasons(sections.lines_by_reason(facts["reasons"])),
         "steps": plots.steps(sections.steps(facts, summary)),

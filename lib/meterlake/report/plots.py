@@ -19,7 +19,7 @@ from meterlake.report.look import (
     shown,
     words,
 )
-from meterlake.report.spread import coarse
+from meterlake.report.spread import bars_of
 
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 BAR_DAYS = 92
@@ -80,21 +80,24 @@ def _calendar(days: pd.DataFrame, share: pd.Series) -> go.Figure:
 
 
 def histogram(spread: pd.DataFrame, measure: str, unit: str) -> go.Figure | None:
-    """Share of readings by value. The last 0.1 % is gathered in the last bar where it would stretch the axis."""
-    bars, step, beyond = coarse(spread, measure)
-    if not bars:
+    """Share of readings by value; a grey bar at an end gathers the few that would stretch the axis."""
+    bars = bars_of(spread, measure)
+    if not bars.readings:
         return None
-    upto = [f"{start:,.4g} to {start + step:,.4g}" for start in bars]
-    colours = [MEASURED] * len(bars)
-    if beyond:
-        upto[-1], colours[-1] = f"{max(bars):,.4g} or more", MISSING
+    starts, counts, width = list(bars.readings), list(bars.readings.values()), bars.width
+    said = [f"{start:,.4g} to {start + width:,.4g}" for start in starts]
+    colours = [MEASURED] * len(starts)
+    if bars.below:
+        said[0], colours[0] = f"less than {starts[1]:,.4g}", MISSING
+    if bars.beyond:
+        said[-1], colours[-1] = f"{starts[-1]:,.4g} or more", MISSING
     chart = figure(250)
     chart.add_bar(
-        x=[start + step / 2 for start in bars],
-        y=[100 * readings / sum(bars.values()) for readings in bars.values()],
-        width=step * 0.94,
+        x=[start + width / 2 for start in starts],
+        y=[100 * readings / sum(counts) for readings in counts],
+        width=width * 0.94,
         marker_color=colours,
-        customdata=list(zip(upto, bars.values(), strict=True)),
+        customdata=list(zip(said, counts, strict=True)),
         hovertemplate="%{customdata[0]} " + unit + "<br>%{customdata[1]:,} readings, %{y:.2f} %<extra></extra>",
     )
     chart.update_xaxes(title_text=unit)

@@ -8,7 +8,6 @@ from meterlake.quality.rules import EXACT_DUPLICATE
 from meterlake.sources.source import Source
 from meterlake.tables.int_readings_daily import INT_READINGS_DAILY
 from meterlake.tables.int_readings_hourly import INT_READINGS_HOURLY
-from meterlake.tables.mart_anomaly_flags import MART_ANOMALY_FLAGS
 from meterlake.tables.mart_anomaly_scores import MART_ANOMALY_SCORES
 from meterlake.tables.ops import LEDGER, QUALITY_RESULTS
 from meterlake.tables.store import Store
@@ -16,7 +15,6 @@ from meterlake.tables.store import Store
 LEDGER_SUMS = ("files", "lines", "loaded", "unparsable", "current", "exact_duplicates", "superseded", "quarantined")
 MOST_REASONS = 50
 TOP = 10
-SUSPECTS = 4
 
 
 def batches(store: Store, source: Source, run_id: str) -> DataFrame:
@@ -33,21 +31,25 @@ def batches(store: Store, source: Source, run_id: str) -> DataFrame:
 
 
 def days(store: Store, source: Source) -> DataFrame:
-    """Per local day, also without data: counts expected and known, meters with data, kWh, smallest and largest kW."""
+    """Per local day, also without data: counts expected and known, kWh, smallest and largest kW; a last row in all.
+
+    The last row, without a day, is the only one whose `meters` (distinct) is used.
+    """
     daily = store.read(INT_READINGS_DAILY, source.name)
-    expected = completeness(daily, source).select("meter_id", "reading_date_local", "expected_count")
+    counts = completeness(daily, source).select("meter_id", "reading_date_local", "expected_count", "reading_count")
+    energy = daily.select("reading_date_local", "consumption_kwh", "min_power_kw", "max_power_kw")
     return (
-        expected.join(daily.drop("expected_count"), on=["meter_id", "reading_date_local"], how="left")
-        .groupBy("reading_date_local")
+        counts.unionByName(energy, allowMissingColumns=True)
+        .rollup("reading_date_local")
         .agg(
-            F.sum("expected_count").alias("expected_count"),
-            F.coalesce(F.sum("reading_count"), F.lit(0)).cast("bigint").alias("reading_count"),
-            F.count(F.when(F.col("reading_count") > 0, 1)).alias("meters"),
+            F.count_distinct("meter_id").alias("meters"),
+            F.coalesce(F.sum("expected_count"), F.lit(0)).alias("expected_count"),
+            F.coalesce(F.sum("reading_count"), F.lit(0)).alias("reading_count"),
             F.sum("consumption_kwh").alias("consumption_kwh"),
             F.min("min_power_kw").alias("min_kw"),
             F.max("max_power_kw").alias("max_kw"),
         )
-        .orderBy("reading_date_local")
+        .orderBy(F.asc_nulls_last("reading_date_local"))
     )
 
 
@@ -58,21 +60,6 @@ def gates(store: Store, source: Source, run_id: str) -> DataFrame:
         .where(F.col("run_id") == run_id)
         .orderBy("success", "severity", "suite", "expectation")
         .limit(500)
-    )
-
-
-def suspects(store: Store, source: Source) -> DataFrame:
-    """The meters with the most energy at stake: meter_id, flagged_days, flagged_count, stake_kwh."""
-    return (
-        store.read(MART_ANOMALY_FLAGS, source.name)
-        .groupBy("meter_id")
-        .agg(
-            F.count("*").alias("flagged_days"),
-            F.sum("flagged_count").alias("flagged_count"),
-            F.sum("energy_at_stake_kwh").cast("double").alias("stake_kwh"),
-        )
-        .orderBy(F.desc_nulls_last("stake_kwh"), "meter_id")
-        .limit(SUSPECTS)
     )
 
 

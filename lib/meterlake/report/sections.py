@@ -10,7 +10,7 @@ from meterlake.report.data import Facts, records
 from meterlake.report.look import figures, number, percent, words
 from meterlake.report.plots import worst_day
 from meterlake.report.sankey import THINNEST, reason_sets
-from meterlake.report.spread import coarse, quantiles
+from meterlake.report.spread import bars_of, quantiles
 from meterlake.sources.source import FIXED_OFFSET, Source
 
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -26,6 +26,7 @@ MEASURES = {
 def all_of(facts: Facts, summary: Mapping[str, Any]) -> dict[str, Any]:
     """What the template needs beyond the headline."""
     met = facts["gates"]["success"].astype(bool)
+    drawn = [bars_of(facts["spread"], measure) for measure in MEASURES]
     spread = {measure: quantiles(facts["spread"], measure) for measure in MEASURES}
     return {
         "scope": "this run" if facts.of_run else "all batches so far",
@@ -38,13 +39,13 @@ def all_of(facts: Facts, summary: Mapping[str, Any]) -> dict[str, Any]:
         "complete": complete(facts),
         "thin": any(0 < share < THINNEST for _, _, share, _, _ in ledger_rows(facts)),
         "spread": spread,
-        "gathered": any(coarse(facts["spread"], measure)[2] for measure in MEASURES),
+        "gathered": any(bars.below or bars.beyond for bars in drawn),
         "absent": [MEASURES[measure][0].lower() for measure, values in spread.items() if values is None],
         "heat_says": heat_says(facts["heat"]),
         "top": top(facts),
-        "suspects": records(facts["suspects"]),
+        "suspects": suspects(facts["suspects"]),
         "reason_rows": records(facts["reasons"].assign(reasons=facts["reasons"]["reasons"].map(list))),
-        "unparsable_rows": records(facts.frames.get("unparsable", pd.DataFrame())),
+        "unparsable_rows": records(facts["unparsable"]),
         "failed": records(facts["gates"][~met]),
         "met": records(facts["gates"][met]),
         "gate_says": gate_says(facts["gates"]),
@@ -67,7 +68,7 @@ def headline(facts: Facts, summary: Mapping[str, Any]) -> list[Tile]:
     rate = f"{number(lines / seconds)} lines/s" if facts.of_run and seconds else "nothing new in this run"
     return [
         ("Readings", number(known), f"with a value, every {source.interval_minutes} min", "measured"),
-        ("Meters", number(int(facts["meters"]["n"].iloc[0])), source.name, ""),
+        ("Meters", number(facts.meters), source.name, ""),
         ("Period", number(len(days)), period(days), ""),
         ("Energy", figures(energy) if energy < 100 else number(energy), "kWh", "measured"),
         ("Completeness", percent(known / expected if expected else None), lacking, "missing"),
@@ -164,6 +165,11 @@ def top(facts: Facts) -> list[dict[str, Any]]:
     local = on_clock(frame["reading_timestamp"], facts.source)
     named = frame["anomaly_type"].map(lambda name: words(name or ""))
     return records(frame.assign(at=local.dt.strftime("%Y-%m-%d %H:%M"), type=named))
+
+
+def suspects(days: pd.DataFrame) -> list[dict[str, Any]]:
+    """One record per meter: meter_id, stake_kwh, flagged_days."""
+    return [] if days.empty else records(days.drop_duplicates("meter_id"))
 
 
 def lines_by_reason(reasons: pd.DataFrame) -> dict[str, int]:

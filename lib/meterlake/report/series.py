@@ -1,5 +1,6 @@
 """Consumption and flags over time, in hours, days or weeks on the source's clock."""
 
+import pandas as pd
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
@@ -11,14 +12,23 @@ from meterlake.tables.mart_anomaly_scores import MART_ANOMALY_SCORES
 from meterlake.tables.store import Store
 from meterlake.transforms.stg_meter_readings import local_time
 
+SUSPECTS = 4
 DAYS_OF_SUSPECTS = 400
 
 
-def load_over_time(store: Store, source: Source, bucket: str) -> DataFrame:
-    """start (on the source's clock), kwh: the energy of all meters per hour, day or week."""
-    hourly, daily = store.read(INT_READINGS_HOURLY, source.name), store.read(INT_READINGS_DAILY, source.name)
-    frame, start = (hourly, local_time(F.col("hour_start"), source)) if bucket == "hour" else (daily, _start(bucket))
-    return _over_time(frame, start, F.sum("consumption_kwh").alias("kwh"))
+def load_by_hour(store: Store, source: Source) -> DataFrame:
+    """start (on the source's clock), kwh: the energy of all meters per hour."""
+    start = local_time(F.col("hour_start"), source)
+    return _over_time(store.read(INT_READINGS_HOURLY, source.name), start, F.sum("consumption_kwh").alias("kwh"))
+
+
+def load_by_day(days: pd.DataFrame, bucket: str) -> pd.DataFrame:
+    """The same per day or week, from the days that are known already."""
+    start = pd.to_datetime(days["reading_date_local"])
+    if bucket == "week":
+        start = start - pd.to_timedelta(start.dt.weekday, unit="D")
+    energy = days["consumption_kwh"].groupby(start.rename("start")).sum(min_count=1)
+    return energy.rename("kwh").reset_index()
 
 
 def flagged_over_time(store: Store, source: Source, bucket: str) -> DataFrame:
@@ -32,17 +42,25 @@ def flagged_over_time(store: Store, source: Source, bucket: str) -> DataFrame:
     return _over_time(flags, _start(bucket), F.sum("flagged_count").alias("flagged"), meters)
 
 
-def suspect_days(store: Store, source: Source, meters: list[str]) -> DataFrame:
-    """meter_id, reading_date_local, consumption_kwh, flagged_count: the last days of a few meters."""
-    daily = store.read(INT_READINGS_DAILY, source.name).where(F.col("meter_id").isin(meters))
-    flags = store.read(MART_ANOMALY_FLAGS, source.name).where(F.col("meter_id").isin(meters))
+def suspects(store: Store, source: Source) -> DataFrame:
+    """The last days of the meters with the most energy at stake, the worst meter's first.
+
+    Returns:
+        meter_id, stake_kwh, flagged_days (of the meter), reading_date_local, consumption_kwh, flagged_count (of the
+        day, null without a flag).
+    """
+    flags, daily = store.read(MART_ANOMALY_FLAGS, source.name), store.read(INT_READINGS_DAILY, source.name)
+    stake = F.sum("energy_at_stake_kwh").cast("double").alias("stake_kwh")
+    worst = flags.groupBy("meter_id").agg(F.count("*").alias("flagged_days"), stake)
+    worst = worst.orderBy(F.desc_nulls_last("stake_kwh"), "meter_id").limit(SUSPECTS)
+    flagged = flags.select("meter_id", "reading_date_local", "flagged_count")
     return (
         daily.select("meter_id", "reading_date_local", "consumption_kwh")
-        .join(
-            flags.select("meter_id", "reading_date_local", "flagged_count"), ["meter_id", "reading_date_local"], "left"
-        )
-        .orderBy(F.desc("reading_date_local"), "meter_id")
-        .limit(max(1, len(meters)) * DAYS_OF_SUSPECTS)
+        .join(F.broadcast(worst), on="meter_id", how="inner")
+        .join(flagged, on=["meter_id", "reading_date_local"], how="left")
+        .orderBy(F.desc("reading_date_local"))
+        .limit(SUSPECTS * DAYS_OF_SUSPECTS)
+        .orderBy(F.desc("stake_kwh"), "meter_id", "reading_date_local")
     )
 
 

@@ -1,6 +1,7 @@
 """How energy, voltage and temperature are distributed: fine bins counted in Spark, joined to bars here."""
 
 import math
+from dataclasses import dataclass
 
 import pandas as pd
 from pyspark.sql import Column, DataFrame
@@ -62,23 +63,37 @@ def _step(low: float, high: float) -> float:
     return next(decade * digit for digit in (1, 2, 5, 10) if decade * digit >= smallest * (1 - 1e-9))
 
 
-def coarse(counted: pd.DataFrame, measure: str, wanted: int = 60) -> tuple[dict[float, int], float, bool]:
-    """The fine bins of one measure joined to about `wanted` bars.
+@dataclass(frozen=True)
+class Bars:
+    """A histogram to draw.
 
-    Returns:
-        (readings by the start of their bar, width of a bar, whether the last bar holds all that lies beyond).
+    Attributes:
+        readings: by the start of their bar.
+        width: of a bar.
+        below, beyond: whether the first, the last bar gathers what would stretch the axis.
     """
+
+    readings: dict[float, int]
+    width: float
+    below: bool
+    beyond: bool
+
+
+def bars_of(counted: pd.DataFrame, measure: str, wanted: int = 60) -> Bars:
+    """The fine bins of one measure joined to about `wanted` bars; 0.1 % at either end do not stretch the axis."""
     fine, step = _fine(counted, measure)
     if not fine:
-        return {}, 1.0, False
-    low, high, common = min(fine), max(fine), _at(fine, 0.999)
-    beyond = high - low > 1.5 * (common - low + 1)
-    last = common if beyond else high
-    joined = next(n for n in NICE if (last - low + 1) / n <= wanted)
-    bars = dict.fromkeys(range(low // joined, last // joined + 1 + beyond), 0)
+        return Bars({}, 1.0, False, False)
+    first, last = _at(fine, 0.001), _at(fine, 0.999)
+    far = (last - first + 1) / 2
+    below, beyond = first - min(fine) > far, max(fine) - last > far
+    first, last = first if below else min(fine), last if beyond else max(fine)
+    joined = next(n for n in NICE if (last - first + 1) / n <= wanted)
+    low, high = first // joined - below, last // joined + beyond
+    bars = dict.fromkeys(range(low, high + 1), 0)
     for fine_bin, readings in fine.items():
-        bars[min(fine_bin // joined, last // joined + beyond)] += readings
-    return {bar * joined * step: readings for bar, readings in bars.items()}, joined * step, beyond
+        bars[min(max(fine_bin // joined, low), high)] += readings
+    return Bars({bar * joined * step: readings for bar, readings in bars.items()}, joined * step, below, beyond)
 
 
 def quantiles(counted: pd.DataFrame, measure: str) -> dict[str, float] | None:

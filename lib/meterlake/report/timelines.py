@@ -67,10 +67,11 @@ def _without_gaps_joined(load: pd.DataFrame, bucket: str) -> pd.DataFrame:
     return pd.DataFrame({"start": every}).merge(summed.reset_index(), on="start", how="outer").sort_values("start")
 
 
-def suspects(days: pd.DataFrame, meters: list[str]) -> go.Figure | None:
+def suspects(days: pd.DataFrame) -> go.Figure | None:
     """Daily energy of the meters with the most energy at stake, one below the other, flagged days marked."""
-    if days.empty or not meters:
+    if days.empty:
         return None
+    meters = list(days["meter_id"].unique())
     names = [shown(short(meter, 40)) for meter in meters]
     gap = 0.04 + 0.12 / len(meters)
     chart = make_subplots(rows=len(meters), cols=1, shared_xaxes=True, vertical_spacing=gap, subplot_titles=names)
@@ -83,7 +84,7 @@ def suspects(days: pd.DataFrame, meters: list[str]) -> go.Figure | None:
         {"color": ANOMALY, "size": 6, "line": {"color": "white", "width": 1}},
     )
     for row, meter in enumerate(meters, start=1):
-        own = days[days["meter_id"] == meter].sort_values("reading_date_local")
+        own = days[days["meter_id"] == meter]
         flagged = own[own["flagged_count"].notna()]
         for part, look in ((own, {"mode": "lines", "line": line}), (flagged, {"mode": "markers", "marker": ring})):
             x, y = part["reading_date_local"], part["consumption_kwh"]
