@@ -122,3 +122,10 @@ def test_a_database_that_is_none_is_one_sentence(settings: Settings) -> None:
     (settings.folder("mlflow") / "mlflow.db").write_text("this is not a database, but long enough to look like a file")
     with pytest.raises(Unreachable, match="cannot be used"):
         registry.champion("london", settings)
+
+
+def test_a_server_that_is_down_is_one_sentence(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    nobody = settings.mlflow.model_copy(update={"tracking_uri": "http://127.0.0.1:9"})
+    with pytest.raises(Unreachable, match=r"MLflow at http://127.0.0.1:9 cannot be used \(API request to \S+ failed\)"):
+        registry.champion("london", settings.model_copy(update={"mlflow": nobody}))

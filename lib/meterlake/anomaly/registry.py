@@ -231,7 +231,7 @@ def _client(settings: Settings) -> Iterator["MlflowClient"]:
     try:
         yield mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
     except (MlflowException, SQLAlchemyError, OSError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = (str(error) or type(error).__name__).splitlines()[0].split(" with exception ")[0]
         raise Unreachable(
             f"MLflow at {uri} cannot be used ({reason}); correct mlflow.tracking_uri or start it."
         ) from error
