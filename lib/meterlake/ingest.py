@@ -78,7 +78,8 @@ def _forget_unfinished(run: Run) -> None:
 def _load(run: Run, files: list[Inspected]) -> list[Row]:
     store, now = run.store, datetime.now(UTC).replace(microsecond=0)
     size_to(store.spark, sum(file.size for file in files), run.settings)
-    first_id = 1 + (store.read(LOADED_FILES).agg(F.max("file_id")).head()[0] or 0)
+    newest = store.read(LOADED_FILES).agg(F.max("file_id").alias("file_id")).head()
+    first_id = 1 + ((newest and newest.file_id) or 0)
     numbered = [(file, first_id + index, run.meter or meter_named_by(file.path)) for index, file in enumerate(files)]
     lines = read_lines(store.spark, numbered, run.source).select(
         F.lit(run.source.name).alias("source"),

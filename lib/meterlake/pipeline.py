@@ -6,6 +6,7 @@ import time
 
 from meterlake import steps
 from meterlake.errors import GateFailed
+from meterlake.quality.gate import import_early
 from meterlake.run import Run, holding, told
 from meterlake.session import spark_session
 from meterlake.settings import Settings
@@ -26,6 +27,7 @@ def whole_run(parsed: argparse.Namespace, settings: Settings) -> int:
     files_of(parsed.input, parsed.first, parsed.last)  # a wrong path is told before Spark starts
     with holding(settings):
         began = time.monotonic()
+        import_early()
         run = _run(parsed, settings)
         log.info("run %s of source %s; Spark took %.1f s to start", run.run_id, source.name, time.monotonic() - began)
         run.perform("ingest", steps.ingest)
@@ -63,11 +65,16 @@ def one_step(parsed: argparse.Namespace, settings: Settings) -> int:
 def _run(parsed: argparse.Namespace, settings: Settings) -> Run:
     source = source_named(parsed.source, settings)
     spark = spark_session(settings, f"meterlake {parsed.name} {source.name}")
-    given = {name: getattr(parsed, name, None) for name in ("meter", "first", "last")}
-    run = Run(source, settings, Store(spark, settings), getattr(parsed, "input", ""), **given)
-    if parsed.run_id:
-        run.run_id = parsed.run_id
-    return run
+    return Run(
+        source=source,
+        settings=settings,
+        store=Store(spark, settings),
+        input=getattr(parsed, "input", ""),
+        meter=getattr(parsed, "meter", None),
+        first=getattr(parsed, "first", None),
+        last=getattr(parsed, "last", None),
+        run_id=parsed.run_id or "",
+    )
 
 
 def summary(run: Run, seconds: float) -> str:

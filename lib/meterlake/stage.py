@@ -7,6 +7,7 @@ from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from meterlake.errors import LedgerUnbalanced
+from meterlake.quality.alerts import raise_alerts
 from meterlake.quality.rules import EXACT_DUPLICATE
 from meterlake.quality.validation import CURRENT, REPLACED, SUPERSEDED
 from meterlake.run import Outcome, Run
@@ -60,7 +61,11 @@ def stage(run: Run) -> Outcome:
     compared.unpersist()
     entries = _ledger(run, counts, scope)
     store.append(store.spark.createDataFrame(entries, LEDGER.schema), LEDGER)
-    return _outcome(run, entries, corrections)
+    outcome = _outcome(run, entries, corrections)
+    alerts = raise_alerts(entries, run_id=run.run_id, source=source, settings=run.settings)
+    run.keep(alerts)
+    outcome.said += [f"ALERT: {alert.observed}" for alert in alerts if not alert.success]
+    return outcome
 
 
 def pending_batches(run: Run) -> list[str]:

@@ -6,7 +6,7 @@ their own: ingest.py, stage.py and validate.py.
 """
 
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 
 from pyspark.sql import functions as F
 
@@ -14,11 +14,12 @@ from meterlake.anomaly import registry
 from meterlake.anomaly.train import TooFewReadings
 from meterlake.anomaly.train import train as fit_forest
 from meterlake.ingest import ingest
-from meterlake.report.page import Summary, write_report
+from meterlake.report.page import StepDone, Summary, write_report
 from meterlake.run import Outcome, Run
 from meterlake.serving.embedded import never_started, stores
 from meterlake.serving.publish import needs_full
 from meterlake.serving.publish import publish as publish_mart
+from meterlake.serving.slices import Slice
 from meterlake.stage import stage
 from meterlake.tables.catalog import MARTS
 from meterlake.tables.changes import following_days, month_of
@@ -175,7 +176,7 @@ def publish(run: Run) -> Outcome:
 def report(run: Run) -> Outcome:
     """The report page of the run."""
     done = [
-        {"step": d.step, "seconds": d.seconds, "rows_in": d.outcome.rows_in, "rows_out": d.outcome.rows_out}
+        StepDone(step=d.step, seconds=d.seconds, rows_in=d.outcome.rows_in, rows_out=d.outcome.rows_out)
         for d in run.done
     ]
     said = [sentence for d in run.done for sentence in d.outcome.said]
@@ -185,7 +186,7 @@ def report(run: Run) -> Outcome:
     return Outcome(said=[f"The report: {page.as_uri()}"], nothing_new=True)
 
 
-def _months_changed(run: Run, table: Table) -> set[tuple[str, date]]:
+def _months_changed(run: Run, table: Table) -> set[Slice]:
     """The (source, first of month) slices of a mart that changed since they were published."""
     changed = run.changes("publish", table)
     if changed.nothing:
@@ -195,4 +196,4 @@ def _months_changed(run: Run, table: Table) -> set[tuple[str, date]]:
     if days is None:
         days = run.store.read(table, run.source.name).select(F.col(table.day).alias("day"))
     months = days.select(F.trunc("day", "month").cast("date")).distinct().collect()
-    return {(run.source.name, row[0]) for row in months}
+    return {Slice(run.source.name, row[0]) for row in months}

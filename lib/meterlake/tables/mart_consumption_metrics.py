@@ -4,7 +4,7 @@ from meterlake.tables.table import Column, Published, Table
 MART_CONSUMPTION_METRICS = Table(
     name="mart_consumption_metrics",
     layer="gold",
-    description="Consumption per meter and day, week (from Monday) or month, beside the period before and a year before.",
+    description="Consumption per meter and day, week (from Monday) or month, beside the period and the year before.",
     grain="one meter and period",
     owner="analytics",
     columns=(
