@@ -65,6 +65,19 @@ def test_bad_usage_is_one_sentence(
     assert "Traceback" not in text
 
 
+def test_a_home_that_cannot_be_made_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "file"
+    file.write_text("in the way")
+    data = tmp_path / "data.csv"
+    data.write_text("meter_id,timestamp,consumption_kwh\n")
+    code, text = said(capsys, caplog, "run", "--source", "ami", "--input", str(data), "--home", str(file))
+    assert code == 3
+    assert f"{file} cannot be made" in text
+    assert "--home" in text
+
+
 def test_sources_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["sources"]) == 0
     assert "household_power" in capsys.readouterr().out
