@@ -83,6 +83,20 @@ def test_start_during_a_block_keeps_them_up_after_it(home: Settings) -> None:
     assert [one.running for one in embedded.status(home)] == [True, True]
 
 
+def test_stores_of_a_killed_run_are_stopped_by_the_next(home: Settings) -> None:
+    code = (
+        "import os, sys; from meterlake.settings import Settings; from meterlake.serving.embedded import stores;"
+        "block = stores(Settings.model_validate_json(sys.argv[1])); block.__enter__(); os.kill(os.getpid(), 9)"
+    )
+    environment = os.environ | {"PYTHONPATH": str(PROJECT / "lib")}
+    killed = subprocess.run([sys.executable, "-c", code, home.model_dump_json()], check=False, env=environment)
+    assert killed.returncode == -signal.SIGKILL
+    assert [one.running for one in embedded.status(home)] == [True, True]
+    with embedded.stores(home):
+        pass
+    assert [one.running for one in embedded.status(home)] == [False, False]
+
+
 def test_killed_servers_recover(home: Settings) -> None:
     embedded.start(home)
     make_rows(home)

@@ -2,8 +2,11 @@
 
 import fcntl
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+import psutil
 
 from meterlake.errors import Unreachable
 from meterlake.serving import clickhouse_server, postgres_server
@@ -51,7 +54,8 @@ def never_started(settings: Settings) -> bool:
 def stores(settings: Settings) -> Iterator[list[Endpoint]]:
     """Both stores up, for as long as the block runs.
 
-    At the end those are stopped that were started for it, unless `start` asked meanwhile to keep them.
+    At the end those are stopped that were started for it, or for a block whose process was killed, unless `start` asked
+    meanwhile to keep them.
 
     Raises:
         Unreachable: a store cannot be started, or a server of the configuration does not answer.
@@ -59,12 +63,20 @@ def stores(settings: Settings) -> Iterator[list[Endpoint]]:
     started: list[StoreName] = []
     try:
         with _locked(settings):
-            started.extend(name for name in STORES if _ensure(settings, name))
+            orphaned = _orphaned(settings)
+            remember(settings, started_for=os.getpid())
+            started.extend(name for name in STORES if _ensure(settings, name) or orphaned)
         yield status(settings)
     finally:
         with _locked(settings):
             for name in started if not remembered(settings).get("keep") else ():
                 _stop(settings, name)
+
+
+def _orphaned(settings: Settings) -> bool:
+    """Whether the stores run for a process that is gone, and nobody asked to keep them."""
+    known = remembered(settings)
+    return not known.get("keep") and "started_for" in known and not psutil.pid_exists(known["started_for"])
 
 
 def _ensure(settings: Settings, name: StoreName) -> bool:
