@@ -51,17 +51,22 @@ class Facts:
         return self.frames.get(name, pd.DataFrame())
 
 
-def collect(store: Store, source: Source, run_id: str) -> Facts:
-    """Read all that the page needs. Two rounds of queries: the second is cut to the size that the first one found."""
-    first = _all(
-        {
-            "batches": lambda: queries.batches(store, source, run_id),
-            "days": lambda: queries.days(store, source),
-            "steps": lambda: store.read(RUNS, source.name).where(F.col("run_id") == run_id).orderBy("started_at"),
-            "gates": lambda: queries.gates(store, source, run_id),
-            "model": lambda: queries.model(store, source),
-        }
-    )
+def collect(store: Store, source: Source, run_id: str, steps_known: bool = False) -> Facts:
+    """Read all that the page needs. Two rounds of queries: the second is cut to the size that the first one found.
+
+    Args:
+        steps_known: the caller knows the run's steps; they need not be read.
+    """
+    wanted: dict[str, Query] = {
+        "batches": lambda: queries.batches(store, source, run_id),
+        "days": lambda: queries.days(store, source),
+        "gates": lambda: queries.gates(store, source, run_id),
+        "model": lambda: queries.model(store, source),
+    }
+    if not steps_known:
+        marks = store.read(RUNS, source.name).where(F.col("run_id") == run_id)
+        wanted["steps"] = lambda: marks.orderBy("started_at")
+    first = _all(wanted)
     batches, days = first.pop("batches"), first.pop("days")
     of_run = bool(batches["of_run"].any())
     in_scope = batches[batches["of_run"].astype(bool)] if of_run else batches

@@ -57,7 +57,7 @@ def write_report(store: Store, source: Source, summary: Summary, settings: Setti
     Raises:
         Unreachable: the folder cannot be written.
     """
-    facts = collect(store, source, summary["run_id"])
+    facts = collect(store, source, summary["run_id"], steps_known=bool(summary.get("steps")))
     html = render(facts, summary, settings)
     folder = settings.folder("reports")
     target = folder / f"{summary['run_id']}.html"

@@ -1,6 +1,6 @@
 """The report's small queries: each is aggregated in Spark to a few rows."""
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from meterlake.quality.completeness import completeness
@@ -115,16 +115,19 @@ def heat(store: Store, source: Source) -> DataFrame:
 
 
 def top(store: Store, source: Source) -> DataFrame:
-    """The worst reading of each of the worst meter-days."""
+    """The worst reading of each of the worst meter-days; a meter's third day comes after the others' first two."""
     off = F.abs(F.col("consumption_kwh") - F.coalesce("expected_kwh", "consumption_kwh")).cast("double")
     shown = ("anomaly_score", "reading_timestamp", "consumption_kwh", "expected_kwh", "anomaly_type", "reasons")
     worst = F.max(F.struct("anomaly_score", off.alias("off"), *shown[1:])).alias("worst")
+    in_order = (F.desc("anomaly_score"), F.desc("off"), F.asc("meter_id"), F.asc("reading_date_local"))
+    place = F.row_number().over(Window.partitionBy("meter_id").orderBy(*in_order))
     return (
         store.read(MART_ANOMALY_SCORES, source.name)
         .where("is_anomaly")
         .groupBy("meter_id", "reading_date_local")
         .agg(F.count("*").alias("flagged_count"), worst)
-        .select("meter_id", "reading_date_local", "flagged_count", "worst.off", *(f"worst.{name}" for name in shown))
-        .orderBy(F.desc("anomaly_score"), F.desc("off"), "meter_id", "reading_date_local")
+        .select("meter_id", "reading_date_local", "flagged_count", "worst.*")
+        .withColumn("repeats", place > 2)
+        .orderBy("repeats", *in_order)
         .limit(TOP)
     )

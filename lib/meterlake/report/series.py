@@ -32,14 +32,16 @@ def load_by_day(days: pd.DataFrame, bucket: str) -> pd.DataFrame:
 
 
 def flagged_over_time(store: Store, source: Source, bucket: str) -> DataFrame:
-    """start (on the source's clock), flagged readings, meters with a flag."""
+    """start (on the source's clock), flagged readings, worst score, meters with a flag."""
     meters = F.count_distinct("meter_id").alias("meters")
     if bucket == "hour":
         flagged = store.read(MART_ANOMALY_SCORES, source.name).where("is_anomaly")
         start = F.date_trunc("hour", local_time(F.col("reading_timestamp"), source))
-        return _over_time(flagged, start, F.count("*").alias("flagged"), meters)
+        return _over_time(flagged, start, F.count("*").alias("flagged"), F.max("anomaly_score").alias("worst"), meters)
     flags = store.read(MART_ANOMALY_FLAGS, source.name)
-    return _over_time(flags, _start(bucket), F.sum("flagged_count").alias("flagged"), meters)
+    return _over_time(
+        flags, _start(bucket), F.sum("flagged_count").alias("flagged"), F.max("worst_score").alias("worst"), meters
+    )
 
 
 def suspects(store: Store, source: Source) -> DataFrame:

@@ -80,11 +80,11 @@ class Bars:
 
 
 def bars_of(counted: pd.DataFrame, measure: str, wanted: int = 60) -> Bars:
-    """The fine bins of one measure joined to about `wanted` bars; 0.1 % at either end do not stretch the axis."""
+    """The fine bins of one measure joined to about `wanted` bars; 0.5 % at either end do not stretch the axis."""
     fine, step = _fine(counted, measure)
     if not fine:
         return Bars({}, 1.0, False, False)
-    first, last = _at(fine, 0.001), _at(fine, 0.999)
+    first, last = _at(fine, 0.005), _at(fine, 0.995)
     far = (last - first + 1) / 2
     below, beyond = first - min(fine) > far, max(fine) - last > far
     first, last = first if below else min(fine), last if beyond else max(fine)

@@ -6,7 +6,8 @@ from plotly.subplots import make_subplots
 
 from meterlake.report.look import ANOMALY, INK, MEASURED, figure, quiet_axes, short, shown
 
-MARKED = 120
+MARKED = 40
+MARKED_DAYS = 15
 
 
 def consumption(load: pd.DataFrame, flagged: pd.DataFrame, bucket: str, clock: str) -> go.Figure | None:
@@ -33,7 +34,7 @@ def consumption(load: pd.DataFrame, flagged: pd.DataFrame, bucket: str, clock: s
 
 
 def _mark(chart: go.Figure, load: pd.DataFrame, flagged: pd.DataFrame, form: str) -> None:
-    most = flagged.nlargest(MARKED, "flagged").merge(load, on="start", how="inner")
+    most = flagged.nlargest(MARKED, ["flagged", "worst"]).merge(load, on="start", how="inner")
     hover = "%{x|" + form + "}<br>%{customdata[0]:,} flagged readings of %{customdata[1]:,} meters<extra></extra>"
     name = "flagged readings" if len(flagged) <= MARKED else f"the {MARKED} times with most flagged readings"
     ring = {"color": ANOMALY, "size": 7, "line": {"color": "white", "width": 1}}
@@ -68,7 +69,7 @@ def _without_gaps_joined(load: pd.DataFrame, bucket: str) -> pd.DataFrame:
 
 
 def suspects(days: pd.DataFrame) -> go.Figure | None:
-    """Daily energy of the meters with the most energy at stake, one below the other, flagged days marked."""
+    """Daily energy of the meters with the most energy at stake, one below the other, their most flagged days marked."""
     if days.empty:
         return None
     meters = list(days["meter_id"].unique())
@@ -85,8 +86,10 @@ def suspects(days: pd.DataFrame) -> go.Figure | None:
     )
     for row, meter in enumerate(meters, start=1):
         own = days[days["meter_id"] == meter]
-        flagged = own[own["flagged_count"].notna()]
+        flagged = own[own["flagged_count"].notna()].nlargest(MARKED_DAYS, "flagged_count")
         for part, look in ((own, {"mode": "lines", "line": line}), (flagged, {"mode": "markers", "marker": ring})):
             x, y = part["reading_date_local"], part["consumption_kwh"]
             chart.add_scatter(x=x, y=y, hovertemplate=hover, row=row, col=1, **look)
-    return quiet_axes(chart).update_yaxes(rangemode="tozero", nticks=4, title_text="kWh/day")
+    first, last = days["reading_date_local"].min(), days["reading_date_local"].max()
+    quiet_axes(chart).update_xaxes(range=[first, last] if first < last else None)
+    return chart.update_yaxes(rangemode="tozero", nticks=4, title_text="kWh/day")
