@@ -20,7 +20,7 @@ def test_bars_hold_every_reading() -> None:
     bars = bars_of(counted(bins), "voltage_v")
     assert sum(bars.readings.values()) == sum(bins.values())
     assert len(bars.readings) <= 60
-    assert (min(bars.readings), bars.width, bars.below, bars.beyond) == (230.0, 2.5, False, False)
+    assert (min(bars.readings), bars.width, bars.below, bars.beyond) == (230.0, 2.0, False, False)
 
 
 def test_long_tails_are_gathered_in_the_outer_bars() -> None:
@@ -61,9 +61,23 @@ def test_completeness_is_drawn_by_bars_then_by_a_calendar() -> None:
     quarter, longer = completeness(days.head(92)), completeness(days)
     assert quarter is not None
     assert longer is not None
-    assert [trace.type for trace in quarter.data] == ["bar", "bar"]
+    assert [trace.name for trace in quarter.data] == ["missing"]  # 2 % of each day: known bars would hide them
     assert [trace.type for trace in longer.data] == ["heatmap"]
     assert list(longer.data[0].y) == ["Jan 2024", "Feb 2024", "Mar 2024", "Apr 2024", "May 2024"]
+
+
+def test_days_that_lack_much_are_drawn_whole() -> None:
+    days = pd.DataFrame({"reading_date_local": ["2024-01-01"], "expected_count": [48], "reading_count": [12]})
+    drawn = completeness(days)
+    assert drawn is not None
+    assert {trace.name: trace.y[0] for trace in drawn.data} == {"known": 25.0, "missing": 75.0}
+
+
+def test_bars_are_as_wide_as_round_numbers() -> None:
+    tenths = counted({4400 + 2 * place: 10 for place in range(120)}, step=0.05)
+    bars = bars_of(tenths, "voltage_v")
+    assert bars.width == pytest.approx(0.2)
+    assert set(bars.readings.values()) == {20}  # 0.25 would hold two tenths here and three there
 
 
 LEDGER = {"lines": 1000, "loaded": 990, "unparsable": 10, "current": 900, "exact_duplicates": 50, "superseded": 10}

@@ -10,12 +10,10 @@
     const width = print ? PAPER / side - 16 * (side - 1) / side : place.clientWidth;
     if (print) Object.assign(layout, { width: width, autosize: false, height: side > 1 ? 190 : layout.height });
     if (place.dataset.chart === "consumption" && !finger) layout.dragmode = "zoom";
-    if (width < 480) {
-      layout.font.size = 11;
-      for (const flow of data.filter((trace) => trace.type === "sankey")) {
-        flow.node.label = flow.meta.few;
-        flow.textfont.size = 11;
-      }
+    if (width < 480) layout.font.size = 11;
+    for (const flow of data.filter((trace) => trace.type === "sankey")) {
+      if (width < 480) flow.node.label = flow.meta.few;
+      if (width < 720) flow.textfont.size = 10;
     }
     const config = { displayModeBar: false, responsive: !print, showTips: false, staticPlot: print };
     place.style.height = layout.height + "px";

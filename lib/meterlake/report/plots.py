@@ -23,6 +23,7 @@ from meterlake.report.spread import bars_of
 
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 BAR_DAYS = 92
+FEW_PERCENT = 10
 CALENDAR_MONTHS = 60
 
 
@@ -35,21 +36,18 @@ def completeness(days: pd.DataFrame) -> go.Figure | None:
 
 
 def _bars_by_day(days: pd.DataFrame, share: pd.Series) -> go.Figure:
+    """All readings by day; only the missing ones where they are so few that they would not be seen."""
     chart = figure(260, barmode="stack", bargap=0.25, legend_traceorder="normal")
     hover = "%{x|%a %d %b %Y}<br>%{customdata[0]:,} of %{customdata[1]:,} readings<extra></extra>"
     counts = days[["reading_count", "expected_count"]]
     known, lacking = 100 * share.clip(upper=1), 100 * (1 - share).clip(lower=0)
-    for name, values, colour in (("known", known, MEASURED), ("missing", lacking, MISSING)):
-        chart.add_bar(
-            x=days["reading_date_local"],
-            y=values,
-            name=name,
-            marker_color=colour,
-            customdata=counts,
-            hovertemplate=hover,
-        )
-    chart.update_yaxes(title_text="share of expected readings", range=[0, 100], ticksuffix=" %")
-    chart.update_xaxes(tickformat="%d %b<br>%Y", nticks=12)
+    few = float(lacking.max()) < FEW_PERCENT
+    for name, values, colour in (("known", known, MEASURED), ("missing", lacking, MISSING))[few:]:
+        bars = {"name": name, "marker_color": colour, "customdata": counts, "hovertemplate": hover}
+        chart.add_bar(x=days["reading_date_local"], y=values, **bars)
+    said = "missing, share of expected readings" if few else "share of expected readings"
+    most = max(1.0, 1.1 * float(lacking.max())) if few else 100
+    chart.update_yaxes(title_text=said, range=[0, most], ticksuffix=" %", nticks=6)
     return chart
 
 

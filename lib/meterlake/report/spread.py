@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from itertools import count
 
 import pandas as pd
 from pyspark.sql import Column, DataFrame
@@ -11,7 +12,6 @@ from meterlake.sources.source import Source
 from meterlake.tables.stg_meter_readings import STG_METER_READINGS
 from meterlake.tables.store import Store
 
-NICE = [digit * 10**power for power in range(7) for digit in (1, 2, 5)]
 FINE_BINS = 4000  # per measure at most, few of them filled; the page draws about 50
 
 
@@ -88,7 +88,7 @@ def bars_of(counted: pd.DataFrame, measure: str, wanted: int = 60) -> Bars:
     far = (last - first + 1) / 2
     below, beyond = first - min(fine) > far, max(fine) - last > far
     first, last = first if below else min(fine), last if beyond else max(fine)
-    joined = next(n for n in NICE if (last - first + 1) / n <= wanted)
+    joined = next(n for n in count(-(-(last - first + 1) // wanted)) if _is_round(n * step))
     low, high = first // joined - below, last // joined + beyond
     bars = dict.fromkeys(range(low, high + 1), 0)
     for fine_bin, readings in fine.items():
@@ -103,6 +103,12 @@ def quantiles(counted: pd.DataFrame, measure: str) -> dict[str, float] | None:
         return None
     shares = {"low": 0.0, "median": 0.5, "p99": 0.99, "high": 1.0}
     return {"step": step} | {name: _at(fine, share) * step for name, share in shares.items()}
+
+
+def _is_round(width: float) -> bool:
+    """Whether a width is 1, 2 or 5 x 10^n: values with few digits then fall evenly into the bars."""
+    leading = width / 10.0 ** math.floor(math.log10(width) + 1e-9)
+    return any(math.isclose(leading, digit, rel_tol=1e-6) for digit in (1, 2, 5))
 
 
 def _fine(counted: pd.DataFrame, measure: str) -> tuple[dict[int, int], float]:
