@@ -69,8 +69,8 @@ def test_python_workers_are_this_python(spark: SparkSession) -> None:
 @pytest.mark.parametrize(
     ("input_bytes", "partitions"),
     [
-        pytest.param(0, 2, id="nothing_still_uses_every_core"),
-        pytest.param(100 * MB, 2, id="small_work_uses_every_core"),
+        pytest.param(0, 1, id="little_work_is_one_partition"),
+        pytest.param(9 * MB, 2, id="more_work_uses_every_core"),
         pytest.param(640 * MB, 10, id="one_partition_for_each_64_MB"),
         pytest.param(640 * MB + 1, 11, id="the_rest_gets_its_own"),
         pytest.param(10**15, 4096, id="never_more_than_4096"),
@@ -79,12 +79,13 @@ def test_python_workers_are_this_python(spark: SparkSession) -> None:
 def test_shuffles_are_sized_to_the_work(
     spark: SparkSession, settings: Settings, input_bytes: int, partitions: int
 ) -> None:
-    before = spark.conf.get("spark.sql.shuffle.partitions")
     try:
         assert size_to(spark, input_bytes, settings) == partitions
         assert spark.conf.get("spark.sql.shuffle.partitions") == str(partitions)
+        compiled = spark.conf.get("spark.sql.codegen.wholeStage") == "true"
+        assert compiled == (partitions > 1)
     finally:
-        spark.conf.set("spark.sql.shuffle.partitions", before)
+        size_to(spark, 0, settings)
 
 
 def test_a_session_writes_only_into_its_home(tmp_path: Path) -> None:

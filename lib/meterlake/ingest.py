@@ -8,7 +8,6 @@ from pyspark.sql import functions as F
 
 from meterlake.errors import InputError, LedgerUnbalanced
 from meterlake.run import Outcome, Run
-from meterlake.session import size_to
 from meterlake.sources.delivery import files_of, meter_named_by
 from meterlake.sources.inspect import Inspected, inspect_files
 from meterlake.sources.read import read_lines
@@ -77,7 +76,7 @@ def _forget_unfinished(run: Run) -> None:
 
 def _load(run: Run, files: list[Inspected]) -> list[Row]:
     store, now = run.store, datetime.now(UTC).replace(microsecond=0)
-    size_to(store.spark, sum(file.size for file in files), run.settings)
+    run.fit(sum(file.size for file in files))
     newest = store.read(LOADED_FILES).agg(F.max("file_id").alias("file_id")).head()
     first_id = 1 + ((newest and newest.file_id) or 0)
     numbered = [(file, first_id + index, run.meter or meter_named_by(file.path)) for index, file in enumerate(files)]
@@ -94,7 +93,7 @@ def _load(run: Run, files: list[Inspected]) -> list[Row]:
             store.delete_batch(METER_READINGS, run.run_id)
             balance = f"lines of {file.source_file} = loaded + unparsable"
             raise LedgerUnbalanced(balance, file.lines, file.loaded + file.unparsable)
-    store.append(store.spark.createDataFrame(loaded, LOADED_FILES.schema), LOADED_FILES)
+    store.append_rows(loaded, LOADED_FILES)
     return loaded
 
 

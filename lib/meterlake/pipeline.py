@@ -3,12 +3,12 @@
 import argparse
 import logging
 import time
+from contextlib import nullcontext
+from importlib import import_module
 
-from meterlake import steps
+from meterlake import headstart
 from meterlake.errors import GateFailed
-from meterlake.quality.gate import import_early
 from meterlake.run import Run, holding, told
-from meterlake.session import spark_session
 from meterlake.settings import Settings
 from meterlake.sources.catalog import source_named
 from meterlake.sources.delivery import files_of
@@ -27,32 +27,43 @@ def whole_run(parsed: argparse.Namespace, settings: Settings) -> int:
     files_of(parsed.input, parsed.first, parsed.last)  # a wrong path is told before Spark starts
     with holding(settings):
         began = time.monotonic()
-        import_early()
         run = _run(parsed, settings)
+        headstart.imports()
+        from meterlake import steps
+
         log.info("run %s of source %s; Spark took %.1f s to start", run.run_id, source.name, time.monotonic() - began)
-        run.perform("ingest", steps.ingest)
-        try:
-            run.perform("validate_raw", steps.validate("raw_readings"))
-            run.perform("stage", steps.stage)
-            run.perform("validate_staging", steps.validate("staging_readings"))
-            run.perform("aggregate", steps.aggregate)
-            run.perform("train", steps.train(again=parsed.retrain))
-            run.perform("score", steps.score)
-            run.perform("marts", steps.marts)
-            run.perform("validate_marts", steps.validate("marts_metrics"))
-            run.perform("publish", steps.publish)
-        except GateFailed:
-            run.perform("report", steps.report)
-            raise
-        run.perform("report", steps.report)
+        loaded = run.perform("ingest", steps.ingest)
+        with headstart.serving(settings) if not loaded.nothing_new else nullcontext():
+            _after_ingest(run, parsed)
         log.info("%s", summary(run, time.monotonic() - began))
     return 0
+
+
+def _after_ingest(run: Run, parsed: argparse.Namespace) -> None:
+    from meterlake import steps
+
+    try:
+        run.perform("validate_raw", steps.validate("raw_readings"))
+        run.perform("stage", steps.stage)
+        run.perform("validate_staging", steps.validate("staging_readings"))
+        run.perform("aggregate", steps.aggregate)
+        run.perform("train", steps.train(again=parsed.retrain))
+        run.perform("score", steps.score)
+        run.perform("marts", steps.marts)
+        run.perform("validate_marts", steps.validate("marts_metrics"))
+        run.perform("publish", steps.publish)
+    except GateFailed:
+        run.perform("report", steps.report)
+        raise
+    run.perform("report", steps.report)
 
 
 def one_step(parsed: argparse.Namespace, settings: Settings) -> int:
     """The step that the command names."""
     with holding(settings):
         run = _run(parsed, settings)
+        from meterlake import steps
+
         name, step = parsed.name, getattr(steps, parsed.name)
         if name == "validate":
             name, step = f"validate_{parsed.suite.split('_')[0]}", step(parsed.suite)
@@ -64,11 +75,12 @@ def one_step(parsed: argparse.Namespace, settings: Settings) -> int:
 
 def _run(parsed: argparse.Namespace, settings: Settings) -> Run:
     source = source_named(parsed.source, settings)
-    spark = spark_session(settings, f"meterlake {parsed.name} {source.name}")
+    starting = headstart.session(settings, f"meterlake {parsed.name} {source.name}")
+    import_module("meterlake.steps")  # scikit-learn and more; not at the top, so that Spark starts meanwhile
     return Run(
         source=source,
         settings=settings,
-        store=Store(spark, settings),
+        store=Store(starting.result(), settings),
         input=getattr(parsed, "input", ""),
         meter=getattr(parsed, "meter", None),
         first=getattr(parsed, "first", None),

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from functools import cached_property
 from pathlib import Path
 
 from pyspark.sql import Row
@@ -16,14 +17,18 @@ from pyspark.sql import functions as F
 
 from meterlake import __version__
 from meterlake.errors import HomeBusy, Unreachable
+from meterlake.session import size_to
 from meterlake.settings import Settings
 from meterlake.sources.source import Source
 from meterlake.tables.changes import Changes
+from meterlake.tables.meter_readings import METER_READINGS
 from meterlake.tables.ops import QUALITY_RESULTS, RUNS
 from meterlake.tables.store import Store
 from meterlake.tables.table import Table
 
 log = logging.getLogger("meterlake")
+
+TEXT_PER_STORED = 8  # bytes of CSV that stand in a byte of bronze: 6 for the London files, 10 for the household file
 
 
 @dataclass
@@ -75,14 +80,23 @@ class Run:
     last: date | None = None
     run_id: str = ""
     done: list[Done] = field(default_factory=list)
+    _changes: dict[tuple[str, int | None, int], Changes] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         self.run_id = self.run_id or new_run_id()
+
+    @cached_property
+    def _marks(self) -> dict[str, Row]:
+        """The newest success marker of each step for this source; one read serves the whole run."""
+        mark = F.struct("started_at", "step", "inputs", "outputs", "figures")
+        newest = self.store.read(RUNS, self.source.name).groupBy("step").agg(F.max_by(mark, "started_at").alias("mark"))
+        return {row.mark.step: row.mark for row in newest.select("mark").collect()}
 
     def perform(self, name: str, step: Callable[["Run"], Outcome]) -> Outcome:
         """Run one step, tell about it, and write its success marker last."""
         log.info("%-9s ...", name)
         started, clock = datetime.now(UTC), time.monotonic()
+        self.fit()
         outcome = step(self)
         seconds = time.monotonic() - clock
         if not outcome.nothing_new:
@@ -93,10 +107,14 @@ class Run:
             log.info("%-9s %s", "", sentence)
         return outcome
 
+    def fit(self, delivered: int = 0) -> None:
+        """Fit the Spark session to the lake, or to a delivery of so many bytes when that is more."""
+        stored = TEXT_PER_STORED * self.store.bytes(METER_READINGS)
+        size_to(self.store.spark, max(stored, delivered), self.settings)
+
     def last_done(self, step: str) -> Row | None:
-        """The newest success marker of a step for this source."""
-        marks = self.store.read(RUNS, self.source.name).where(F.col("step") == step)
-        return marks.orderBy(F.desc("started_at")).select("inputs", "outputs", "figures", "started_at").head()
+        """The newest success marker of a step for this source: `inputs`, `outputs`, `figures`, `started_at`."""
+        return self._marks.get(step)
 
     def seen(self, step: str, table: Table) -> int | None:
         """The version of a table that the step's last success had read; None when it never succeeded."""
@@ -105,7 +123,14 @@ class Run:
 
     def changes(self, step: str, table: Table) -> Changes:
         """What changed in a table since the step last succeeded."""
-        return self.store.changes(table, self.source.name, self.seen(step, table))
+        return self.changes_since(self.seen(step, table), table)
+
+    def changes_since(self, version: int | None, table: Table) -> Changes:
+        """What changed in a table after a version; found once, however many steps ask."""
+        asked = table.name, version, self.store.version(table)
+        if asked not in self._changes:
+            self._changes[asked] = self.store.changes(table, self.source.name, version)
+        return self._changes[asked]
 
     def verdict(self, suite: str, expectation: str, severity: str, success: bool, observed: str) -> Row:
         """A row of `quality_results`."""
@@ -115,8 +140,7 @@ class Run:
     def keep(self, verdicts: list[Row]) -> None:
         """Append verdicts to `quality_results`."""
         if verdicts:
-            frame = self.store.spark.createDataFrame(verdicts, QUALITY_RESULTS.schema)
-            self.store.append(frame, QUALITY_RESULTS)
+            self.store.append_rows(verdicts, QUALITY_RESULTS)
 
     def _mark(self, step: str, started: datetime, seconds: float, outcome: Outcome) -> None:
         values = (
@@ -132,7 +156,8 @@ class Run:
             {name: float(figure) for name, figure in outcome.figures.items()},
             __version__,
         )
-        self.store.append(self.store.spark.createDataFrame([values], RUNS.schema), RUNS)
+        self.store.append_rows([values], RUNS)
+        self._marks[step] = Row(*RUNS.names)(*values)
 
 
 def told(done: Done) -> str:

@@ -22,10 +22,15 @@ from meterlake.transforms import corrected_readings, quarantined_readings, stg_m
 
 @dataclass(frozen=True)
 class Scope:
-    """The batches to stage, the readings that stood before them, and whether their commit is done already."""
+    """The batches to stage, the readings that stood before them, and whether their commit is done already.
+
+    Attributes:
+        stood: how many readings `standing` holds.
+    """
 
     batches: list[Row]
     standing: DataFrame
+    stood: int
     within: str
     committed: bool
 
@@ -40,7 +45,7 @@ def stage(run: Run) -> Outcome:
     Raises:
         LedgerUnbalanced: a line was lost or doubled.
     """
-    batches = _pending(run)
+    batches = pending(run)
     if not batches:
         return Outcome(nothing_new=True)
     store, source = run.store, run.source
@@ -60,7 +65,7 @@ def stage(run: Run) -> Outcome:
     _write_current(run, compared, scope)
     compared.unpersist()
     entries = _ledger(run, counts, scope)
-    store.append(store.spark.createDataFrame(entries, LEDGER.schema), LEDGER)
+    store.append_rows(entries, LEDGER)
     outcome = _outcome(run, entries, corrections)
     alerts = raise_alerts(entries, run_id=run.run_id, source=source, settings=run.settings)
     run.keep(alerts)
@@ -68,18 +73,13 @@ def stage(run: Run) -> Outcome:
     return outcome
 
 
-def pending_batches(run: Run) -> list[str]:
-    """Names of the batches that were ingested but not staged."""
-    return [batch.batch_id for batch in _pending(run)]
-
-
-def _pending(run: Run) -> list[Row]:
-    """The batches in `loaded_files` that have no entry in the ledger, in the order of delivery, with their counts."""
+def pending(run: Run) -> list[Row]:
+    """The batches that were ingested but not staged, in the order of delivery: `batch_id` and sums of their files."""
     files = run.store.read(LOADED_FILES, run.source.name)
     staged = run.store.read(LEDGER, run.source.name).select("batch_id")
     sums = (F.sum(name).alias(name) for name in ("lines", "loaded", "unparsable"))
-    pending = files.join(staged, on="batch_id", how="left_anti").groupBy("batch_id")
-    return pending.agg(F.count("*").alias("files"), *sums, F.min("file_id").alias("first")).orderBy("first").collect()
+    waiting = files.join(staged, on="batch_id", how="left_anti").groupBy("batch_id")
+    return waiting.agg(F.count("*").alias("files"), *sums, F.min("file_id").alias("first")).orderBy("first").collect()
 
 
 def _scope(run: Run, batches: list[Row], lines: DataFrame) -> Scope:
@@ -101,7 +101,8 @@ def _scope(run: Run, batches: list[Row], lines: DataFrame) -> Scope:
             f"BETWEEN DATE'{first - timedelta(days=2)}' AND DATE'{last + timedelta(days=2)}'"
         )
     standing = run.store.read(STG_METER_READINGS, version=before).where(within)
-    return Scope(batches, standing, within, committed is not None)
+    stood = standing.count() if run.store.bytes(STG_METER_READINGS) else 0
+    return Scope(batches, standing, stood, within, committed is not None)
 
 
 def _note(batches: list[Row]) -> str:
@@ -113,13 +114,12 @@ def _write_current(run: Run, compared: DataFrame, scope: Scope) -> None:
     if scope.committed:
         return
     current = compared.where(F.col("status") == CURRENT)
-    stood = bool(scope.standing.head(1))
     if run.source.units.is_register:
         current = stg_meter_readings.energy_from_registers(current, run.source)
-    elif stood:
+    elif scope.stood:
         current = current.where(F.col("file_id") > 0)
     readings = stg_meter_readings.build(current, run.source)
-    if stood:
+    if scope.stood:
         bounds = " AND ".join(f"t.{part}" for part in scope.within.split(" AND ", 1))
         run.store.upsert(readings, STG_METER_READINGS, bounds, note=_note(scope.batches))
     else:
@@ -138,7 +138,7 @@ def _ledger(run: Run, count: dict[tuple[str, str], int], scope: Scope) -> list[R
     repeated = F.array_contains("reasons", EXACT_DUPLICATE)
     held = {row.batch_id: row["count"] for row in quarantined.where(~repeated).groupBy("batch_id").count().collect()}
     replaced = sum(rows for (_, status), rows in count.items() if status == REPLACED)
-    before = scope.standing.count()
+    before = scope.stood
     after = run.store.read(STG_METER_READINGS).where(scope.within).count()
     entries = []
     for position, batch in enumerate(scope.batches):

@@ -31,6 +31,7 @@ from meterlake.tables.mart_anomaly_flags import MART_ANOMALY_FLAGS
 from meterlake.tables.mart_anomaly_scores import MART_ANOMALY_SCORES
 from meterlake.tables.mart_consumption_metrics import MART_CONSUMPTION_METRICS
 from meterlake.tables.mart_load_profile import MART_LOAD_PROFILE
+from meterlake.tables.shared_columns import READING_DATE_LOCAL
 from meterlake.tables.stg_meter_readings import STG_METER_READINGS
 from meterlake.tables.stg_meters import STG_METERS
 from meterlake.tables.table import Table
@@ -48,7 +49,7 @@ from meterlake.validate import require_passed, validate
 
 __all__ = ["aggregate", "ingest", "marts", "publish", "report", "score", "stage", "train", "validate"]
 
-DAY = "reading_date_local"
+DAY = READING_DATE_LOCAL.name
 # A feature looks back 168 h. In local days that is 7, and one more where a clock change or the zone cuts a day.
 LOOKS_BACK_DAYS = 8
 # Where the flagged share of a run should lie, and from how many readings on it says something.
@@ -114,7 +115,7 @@ def score(run: Run) -> Outcome:
     mark = run.last_done("score")
     same_model = mark is not None and mark.figures.get("model_version") == champion.version
     since = mark.inputs.get(INT_CONSUMPTION_FEATURES.name) if mark and same_model else None
-    changed = store.changes(INT_CONSUMPTION_FEATURES, run.source.name, since)
+    changed = run.changes_since(since, INT_CONSUMPTION_FEATURES)
     if changed.nothing:
         return Outcome(nothing_new=True)
     version = store.version(INT_CONSUMPTION_FEATURES)

@@ -9,15 +9,14 @@ from pyspark.sql import functions as F
 from meterlake.errors import GateFailed
 from meterlake.quality.gate import TABLES_OF, run_gate
 from meterlake.run import Outcome, Run
-from meterlake.stage import pending_batches
+from meterlake.stage import pending
 from meterlake.tables.catalog import TABLES
 from meterlake.tables.int_readings_daily import INT_READINGS_DAILY
 from meterlake.tables.mart_anomaly_scores import MART_ANOMALY_SCORES
 from meterlake.tables.meter_readings import METER_READINGS
 from meterlake.tables.ops import LEDGER
+from meterlake.tables.shared_columns import READING_DATE_LOCAL
 from meterlake.tables.stg_meter_readings import STG_METER_READINGS
-
-DAY = "reading_date_local"
 
 
 def validate(suite: str) -> Callable[[Run], Outcome]:
@@ -45,7 +44,7 @@ def require_passed(run: Run) -> None:
 
 
 def _validate_raw(run: Run) -> Outcome:
-    waiting = pending_batches(run)
+    waiting = [batch.batch_id for batch in pending(run)]
     if not waiting:
         return Outcome(nothing_new=True)
     lines = run.store.read(METER_READINGS, run.source.name).where(F.col("batch_id").isin(waiting))
@@ -59,7 +58,9 @@ def _validate_staging(run: Run) -> Outcome:
         return Outcome(nothing_new=True)
     version = run.store.version(STG_METER_READINGS)
     frames = {
-        STG_METER_READINGS.name: changed.days_in(run.store.read(STG_METER_READINGS, version=version), DAY),
+        STG_METER_READINGS.name: changed.days_in(
+            run.store.read(STG_METER_READINGS, version=version), READING_DATE_LOCAL.name
+        ),
         LEDGER.name: run.store.read(LEDGER, run.source.name).where(F.col("batch_id").isin(batches)),
     }
     outcome = _judged(run, "staging_readings", frames)

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pandas as pd
@@ -110,11 +109,6 @@ def facts_of(
         found = sorted((row.asDict() for row in profile.collect()), key=lambda row: str(row["subject"]))
         rows, names = rows + found, names + profile.columns[2:]
     return pd.DataFrame(rows, columns=names).astype(dict.fromkeys(names[2:], float))
-
-
-def import_early() -> None:
-    """Import Great Expectations beside other work: it takes 5 s, which a run has while it waits for Spark."""
-    Thread(target=import_module, args=("meterlake.quality.checkpoint",), daemon=True).start()
 
 
 def _column_facts(frames: Mapping[str, DataFrame]) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -76,7 +77,8 @@ def publish(
     rows = _served(table, within(table, frame, slices))
     expected = of_frame(table, rows)
     spread = _spread(table, rows, int(expected["rows"]))
-    return [_publish(store, table, spread, expected, slices, settings) for store in STORES]
+    with ThreadPoolExecutor(len(STORES)) as pool:  # each waits for its store more than it works
+        return list(pool.map(lambda store: _publish(store, table, spread, expected, slices, settings), STORES))
 
 
 def counts(settings: Settings) -> dict[StoreName, dict[str, int | None]]:

@@ -43,7 +43,9 @@ class Inspected:
 
 
 def inspect_files(spark: SparkSession, paths: list[str], source: Source) -> list[Inspected]:
-    """Every file looked at by Spark's tasks, in the order given."""
+    """Every file looked at, in the order given: here when it is one, by Spark's tasks when they are many."""
+    if len(paths) == 1:
+        return [inspect(paths[0], source)]
     slices = max(1, min(len(paths), 4 * spark.sparkContext.defaultParallelism))
     return spark.sparkContext.parallelize(paths, slices).map(lambda path: inspect(path, source)).collect()
 

@@ -1,14 +1,17 @@
 """The only place that reads and writes Delta tables."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from threading import Lock
 from typing import Any
 
+import pyarrow as pa
 from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import to_arrow_schema
 
 from meterlake.settings import Settings
 from meterlake.tables.changes import Changes
@@ -24,17 +27,24 @@ class Store:
 
     spark: SparkSession
     settings: Settings
+    _seen: set[str] = field(default_factory=set, repr=False)
+    _creating: Lock = field(default_factory=Lock, repr=False)
 
     def path(self, table: Table) -> str:
         return f"{self.settings.lake_root}/{table.layer}/{table.name}"
 
     def exists(self, table: Table) -> bool:
-        return DeltaTable.isDeltaTable(self.spark, self.path(table))
+        if table.name not in self._seen and DeltaTable.isDeltaTable(self.spark, self.path(table)):
+            self._seen.add(table.name)
+        return table.name in self._seen
 
     def ensure(self, table: Table) -> None:
         """Create the table from its declaration when it is missing: comments, NOT NULL, CHECKs and clustering."""
-        if self.exists(table):
-            return
+        with self._creating:
+            if not self.exists(table):
+                self._create(table)
+
+    def _create(self, table: Table) -> None:
         builder = (
             DeltaTable.createIfNotExists(self.spark)
             .location(self.path(table))
@@ -65,12 +75,18 @@ class Store:
 
         Asked of Delta's log directly: 10 ms, where `history(1)` runs a Spark job of 330 ms and every step asks often.
         """
-        if not self.exists(table):
-            return -1
+        return int(self._snapshot(table).version()) if self.exists(table) else -1
+
+    def bytes(self, table: Table) -> int:
+        """Size of the table's current files; 0 when it does not exist."""
+        return int(self._snapshot(table).sizeInBytes()) if self.exists(table) else 0
+
+    def _snapshot(self, table: Table) -> Any:
+        """Delta's own view of the newest version."""
         jvm: Any = self.spark._jvm
         log_of_table = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(self.spark._jsparkSession, self.path(table))
         none = jvm.scala.Option.empty()
-        return int(log_of_table.update(False, none, none).version())
+        return log_of_table.update(False, none, none)
 
     def version_noted(self, table: Table, note: str) -> int | None:
         """The version of the recent commit that carries `note`; None when there is none.
@@ -95,12 +111,15 @@ class Store:
         """The meter-days of `source` that changed in `table` after version `since`; everything when `since` is None."""
         assert table.day is not None
         assert table.change_feed
-        if not self.exists(table) or (since is not None and self.version(table) <= since):
+        newest = self.version(table)
+        if newest < 0 or (since is not None and newest <= since):
             return Changes(source, None, None, None)
         if since is None:
             bounds = self.read(table, source).agg(F.min(table.day), F.max(table.day)).head()
             return Changes(source, None, *bounds) if bounds else Changes(source, None, None, None)
-        feed = self.spark.read.format("delta").option("readChangeFeed", True).option("startingVersion", since + 1)
+        feed = self.spark.read.format("delta").option("readChangeFeed", True)
+        # Both ends are named: a persisted frame that follows the table is made anew after each of its commits.
+        feed = feed.option("startingVersion", since + 1).option("endingVersion", newest)
         days = (
             feed.load(self.path(table))
             .where(F.col("source") == source)
@@ -114,6 +133,12 @@ class Store:
     def append(self, frame: DataFrame, table: Table, note: str | None = None) -> int:
         """Add rows in one atomic commit that carries `note`; the number of rows."""
         return self._write(frame, table, {"userMetadata": note} if note else {})
+
+    def append_rows(self, rows: Iterable[tuple[Any, ...]], table: Table) -> None:
+        """Add a few rows that the driver made, in the order of the declared columns."""
+        schema = to_arrow_schema(table.schema, timezone="UTC")
+        columns = [pa.array(values, field.type) for values, field in zip(zip(*rows, strict=True), schema, strict=True)]
+        self.append(self.spark.createDataFrame(pa.Table.from_arrays(columns, schema=schema)), table)
 
     def replace_batches(self, frame: DataFrame, table: Table, batches: list[str]) -> int:
         """Make the rows of these batches equal `frame`, in one atomic commit: doing it twice changes nothing."""
@@ -137,7 +162,7 @@ class Store:
             return 0
         assert table.day is not None
         existing = changes.days_in(self.read(table), table.day)
-        if not existing.select("source").head(1):
+        if not self.bytes(table) or not existing.select("source").head(1):
             return self.append(frame, table)
         if changes.everything:
             return self._write(frame, table, {"replaceWhere": f"source = '{changes.source}'"})
@@ -150,6 +175,8 @@ class Store:
             bounds: a condition on the target `t` by which files are skipped; MERGE does not find one by itself.
         """
         self.ensure(table)
+        if not self.bytes(table):
+            return self.append(frame, table, note)
         same_key = " AND ".join([bounds, *(f"t.{name} = s.{name}" for name in table.key)])
         target = DeltaTable.forPath(self.spark, self.path(table)).alias("t")
         merge = target.merge(_conformed(frame, table).alias("s"), same_key)
