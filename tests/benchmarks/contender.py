@@ -1,0 +1,62 @@
+"""One contender in a process of its own: `python -m tests.benchmarks.contender NAME run|prepare|result ...`."""
+
+import argparse
+import importlib
+import json
+import logging
+import sys
+from pathlib import Path
+
+from tests.benchmarks.agreement import TABLES, Digest, digest
+from tests.benchmarks.job import Job
+
+# Name -> module in contenders/.
+CONTENDERS = {
+    "meterlake": "ours",
+    "textbook": "textbook_spark",
+    "duckdb": "with_duckdb",
+    "polars": "with_polars",
+    "pandas": "with_pandas",
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name", choices=CONTENDERS)
+    parser.add_argument("action", choices=("run", "prepare", "result"))
+    for name in ("input", "out", "model", "told"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--where", default="true", help="rows that the result is of")
+    given = parser.parse_args()
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("benchmark").setLevel(logging.INFO)
+    logging.getLogger("meterlake").setLevel(logging.INFO)
+
+    job = Job(given.input, given.out, given.model, given.threads)
+    given.out.mkdir(parents=True, exist_ok=True)
+    module = importlib.import_module(f"tests.benchmarks.contenders.{CONTENDERS[given.name]}")
+    if given.action == "result":
+        found = module.result(job, given.where) if hasattr(module, "result") else of_parquet(job.out, given.where)
+        given.told.write_text(json.dumps(found))
+    elif given.action == "run":
+        module.run(job)
+        job.tell(given.told)
+    elif hasattr(module, "prepare"):
+        module.prepare(job)
+    return 0
+
+
+def of_parquet(out: Path, where: str) -> Digest:
+    """The digest of tables that lie as Parquet in folders of their names."""
+    import duckdb
+
+    con = duckdb.connect()
+    con.execute("SET TimeZone = 'UTC'")
+    for table in TABLES:
+        con.execute(f"CREATE VIEW {table} AS SELECT * FROM read_parquet('{out / table}/*.parquet')")
+    return digest(lambda query: con.execute(query).fetchone() or (), where)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
