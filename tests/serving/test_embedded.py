@@ -17,6 +17,7 @@ from types import SimpleNamespace
 
 import psutil
 import psycopg2
+import psycopg2.errors
 import pytest
 
 from meterlake.errors import Unreachable
@@ -95,6 +96,38 @@ def test_stores_of_a_killed_run_are_stopped_by_the_next(home: Settings) -> None:
     with embedded.stores(home):
         pass
     assert [one.running for one in embedded.status(home)] == [False, False]
+
+
+def test_a_server_that_was_killed_half_made_is_made_anew(home: Settings) -> None:
+    """The process dies when PostgreSQL listens and has neither roles nor database."""
+    code = (
+        "import os, sys; from meterlake.settings import Settings;"
+        "from meterlake.serving import embedded, postgres_server;"
+        "postgres_server._prepare = lambda *_: os.kill(os.getpid(), 9);"
+        "embedded.stores(Settings.model_validate_json(sys.argv[1])).__enter__()"
+    )
+    environment = os.environ | {"PYTHONPATH": str(PROJECT / "lib")}
+    killed = subprocess.run([sys.executable, "-c", code, home.model_dump_json()], check=False, env=environment)
+    assert killed.returncode == -signal.SIGKILL
+    assert processes.running(home.home / "postgres", "postgres") is not None
+    with embedded.stores(home):
+        make_rows(home)
+        assert count_rows(home) == (1000, 1000)
+
+
+def test_a_server_that_cannot_be_made_ready_does_not_stay(home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a full disk: it starts, and its database cannot be made."""
+
+    def full(*_: object) -> None:
+        raise psycopg2.errors.DiskFull("No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("meterlake.serving.postgres_server._prepare", full)
+        with pytest.raises(psycopg2.errors.DiskFull), embedded.stores(home):
+            pass
+    assert [one.running for one in embedded.status(home)] == [False, False]
+    with embedded.stores(home):
+        make_rows(home)
 
 
 def test_killed_servers_recover(home: Settings) -> None:

@@ -25,9 +25,10 @@ def start(settings: Settings) -> list[Endpoint]:
         Unreachable: a store cannot be started, or a server of the configuration does not answer.
     """
     with _locked(settings):
-        remember(settings, keep=True)
+        _claim(settings)
         for name in STORES:
             _ensure(settings, name)
+        remember(settings, keep=True)
     return status(settings)
 
 
@@ -54,8 +55,7 @@ def never_started(settings: Settings) -> bool:
 def stores(settings: Settings) -> Iterator[list[Endpoint]]:
     """Both stores up, for as long as the block runs.
 
-    At the end those are stopped that were started for it, or for a block whose process was killed, unless `start` asked
-    meanwhile to keep them.
+    At the end those are stopped that were started for it, unless `start` asked meanwhile to keep them.
 
     Raises:
         Unreachable: a store cannot be started, or a server of the configuration does not answer.
@@ -63,9 +63,8 @@ def stores(settings: Settings) -> Iterator[list[Endpoint]]:
     started: list[StoreName] = []
     try:
         with _locked(settings):
-            orphaned = _orphaned(settings)
-            remember(settings, started_for=os.getpid())
-            started.extend(name for name in STORES if _ensure(settings, name) or orphaned)
+            _claim(settings)
+            started.extend(name for name in STORES if _ensure(settings, name))
         yield status(settings)
     finally:
         with _locked(settings):
@@ -73,10 +72,17 @@ def stores(settings: Settings) -> Iterator[list[Endpoint]]:
                 _stop(settings, name)
 
 
-def _orphaned(settings: Settings) -> bool:
-    """Whether the stores run for a process that is gone, and nobody asked to keep them."""
+def _claim(settings: Settings) -> None:
+    """What is started from now on is started for this process.
+
+    Stores that run for a process that is gone, and that nobody asked to keep, are ended: it may have been killed before
+    they had their roles and their database.
+    """
     known = remembered(settings)
-    return not known.get("keep") and "started_for" in known and not psutil.pid_exists(known["started_for"])
+    if not known.get("keep") and "started_for" in known and not psutil.pid_exists(known["started_for"]):
+        for name in STORES:
+            _stop(settings, name)
+    remember(settings, started_for=os.getpid())
 
 
 def _ensure(settings: Settings, name: StoreName) -> bool:
@@ -93,7 +99,11 @@ def _ensure(settings: Settings, name: StoreName) -> bool:
         return False
     # What runs but does not listen (a half-finished start) is ended first.
     _SERVERS[name].stop(settings)
-    remember(settings, **{name: _started(settings, name)})
+    try:
+        remember(settings, **{name: _started(settings, name)})
+    except BaseException:
+        _stop(settings, name)  # half made: who finds it running would take it for ready
+        raise
     return True
 
 
