@@ -1,5 +1,6 @@
 """A model comes back from MLflow as it went in, and a changed one does not come back at all."""
 
+import json
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
@@ -115,6 +116,19 @@ def test_another_scikit_learn_does_not_load_it(settings: Settings, monkeypatch: 
 def test_other_features_do_not_fit(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "DEFINITION", registry.DEFINITION | {"FLOOR": "0.2"})
     with pytest.raises(ModelMismatch, match="other features"):
+        registry.champion("london", settings)
+
+
+@pytest.mark.usefixtures("registered")
+def test_a_model_of_the_first_version_is_told(settings: Settings) -> None:
+    """It has no definition of its features."""
+    file = model_file(settings, registry.CALIBRATION_FILE)
+    described = json.loads(file.read_text())
+    del described["definition"]
+    file.write_text(json.dumps(described))
+    with registry._client(settings) as client:
+        client.set_model_version_tag("meterlake-london", "1", "digest", registry._digest(file.parent))
+    with pytest.raises(ModelMismatch, match="made with other features than this code has; train again with"):
         registry.champion("london", settings)
 
 

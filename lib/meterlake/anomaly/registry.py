@@ -156,7 +156,7 @@ def _save(trained: TrainedModel, folder: Path) -> None:
 
 def _load(folder: Path, label: str) -> TrainedModel:
     described = json.loads((folder / CALIBRATION_FILE).read_text(encoding="utf-8"))
-    if described["definition"] != DEFINITION:
+    if described.get("definition") != DEFINITION:  # absent in the models of the first version
         raise ModelMismatch(label, "it was made with other features than this code has")
     import skops.io
 
