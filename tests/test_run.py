@@ -1,6 +1,8 @@
 """The lock and the command line's answers to what is wrong."""
 
 import json
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +12,7 @@ import pytest
 from meterlake import cli
 from meterlake.errors import HomeBusy
 from meterlake.run import holding
-from meterlake.settings import Settings
+from meterlake.settings import PROJECT, Settings
 
 HOLD = """
 import sys, time
@@ -76,6 +78,74 @@ def test_a_home_that_cannot_be_made_is_told(
     assert code == 3
     assert f"{file} cannot be made" in text
     assert "--home" in text
+
+
+def test_a_full_disk_is_told_and_leaves_nothing_half_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Writing to /dev/full fails as writing to a full disk does."""
+    (tmp_path / "stores.tmp").symlink_to("/dev/full")
+    code, text = said(capsys, caplog, "stores", "start", "--home", str(tmp_path))
+    assert code == 3
+    assert re.search(rf"The disk is full \([\d,.]+ MB are left for {re.escape(str(tmp_path))}\); free some space", text)
+    assert "Traceback" not in text
+    assert not (tmp_path / "stores.json").exists()
+
+
+def test_a_password_is_whole_or_not_there(settings: Settings) -> None:
+    scratch = settings.folder("secrets") / f".postgres_etl.{os.getpid()}"
+    scratch.symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left"):
+        settings.secret("postgres_etl")
+    scratch.unlink()
+    password = settings.secret("postgres_etl")
+    assert len(password) > 20
+    assert settings.secret("postgres_etl") == password
+    assert [file.name for file in scratch.parent.iterdir()] == ["postgres_etl"]
+    assert (scratch.parent / "postgres_etl").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("reported", "sentence"),
+    [
+        pytest.param("[Errno 28] No space left on device", "The disk is full", id="python"),
+        pytest.param("java.io.IOException: No space left on device\n\tat java.base/...", "The disk is full", id="java"),
+        pytest.param("[Errno 122] Disk quota exceeded", "The disk is full", id="quota"),
+        pytest.param("[Errno 30] Read-only file system: 'x'", "choose another --home", id="read_only"),
+        pytest.param("x (Permission denied)", "choose another --home", id="not_ours"),
+    ],
+)
+def test_what_the_file_system_says_is_one_sentence(reported: str, sentence: str, settings: Settings) -> None:
+    known = cli._unexpected(OSError(reported), settings)
+    assert known.exit_code == 3
+    assert sentence in str(known)
+    assert "\n" not in str(known)
+
+
+def test_a_wrong_value_is_blamed_on_where_it_stands(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    conf = tmp_path / "mine.toml"
+    conf.write_text("[model]\ntrees = 'many'\n")
+    code, text = said(capsys, caplog, "sources", "--conf", str(conf))
+    assert (code, f"{conf}: model.trees: " in text) == (2, True)
+    monkeypatch.setenv("METERLAKE_MODEL_TREES", "several")
+    code, text = said(capsys, caplog, "sources", "--conf", str(conf))
+    assert (code, "METERLAKE_MODEL_TREES: model.trees: " in text, "(got 'several')" in text) == (2, True, True)
+
+
+def test_help_does_without_spark() -> None:
+    code = (
+        "import sys; from meterlake.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: sys.exit('pyspark' in sys.modules)"
+    )
+    environment = os.environ | {"PYTHONPATH": str(PROJECT / "lib")}
+    done = subprocess.run([sys.executable, "-c", code], check=False, env=environment, capture_output=True)
+    assert done.returncode == 0
 
 
 def test_sources_are_listed(capsys: pytest.CaptureFixture[str]) -> None:

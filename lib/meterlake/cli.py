@@ -4,6 +4,7 @@ import argparse
 import json
 import logging
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable
@@ -29,6 +30,8 @@ STEPS = {
     "report": "write the report page of the last run",
 }
 SUITES = ("raw_readings", "staging_readings", "marts_metrics")
+# How a file system, whoever reports it, says that it takes no more.
+FULL = ("No space left on device", "Disk quota exceeded")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -36,6 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
     parsed = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     log.setLevel(logging.DEBUG if parsed.debug else logging.INFO)
+    settings = None
     try:
         settings = load(parsed.conf, parsed.home)
         return int(parsed.command(parsed, settings) or 0)
@@ -53,19 +57,26 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception as error:
         if parsed.debug:
             raise
-        known = _unexpected(error)
+        known = _unexpected(error, settings)
         log.error("meterlake: %s", known)
         return known.exit_code
 
 
-def _unexpected(error: Exception) -> MeterlakeError:
+def _unexpected(error: Exception, settings: Settings | None) -> MeterlakeError:
     """What the file system did to us in one sentence, else the first line of what happened."""
     first = next((line for line in str(error).splitlines() if line.strip()), "")
-    if "No space left on device" in str(error):
-        return Unreachable("The disk is full; free some space and run the same command again, nothing is lost.")
+    if any(reason in str(error) for reason in FULL):
+        left = f" ({_left(settings.home)})" if settings else ""
+        return Unreachable(f"The disk is full{left}; free some space and run the same command again, nothing is lost.")
     if "Permission denied" in str(error) or "Read-only file system" in str(error):
         return Unreachable(f"A folder cannot be written ({first[:200]}); make it writable or choose another --home.")
     return MeterlakeError(f"{type(error).__name__}: {first[:300]} (run again with --debug for the whole story)")
+
+
+def _left(home: Path) -> str:
+    """How much space the home folder's disk has left, in words."""
+    there = next(folder for folder in (home, *home.parents) if folder.exists())
+    return f"{shutil.disk_usage(there).free / 1e6:,.1f} MB are left for {home}"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -165,7 +176,8 @@ def _generate(parsed: argparse.Namespace, settings: Settings) -> None:
     from meterlake.session import spark_session
     from meterlake.sources import generate
 
-    print(generate.from_arguments(spark_session(settings, "meterlake generate"), parsed))
+    made = generate.from_arguments(spark_session(settings, "meterlake generate"), parsed)
+    print(generate.told(made, parsed.out.rstrip("/"), settings.home))
 
 
 if __name__ == "__main__":

@@ -103,8 +103,11 @@ class Settings(Section):
             return value
         file = self.folder("secrets") / name
         if not file.exists():
-            with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
+            # Under its name only when it is whole: a full disk must not leave an empty password.
+            scratch = file.with_name(f".{name}.{os.getpid()}")
+            with os.fdopen(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
                 out.write(secrets.token_urlsafe(24))
+            os.replace(scratch, file)
         return file.read_text().strip()
 
 
@@ -123,7 +126,8 @@ def load(conf: Path | None = None, home: Path | None = None) -> Settings:
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
-        raise UsageError(f"{conf or DEFAULT_CONF}: {first_problem(error)}.") from None
+        where = _variable(error) or conf or DEFAULT_CONF
+        raise UsageError(f"{where}: {first_problem(error)}; correct it and run again.") from None
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -143,6 +147,12 @@ def first_problem(error: ValidationError) -> str:
     message = problem["msg"].removeprefix("Value error, ").replace("Extra inputs are not permitted", "unknown name")
     got = "" if problem["type"] in ("missing", "value_error") else f" (got {problem['input']!r})"
     return f"{name}: {message}{got}"
+
+
+def _variable(error: ValidationError) -> str | None:
+    """The environment variable that the first wrong value comes from; None when it stands in a file."""
+    name = "_".join(("METERLAKE", *map(str, error.errors()[0]["loc"]))).upper()
+    return name if name in os.environ else None
 
 
 def _path(value: str | None) -> Path | None:

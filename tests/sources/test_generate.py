@@ -18,7 +18,7 @@ from meterlake.errors import Unreachable, UsageError
 from meterlake.sources import generate_anomalies as anomalies
 from meterlake.sources import generate_defects as defects
 from meterlake.sources import generate_load as load
-from meterlake.sources.generate import Plan, Rates, Summary, add_arguments, from_arguments, generate
+from meterlake.sources.generate import Plan, Rates, Summary, add_arguments, from_arguments, generate, told
 from meterlake.sources.generate_draws import normal, uniform
 from meterlake.sources.generate_shapes import SHAPES, block
 
@@ -523,3 +523,6 @@ def test_the_command_line_reaches_every_setting(spark: SparkSession, tmp_path: P
         "anomaly": 0.03,
     }
     assert list(made.files) == ["ami-2023-07-01-00000.csv.gz"]
+    sentences = told(made, "in put", Path("home"))
+    assert sentences.startswith(f"{made.lines} lines of 2 meters in 1 files are in in put/readings")
+    assert sentences.endswith("next: meterlake run --source ami --input 'in put/readings' --home home")

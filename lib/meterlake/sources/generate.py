@@ -9,17 +9,16 @@ one more meter changes nothing that was there, and two runs give the same bytes.
 
 import argparse
 import json
+import shlex
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, fields
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.fs as fs
-from pyspark.errors import PythonException
-from pyspark.sql import SparkSession
 
 from meterlake.errors import Unreachable, UsageError
 from meterlake.sources import generate_defects as defects
@@ -28,11 +27,14 @@ from meterlake.sources.generate_plan import Plan, Rates
 from meterlake.sources.generate_shapes import SHAPES, block
 from meterlake.sources.generate_truth import Summary, anomaly_table, meter_table, summary
 
-__all__ = ["Plan", "Rates", "Summary", "add_arguments", "from_arguments", "generate"]
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+__all__ = ["Plan", "Rates", "Summary", "add_arguments", "from_arguments", "generate", "told"]
 
 
 def generate(
-    spark: SparkSession,
+    spark: "SparkSession",
     out: str,
     shape: str = "ami",
     meters: int = 100,
@@ -83,8 +85,9 @@ def _prepare(plan: Plan) -> None:
         )
 
 
-def _made(spark: SparkSession, plan: Plan, partitions: int) -> list[dict[str, Any]]:
+def _made(spark: "SparkSession", plan: Plan, partitions: int) -> list[dict[str, Any]]:
     """Write all files in tasks; what each one holds, in the order of their numbers."""
+    from pyspark.errors import PythonException  # PySpark takes seconds to import; `meterlake --help` does without
 
     def write_units(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
@@ -143,8 +146,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         )
 
 
-def from_arguments(spark: SparkSession, arguments: argparse.Namespace) -> Summary:
+def from_arguments(spark: "SparkSession", arguments: argparse.Namespace) -> Summary:
     """`generate` with the options that `add_arguments` declared."""
     rates = Rates(**{rate.name: getattr(arguments, f"{rate.name}_rate") for rate in fields(Rates)})
     names = ("out", "shape", "meters", "start", "days", "interval_minutes", "seed", "meters_per_file", "gzip")
     return generate(spark, rates=rates, **{name: getattr(arguments, name) for name in names})
+
+
+def told(made: Summary, out: str, home: Path) -> str:
+    """What was written, where, and what to run next, for people."""
+
+    def counted(found: dict[str, int]) -> str:
+        return ", ".join(f"{count:,} {kind.replace('_', ' ')}" for kind, count in found.items() if count) or "none"
+
+    command = ["meterlake", "run", "--source", made.shape, "--input", f"{out}/readings", "--home", str(home)]
+    lines = [
+        f"{made.lines:,} lines of {made.meters:,} meters in {len(made.files):,} files are in {out}/readings",
+        f"  period     {made.days} days from {made.start}, every {made.interval_minutes} min",
+        f"  readings   {made.clean_readings:,} without a defect, {made.clean_kwh:,.1f} kWh",
+        f"  defects    {counted(made.defects)}",
+        f"  anomalies  {counted(made.anomalies)}",
+        f"  truth      {out}/truth",
+        f"next: {shlex.join(command)}",
+    ]
+    return "\n".join(lines)
