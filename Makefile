@@ -14,7 +14,7 @@ OPTIONS := --home $(HOME_DIR) $(if $(CONF),--conf $(CONF))
 SAMPLE := $(HOME_DIR)/sample
 
 .DEFAULT_GOAL := help
-.PHONY: help setup pipeline test lint stores-start stores-stop package lock clean
+.PHONY: help setup pipeline test bench lint stores-start stores-stop package lock clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,16 @@ clean:  ## remove what runs and tests have made (.meterlake, build, caches); the
 	@if [ -d .meterlake ] && [ -x $(BIN)/meterlake ]; then $(BIN)/meterlake stores stop --home .meterlake || true; fi
 	@rm -rf .meterlake build .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	@find lib jobs tests airflow -name __pycache__ -type d -prune -exec rm -r {} + 2>/dev/null || true
+
+# make bench [SIZE=full|quick|meters=N,days=M] [CONTENDERS=meterlake,textbook,...] [PAIRS=3] [COMPARE=ref] [RECORD=1]
+SIZE ?= full
+PAIRS ?= 1
+CONTENDERS ?=
+COMPARE ?=
+RECORD ?=
+BENCH := --size $(SIZE) --pairs $(PAIRS) --home $(HOME_DIR) $(if $(CONTENDERS),--contenders $(CONTENDERS))
+bench: $(VENV)/.dev  ## meterlake beside textbook PySpark, DuckDB, Polars and pandas: SIZE= PAIRS= CONTENDERS= COMPARE=ref
+	@PYTHONPATH=lib $(BIN)/python -m tests.benchmarks.bench $(BENCH) $(if $(COMPARE),--compare $(COMPARE)) $(if $(RECORD),--record)
 
 # One stamp per finished stage, so that a killed set-up goes on where it stood and a finished one costs nothing.
 $(VENV)/.uv:

@@ -10,6 +10,9 @@ RELATIVE_TEXT = 5e-3
 # Published energies are rounded to 4 decimals, and a tie may fall either way: a unit of the last place per row.
 ROUNDED = {"expected_kwh": 1e-4, "energy_at_stake_kwh": 1e-4}
 
+# A query on the tables' names -> its one row.
+Ask = Callable[[str], tuple[float | None, ...]]
+# Table -> measure -> (value, scale of its tolerance).
 Digest = dict[str, dict[str, tuple[float, float]]]
 
 
@@ -177,8 +180,8 @@ class Disagreement(Exception):
         super().__init__(f"{table}: {measure} is {first[1]:.12g} with {first[0]} and {second[1]:.12g} with {second[0]}")
 
 
-def digest(ask: Callable[[str], tuple[float | None, ...]], where: str = "true") -> Digest:
-    """Every measure of every table, through a function that gives the one row of a query on the tables' names."""
+def digest(ask: Ask, where: str = "true") -> Digest:
+    """Every measure of every table, of the rows that meet a condition."""
     found: Digest = {}
     for table, kept in TABLES.items():
         measures = kept.measures()

@@ -4,10 +4,11 @@ import argparse
 import importlib
 import json
 import logging
+import os
 import sys
 from pathlib import Path
 
-from tests.benchmarks.agreement import TABLES, Digest, digest
+from tests.benchmarks.agreement import TABLES, Ask, digest
 from tests.benchmarks.job import Job
 
 # Name -> module in contenders/.
@@ -27,18 +28,20 @@ def main() -> int:
     for name in ("input", "out", "model", "told"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--where", default="true", help="rows that the result is of")
+    parser.add_argument("--where", action="append", default=[], help="rows that a result is of; one result for each")
     given = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("benchmark").setLevel(logging.INFO)
     logging.getLogger("meterlake").setLevel(logging.INFO)
 
+    if hasattr(os, "sched_setaffinity"):  # what it starts, JVM and workers, stays on these cores, too
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: given.threads])
     job = Job(given.input, given.out, given.model, given.threads)
     given.out.mkdir(parents=True, exist_ok=True)
     module = importlib.import_module(f"tests.benchmarks.contenders.{CONTENDERS[given.name]}")
     if given.action == "result":
-        found = module.result(job, given.where) if hasattr(module, "result") else of_parquet(job.out, given.where)
-        given.told.write_text(json.dumps(found))
+        ask = module.asking(job) if hasattr(module, "asking") else of_parquet(job.out)
+        given.told.write_text(json.dumps([digest(ask, where) for where in given.where or ["true"]]))
     elif given.action == "run":
         module.run(job)
         job.tell(given.told)
@@ -47,15 +50,15 @@ def main() -> int:
     return 0
 
 
-def of_parquet(out: Path, where: str) -> Digest:
-    """The digest of tables that lie as Parquet in folders of their names."""
+def of_parquet(out: Path) -> Ask:
+    """A way to ask about tables that lie as Parquet in folders of their names."""
     import duckdb
 
     con = duckdb.connect()
     con.execute("SET TimeZone = 'UTC'")
     for table in TABLES:
         con.execute(f"CREATE VIEW {table} AS SELECT * FROM read_parquet('{out / table}/*.parquet')")
-    return digest(lambda query: con.execute(query).fetchone() or (), where)
+    return lambda query: con.execute(query).fetchone() or ()
 
 
 if __name__ == "__main__":

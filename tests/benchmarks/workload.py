@@ -42,8 +42,9 @@ class Workload:
             meters, days = SIZES[size]
             return cls(meters, days, rates=MANY_DEFECTS if size == "tiny" else ())
         try:
-            return cls(**{name: int(number) for name, number in (part.split("=") for part in size.split(","))})
-        except (ValueError, TypeError):
+            numbers = {name: int(number) for name, number in (part.split("=") for part in size.split(","))}
+            return cls(numbers["meters"], numbers["days"])
+        except (ValueError, KeyError):
             raise SystemExit(f"--size {size}: give {', '.join(SIZES)} or meters=N,days=M") from None
 
     @property
@@ -87,8 +88,6 @@ class Workload:
         few = Workload(min(self.meters, MODEL_METERS), self.days, self.seed, self.rates)
         rows = with_pandas.features(with_pandas.split(with_pandas.read(sorted(few.files(cache).glob("*.csv"))))[0])
         return {name: rows[name].to_numpy(dtype="float64") for name in given_model.INPUTS}
-
-
 
 
 def environment(threads: int) -> dict[str, str]:

@@ -1,7 +1,8 @@
 """meterlake's real steps on two local cores: bronze, silver, gates, ledger, Delta; without the stores."""
 
+from argparse import Namespace
 
-from tests.benchmarks.agreement import Digest, digest
+from tests.benchmarks.agreement import Ask
 from tests.benchmarks.given_model import load as load_model
 from tests.benchmarks.job import Job
 
@@ -37,19 +38,17 @@ def prepare(job: Job) -> None:
 
 def run(job: Job) -> None:
     """The steps of pipeline.whole_run up to the marts, except `train`: the model is given."""
-    from meterlake import steps
-    from meterlake.quality.gate import import_early
-    from meterlake.run import Run, holding
-    from meterlake.session import spark_session
-    from meterlake.sources.catalog import source_named
-    from meterlake.tables.store import Store
+    from meterlake import headstart, pipeline
+    from meterlake.run import holding
 
     settings = _settings(job)
+    asked = Namespace(name="run", source="ami", input=str(job.input), run_id=None)
     with holding(settings):
         with job.step("start"):
-            import_early()
-            spark = spark_session(settings, "benchmark")
-        run = Run(source_named("ami", settings), settings, Store(spark, settings), str(job.input))
+            run = pipeline._run(asked, settings)
+            headstart.imports()
+        from meterlake import steps
+
         run.perform("ingest", steps.ingest)
         run.perform("validate_raw", steps.validate("raw_readings"))
         run.perform("stage", steps.stage)
@@ -59,11 +58,11 @@ def run(job: Job) -> None:
         run.perform("marts", steps.marts)
         run.perform("validate_marts", steps.validate("marts_metrics"))
         job.seconds |= {done.step: done.seconds for done in run.done}
-        spark.stop()
+        run.store.spark.stop()
 
 
-def result(job: Job, where: str) -> Digest:
-    """The digest of the lake, by Spark: nobody else need know how Delta keeps it."""
+def asking(job: Job) -> Ask:
+    """A way to ask about the lake, through Spark: nobody else need know how Delta keeps it."""
     from meterlake.session import spark_session
     from meterlake.tables.catalog import TABLES
     from meterlake.tables.store import Store
@@ -77,13 +76,11 @@ def result(job: Job, where: str) -> Digest:
     for name, stands_for in LAKE.items():
         spark.table(stands_for).createOrReplaceTempView(name)
     spark.sql(REJECTED)
-    return digest(lambda query: tuple(spark.sql(query).head() or ()), where)
+    return lambda query: tuple(spark.sql(query).head() or ())
 
 
 def _settings(job: Job):  # type: ignore[no-untyped-def]
     from meterlake.settings import load
 
     settings = load(home=job.out)
-    return settings.model_copy(
-        update={"spark": settings.spark.model_copy(update={"master": f"local[{job.threads}]"})}
-    )
+    return settings.model_copy(update={"spark": settings.spark.model_copy(update={"master": f"local[{job.threads}]"})})

@@ -10,7 +10,6 @@ import sys
 import pandas as pd
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
-
 from tests.benchmarks.given_model import INPUTS, load
 from tests.benchmarks.job import Job
 
@@ -28,7 +27,11 @@ def run(job: Job) -> None:
         spark = _session(job)
     with job.step("readings"):
         lines = spark.read.csv(str(job.input), schema=LINE, header=True, columnNameOfCorruptRecord="_corrupt_record")
-        lines = lines.withColumnRenamed("timestamp", "reading_timestamp").withColumn("source_file", F.input_file_name()).cache()
+        lines = (
+            lines.withColumnRenamed("timestamp", "reading_timestamp")
+            .withColumn("source_file", F.input_file_name())
+            .cache()
+        )
         readings, rejected = split(lines)
         _write(readings, job, "readings")
         _write(rejected, job, "rejected")

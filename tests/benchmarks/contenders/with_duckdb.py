@@ -2,7 +2,6 @@
 
 import duckdb
 import pyarrow as pa
-
 from tests.benchmarks.given_model import INPUTS, load, scored
 from tests.benchmarks.job import Job
 
@@ -208,7 +207,8 @@ SELECT p.meter_id, region, feeder, p.period, p.start AS period_start_local,
     y.consumption_kwh::DECIMAL(18, 4) AS year_before_kwh,
     (p.consumption_kwh / nullif(y.consumption_kwh, 0) - 1) * 100 AS year_change_pct,
     p.peak_power_kw, p.peak_hour_of_day,
-    CASE WHEN p.peak_power_kw > 0 THEN p.consumption_kwh / (p.reading_count * 0.25) / p.peak_power_kw END AS load_factor,
+    CASE WHEN p.peak_power_kw > 0
+        THEN p.consumption_kwh / (p.reading_count * 0.25) / p.peak_power_kw END AS load_factor,
     p.reading_count, p.expected_count, p.reading_count / p.expected_count AS completeness
 FROM periods AS p
 LEFT JOIN periods AS b ON b.meter_id = p.meter_id AND b.period = p.period AND b.start = p.previous_start

@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-
 from tests.benchmarks.given_model import INPUTS, load, scored
 from tests.benchmarks.job import Job
 
@@ -55,9 +54,13 @@ def run(job: Job) -> None:
 
 def read(files: list[Path]) -> pd.DataFrame:
     """The lines of the files as text, with one column more than there should be."""
-    options = {"dtype": "string[pyarrow]", "keep_default_na": False, "na_values": [""]}
     names = [*COLUMNS, "extra"]
-    frames = [pd.read_csv(file, names=names, skiprows=1, **options).assign(source_file=str(file)) for file in files]
+    frames = []
+    for file in files:
+        lines = pd.read_csv(
+            file, names=names, skiprows=1, dtype="string[pyarrow]", keep_default_na=False, na_values=[""]
+        )
+        frames.append(lines.assign(source_file=str(file)))
     return pd.concat(frames, ignore_index=True)
 
 
@@ -254,7 +257,9 @@ def _period(
     days: pd.DataFrame, name: str, start: pd.Series, step: pd.Timedelta | pd.DateOffset, year: pd.DateOffset | None
 ) -> pd.DataFrame:
     key = ["meter_id", "period_start_local"]
-    rows = days.assign(period_start_local=start).sort_values(["peak_hour_kwh", "peak_hour_start"], ascending=[0, 1])
+    rows = days.assign(period_start_local=start).sort_values(
+        ["peak_hour_kwh", "peak_hour_start"], ascending=[False, True]
+    )
     sums = rows.groupby(key, as_index=False).agg(
         consumption_kwh=("consumption_kwh", "sum"),
         peak_power_kw=("peak_power_kw", "max"),

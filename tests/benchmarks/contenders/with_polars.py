@@ -4,7 +4,6 @@ from datetime import UTC, datetime
 
 import polars as pl
 import pyarrow as pa
-
 from tests.benchmarks.given_model import INPUTS, load, scored
 from tests.benchmarks.job import Job
 

@@ -1,0 +1,21 @@
+"""The guard: against the textbook pipeline, in the same run, we may not fall back by a third of what was recorded."""
+
+import json
+from argparse import Namespace
+from pathlib import Path
+
+import pytest
+from tests.benchmarks.bench import Bench
+from tests.benchmarks.show import ratio
+
+RECORDED = Path(__file__).parent / "recorded.json"
+KEPT_SHARE = 2 / 3
+
+
+@pytest.mark.slow
+def test_ratio_to_the_textbook_pipeline_holds(tmp_path: Path) -> None:
+    """About a million readings; `make bench SIZE=quick CONTENDERS=meterlake,textbook PAIRS=3 RECORD=1` records anew."""
+    recorded = json.loads(RECORDED.read_text())["textbook_seconds_by_ours"]
+    asked = Namespace(size="quick", contenders=["meterlake", "textbook"], pairs=1, threads=2, keep=False, home=tmp_path)
+    now = ratio(Bench(asked).run(), "textbook").median
+    assert now >= KEPT_SHARE * recorded, f"textbook / ours is {now:.2f}; it was {recorded:.2f} when it was recorded"
