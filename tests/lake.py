@@ -3,12 +3,13 @@
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from pyspark.sql import SparkSession
+from pyspark.sql import Row, SparkSession
 
 from meterlake import steps
 from meterlake.run import Outcome, Run
 from meterlake.settings import Settings
 from meterlake.sources.source import Columns, Source
+from meterlake.tables.catalog import TABLES
 from meterlake.tables.store import Store
 
 VILLAGE = Source(
@@ -19,16 +20,30 @@ VILLAGE = Source(
 )
 
 
-def run_of(spark: SparkSession, settings: Settings, source: Source = VILLAGE, path: Path | str = "") -> Run:
-    return Run(source, settings, Store(spark, settings), str(path))
+def run_of(
+    spark: SparkSession, settings: Settings, source: Source = VILLAGE, path: Path | str = "", run_id: str = ""
+) -> Run:
+    return Run(source, settings, Store(spark, settings), str(path), run_id=run_id)
 
 
 def deliver(
-    spark: SparkSession, settings: Settings, path: Path, *through: str, source: Source = VILLAGE
+    spark: SparkSession, settings: Settings, path: Path, *through: str, source: Source = VILLAGE, run_id: str = ""
 ) -> dict[str, Outcome]:
     """A run of the named steps (ingest and stage by default) on a file or folder."""
-    run = run_of(spark, settings, source, path)
+    run = run_of(spark, settings, source, path, run_id)
     return {name: run.perform(name, getattr(steps, name)) for name in (through or ("ingest", "stage"))}
+
+
+def rows(spark: SparkSession, settings: Settings, table: str) -> list[Row]:
+    """All rows of a table in the order of its key."""
+    frame = Store(spark, settings).read(TABLES[table])
+    return sorted(frame.collect(), key=lambda row: tuple(str(row[name]) for name in TABLES[table].key))
+
+
+def entry(spark: SparkSession, settings: Settings) -> Row:
+    """The one entry of the ledger."""
+    (found,) = rows(spark, settings, "ledger")
+    return found
 
 
 def written(path: Path, *lines: str, header: str = "meter,at,kwh") -> Path:

@@ -4,12 +4,10 @@ from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 
-from pyspark.sql import Row, SparkSession
+from pyspark.sql import SparkSession
 
 from meterlake.settings import Settings
-from meterlake.tables.catalog import TABLES
-from meterlake.tables.store import Store
-from tests.lake import VILLAGE, deliver, half_hours, written
+from tests.lake import VILLAGE, deliver, half_hours, rows, written
 
 STEPS = ("ingest", "stage", "aggregate", "marts")
 COMPARED = (
@@ -20,11 +18,6 @@ COMPARED = (
     "mart_consumption_metrics",
     "mart_load_profile",
 )
-
-
-def rows(spark: SparkSession, settings: Settings, table: str) -> list[Row]:
-    frame = Store(spark, settings).read(TABLES[table])
-    return sorted(frame.collect(), key=lambda row: tuple(str(row[name]) for name in TABLES[table].key))
 
 
 def test_days_that_come_late_or_corrected_end_as_one_load(

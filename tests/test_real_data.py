@@ -5,23 +5,17 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from pyspark.sql import Row, SparkSession
+from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from meterlake.settings import Settings
 from meterlake.sources.catalog import source_named
 from meterlake.tables.int_readings_hourly import INT_READINGS_HOURLY
-from meterlake.tables.ops import LEDGER
 from meterlake.tables.stg_meter_readings import STG_METER_READINGS
 from meterlake.tables.store import Store
-from tests.lake import deliver
+from tests.lake import deliver, entry
 
 STEPS = ("ingest", "stage", "aggregate")
-
-
-def entry(spark: SparkSession, settings: Settings) -> Row:
-    (found,) = Store(spark, settings).read(LEDGER).collect()
-    return found
 
 
 def test_household_hours_equal_the_reference(spark: SparkSession, settings: Settings, shared_data: Path) -> None:
