@@ -14,7 +14,7 @@ from meterlake.settings import PROJECT, Settings, load
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     """The session of all tests, on two cores."""
-    session = spark_session(_settings(tmp_path_factory.mktemp("spark-home")), "tests")
+    session = spark_session(settings_for(tmp_path_factory.mktemp("spark-home")), "tests")
     yield session
     session.stop()
 
@@ -22,7 +22,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     """conf/test.toml with an empty home, and ports that nobody uses."""
-    return _settings(tmp_path / "home")
+    return settings_for(tmp_path / "home")
 
 
 @pytest.fixture(scope="session")
@@ -34,7 +34,8 @@ def shared_data() -> Path:
     return folder
 
 
-def _settings(home: Path) -> Settings:
+def settings_for(home: Path) -> Settings:
+    """conf/test.toml with this home and free ports."""
     settings = load(conf=PROJECT / "conf" / "test.toml", home=home)
     first, second, third = _free_ports(3)
     return settings.model_copy(
