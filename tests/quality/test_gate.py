@@ -55,11 +55,18 @@ def test_nothing_to_judge_passes(
 
 
 def test_a_delivery_that_does_not_parse_fails(bronze: DataFrame, london: Source, settings: Settings) -> None:
-    broken = bronze.withColumns({"parse_error": F.lit("no number"), "raw_line": F.lit("x;y")})
+    broken = bronze.withColumns(
+        {
+            "parse_error": F.lit("no number"),
+            "raw_line": F.lit("x;y"),
+            "source_file": F.concat(F.lit("/data/in/"), "source_file"),
+        }
+    )
     result = gate("raw_readings", {"meter_readings": broken}, london, settings)
 
     assert words(result.critical_failures) == ["At least half of the lines parse"]
     assert words(result.warnings) == ["At most 0.5% of a file's lines do not parse"]
+    assert [row.observed for row in result.warnings] == ["file 1.csv: 1, file 2.csv: 1; 2 of 2 files"]
     assert "Gate raw_readings failed" in result.sentence
     assert "At least half of the lines parse (batch b1: 1; 1 of 1 batch)" in result.sentence
     assert str(result.data_docs) in result.sentence

@@ -125,9 +125,15 @@ def _told(result: ExpectationValidationResult, facts: pd.DataFrame) -> Judged:
 def _failing(result: dict[str, Any], fact: str) -> str:
     """The first failing subjects with their values, and how many fail."""
     first = result["partial_unexpected_index_list"][:NAMED_SUBJECTS]
-    named = ", ".join(f"{one['subject']}: {one[fact]:g}" for one in first)
+    named = ", ".join(f"{_short(one['subject'])}: {one[fact]:g}" for one in first)
     more = ", ..." if result["unexpected_count"] > len(first) else ""
     return f"{named}{more}; {result['unexpected_count']:,}"
+
+
+def _short(subject: str) -> str:
+    """A subject as a sentence names it: a file without its folders."""
+    kind, _, name = subject.partition(" ")
+    return f"{kind} {name.rpartition('/')[2]}" if kind == "file" else subject
 
 
 def _counted(kinds: pd.Series) -> str:
