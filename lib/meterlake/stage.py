@@ -9,8 +9,9 @@ from pyspark.sql import functions as F
 from meterlake.errors import LedgerUnbalanced
 from meterlake.quality.alerts import raise_alerts
 from meterlake.quality.rules import EXACT_DUPLICATE
-from meterlake.quality.validation import CURRENT, REPLACED, SUPERSEDED
+from meterlake.quality.validation import INTERVAL, REPLACED, SUPERSEDED, contested
 from meterlake.run import Outcome, Run
+from meterlake.sources.source import Source
 from meterlake.tables.corrected_readings import CORRECTED_READINGS
 from meterlake.tables.meter_readings import METER_READINGS
 from meterlake.tables.ops import LEDGER, LOADED_FILES
@@ -18,6 +19,8 @@ from meterlake.tables.quarantined_readings import QUARANTINED_READINGS
 from meterlake.tables.stg_meter_readings import STG_METER_READINGS
 from meterlake.tables.stg_meters import STG_METERS
 from meterlake.transforms import corrected_readings, quarantined_readings, stg_meter_readings, stg_meters
+
+FEW_INTERVALS = 1_000_000  # 40 MB
 
 
 @dataclass(frozen=True)
@@ -53,17 +56,19 @@ def stage(run: Run) -> Outcome:
     lines = store.read(METER_READINGS, source.name).where(F.col("batch_id").isin(names))
     scope = _scope(run, batches, lines)
     rows = stg_meter_readings.interpret(lines, source)
-    compared, rejected = stg_meter_readings.judge(rows, source, scope.standing)
-    compared = compared.persist()  # read four times: quarantine, edit trail, counts, silver
+    intervals = _contested(rows, scope, source)
+    judged = stg_meter_readings.judge(rows, source, scope.standing, intervals)
+    judged.compared.persist()  # read four times: quarantine, edit trail, counts, silver
 
-    quarantined = quarantined_readings.build(compared, rejected)
+    quarantined = quarantined_readings.build(judged.compared, judged.rejected)
     store.replace_batches(quarantined, QUARANTINED_READINGS, names)
-    corrected = corrected_readings.build(compared, run.run_id, names[-1])
+    corrected = corrected_readings.build(judged.compared, run.run_id, names[-1])
     corrections = store.replace_batches(corrected, CORRECTED_READINGS, names)
     store.upsert(stg_meters.build(lines, store.read(STG_METERS, source.name)), STG_METERS)
-    counts = _counted(compared)
-    _write_current(run, compared, scope)
-    compared.unpersist()
+    counts = _counted(judged.compared)
+    _write_current(run, judged, scope, corrections)
+    judged.compared.unpersist()
+    intervals.unpersist()
     entries = _ledger(run, counts, scope)
     store.append_rows(entries, LEDGER)
     outcome = _outcome(run, entries, corrections)
@@ -109,17 +114,27 @@ def _note(batches: list[Row]) -> str:
     return "staged " + " ".join(batch.batch_id for batch in batches)
 
 
-def _write_current(run: Run, compared: DataFrame, scope: Scope) -> None:
-    """One commit: an append where nothing stood in these days, else an upsert."""
+def _contested(rows: DataFrame, scope: Scope, source: Source) -> DataFrame:
+    """The intervals to compare, ready to be sent to every task while they are few."""
+    both = rows.select(*INTERVAL).unionByName(scope.standing.select(*INTERVAL))
+    intervals = contested(both, source.interval_minutes).persist()
+    return F.broadcast(intervals) if intervals.count() <= FEW_INTERVALS else intervals
+
+
+def _write_current(run: Run, judged: stg_meter_readings.Judged, scope: Scope, replaced: int) -> None:
+    """One commit: an append where it replaces nothing, else an upsert."""
     if scope.committed:
         return
-    current = compared.where(F.col("status") == CURRENT)
-    if run.source.units.is_register:
-        current = stg_meter_readings.energy_from_registers(current, run.source)
-    elif scope.stood:
+    source, current = run.source, judged.current
+    if source.units.is_register:
+        # A new reading of a register gives energy to the interval before it, which may stand already.
+        around = stg_meter_readings.as_delivered(scope.standing, source)
+        current = current.unionByName(around.join(current, on=list(INTERVAL), how="left_anti"))
+        current = stg_meter_readings.energy_from_registers(current, source)
+    else:
         current = current.where(F.col("file_id") > 0)
-    readings = stg_meter_readings.build(current, run.source)
-    if scope.stood:
+    readings = stg_meter_readings.build(current, source)
+    if scope.stood and (replaced or source.units.is_register):
         bounds = " AND ".join(f"t.{part}" for part in scope.within.split(" AND ", 1))
         run.store.upsert(readings, STG_METER_READINGS, bounds, note=_note(scope.batches))
     else:
@@ -139,11 +154,12 @@ def _ledger(run: Run, count: dict[tuple[str, str], int], scope: Scope) -> list[R
     held = {row.batch_id: row["count"] for row in quarantined.where(~repeated).groupBy("batch_id").count().collect()}
     replaced = sum(rows for (_, status), rows in count.items() if status == REPLACED)
     before = scope.stood
-    after = run.store.read(STG_METER_READINGS).where(scope.within).count()
+    standing = run.store.read(STG_METER_READINGS).where(scope.within).groupBy("batch_id").count().collect()
+    after, current_of = sum(row["count"] for row in standing), {row.batch_id: row["count"] for row in standing}
     entries = []
     for position, batch in enumerate(scope.batches):
         last = position == len(scope.batches) - 1
-        current = count.get((batch.batch_id, CURRENT), 0)
+        current = current_of.get(batch.batch_id, 0)
         # Several batches at once change the state in one commit: the steps between them are not states that stood.
         stands = after if last else before + current
         entries.append(

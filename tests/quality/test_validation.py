@@ -1,13 +1,14 @@
 """Which of several lines about one interval is current; and that batches one by one equal all at once."""
 
-from datetime import date, datetime
+from collections import Counter
+from datetime import date, datetime, timedelta
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyspark.sql import DataFrame, SparkSession
 
-from meterlake.quality.validation import MEASURED, resolve
+from meterlake.quality.validation import MEASURED, contested, resolve
 
 AT = datetime(2024, 1, 1)
 SCHEMA = (
@@ -64,6 +65,7 @@ def test_nothing_in_nothing_out(spark: SparkSession) -> None:
 
 
 def test_one_shuffle_serves_all_windows(spark: SparkSession) -> None:
+    spark.conf.set("spark.sql.shuffle.partitions", 2)
     plan = resolve(lines(spark, (1, 1, 1.0)))._jdf.queryExecution().executedPlan().toString()
     assert plan.count("Exchange hashpartitioning") == 1
     assert plan.count("Sort [") == 1
@@ -82,3 +84,19 @@ def test_file_by_file_ends_as_all_at_once(spark: SparkSession, delivered: list[t
             r.consumption_kwh for r in resolve(lines(spark, *before, *here)).where("status = 'current'").collect()
         ]
     assert standing == at_once
+
+
+@pytest.mark.parametrize("minutes", [1, 7, 15, 30, 60, 1440])
+def test_contested_are_the_intervals_with_several_rows(spark: SparkSession, minutes: int) -> None:
+    """Counted one by one: every 11th interval of 300 comes twice, every 70th three times, for a meter with gaps."""
+    of_meters = {"a": range(300), "b": range(0, 300, 3)}
+    given = [
+        (meter, AT + timedelta(minutes=minutes * slot))
+        for meter, slots in of_meters.items()
+        for slot in slots
+        for _ in range(3 if slot % 70 == 69 else 2 if slot % 11 == 0 else 1)
+    ]
+    unknown = [(None, AT), ("a", None), (None, AT), ("a", None)]
+    frame = spark.createDataFrame([*given, *unknown], "meter_id string, reading_timestamp timestamp")
+    found = {tuple(row) for row in contested(frame, minutes).collect()}
+    assert found == {interval for interval, rows in Counter(given).items() if rows > 1}

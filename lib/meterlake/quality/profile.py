@@ -6,11 +6,11 @@ the facts. `kind` and `subject` name a row in words; a fact is null where it doe
 """
 
 from datetime import datetime
-from math import gcd
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from meterlake.quality.validation import slots
 from meterlake.sources.source import Source
 from meterlake.tables.stg_meter_readings import STG_METER_READINGS
 from meterlake.transforms.int_readings_hourly import QUALITIES
@@ -18,7 +18,6 @@ from meterlake.transforms.stg_meter_readings import local_time
 
 LEAST_LINES = 100  # a share of fewer lines says little: one bad line in three would stop a delivery
 EARLIEST = "1990-01-01"  # no interval meter is older; a clock that lost its battery says 1970 or 1980
-MARKS = 60  # bits of a bigint that are used as marks
 ENERGY_STEP = 1e-6  # kW; energy and power are the same number but for float noise
 
 
@@ -53,12 +52,10 @@ def staging_profile(readings: DataFrame, ledger: DataFrame, source: Source, now:
         now: the moment of the check, with its time zone.
     """
     faults = _reading_faults(source)
-    slot = F.floor(F.unix_timestamp("reading_timestamp") / _grid_seconds(source))
+    block, mark = slots(source.interval_minutes)
     blocks = (
-        readings.withColumn("block", F.floor(slot / MARKS))
-        .withColumn(
-            "mark", F.call_function("shiftleft", F.lit(1).cast("bigint"), F.pmod(slot, F.lit(MARKS)).cast("int"))
-        )
+        readings.withColumn("block", block)
+        .withColumn("mark", mark)
         .groupBy("meter_id", "reading_date_local", "block")
         .agg(
             F.count("*").alias("readings"),
@@ -151,11 +148,6 @@ def _on_another_day(source: Source) -> Column:
     days = (local_time(F.col(name), source).cast("date") for name in ("first", "last"))
     first, last = (~day.eqNullSafe(F.col("reading_date_local")) for day in days)
     return first | last
-
-
-def _grid_seconds(source: Source) -> int:
-    """Clocks move by multiples of half an hour: on this grid no two intervals share a slot."""
-    return gcd(source.interval_minutes, 30) * 60
 
 
 def _counts(faults: dict[str, Column]) -> list[Column]:

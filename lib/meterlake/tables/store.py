@@ -52,6 +52,7 @@ class Store:
             .addColumns(table.schema)
             .property("delta.enableDeletionVectors", "true")
             .property("delta.enableChangeDataFeed", str(table.change_feed).lower())
+            .property("delta.dataSkippingStatsColumns", ",".join(table.skipped_by))
             .property("meterlake.owner", table.owner)
         )
         if table.cluster_by:

@@ -103,6 +103,16 @@ class Table:
         return [column.name for column in self.columns]
 
     @property
+    def skipped_by(self) -> list[str]:
+        """Columns whose smallest and largest value Delta keeps per file, for readers to skip files by.
+
+        Only those that a step or a query filters by: statistics of all columns double the time of a write (15.4 s
+        instead of 9.9 s for 2.9 M lines of bronze on 2 cores, 2026-11-22).
+        """
+        asked = {"source", "batch_id", "meter_id", self.day, *self.cluster_by}
+        return [name for name in self.names if name in asked]
+
+    @property
     def measures(self) -> list[str]:
         """Columns outside the key: what two versions of a row are compared by."""
         return [name for name in self.names if name not in self.key]

@@ -1,14 +1,37 @@
 """Bronze lines -> readings: UTC, kWh and kW, judged by the row rules and against each other."""
 
+from dataclasses import dataclass
+
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from meterlake.quality.rules import broken_rules, is_valid
-from meterlake.quality.validation import MEASURED, resolve
+from meterlake.quality.validation import CURRENT, INTERVAL, MEASURED, resolve
 from meterlake.sources.source import Source
 
 FACTORS = {"kWh": 1.0, "Wh": 1e-3, "kW": 1.0, "W": 1e-3}
 GRID = 1e8  # steps per kWh: energy is kept on a grid of 1e-8, so that sums of scaled integers are exact
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Interpreted rows, told apart.
+
+    Attributes:
+        alone: valid rows about an interval that no other row is about: they are current.
+        compared: valid and standing rows about the other intervals, with `status` and `after_kwh` as `resolve` gives
+            them.
+        rejected: rows that broke a row rule, with their `reasons`.
+    """
+
+    alone: DataFrame
+    compared: DataFrame
+    rejected: DataFrame
+
+    @property
+    def current(self) -> DataFrame:
+        """The rows that are current in the end; those with `file_id` 0 stood before."""
+        return self.alone.unionByName(self.compared.where(F.col("status") == CURRENT).select(*self.alone.columns))
 
 
 def interpret(lines: DataFrame, source: Source) -> DataFrame:
@@ -43,20 +66,24 @@ def interpret(lines: DataFrame, source: Source) -> DataFrame:
     )
 
 
-def judge(rows: DataFrame, source: Source, standing: DataFrame) -> tuple[DataFrame, DataFrame]:
-    """Split interpreted rows by the row rules and compare the valid ones with each other and with `standing`.
+def judge(rows: DataFrame, source: Source, standing: DataFrame, contested: DataFrame) -> Judged:
+    """Split interpreted rows by the row rules, and compare those about contested intervals with each other.
 
     Args:
         rows: result of `interpret`.
         standing: the current readings of silver that the rows may repeat or replace.
-
-    Returns:
-        (compared, rejected): the valid and standing rows with `status` and `after_kwh` as `resolve` gives them, and
-        the rows that broke a row rule with their `reasons`.
+        contested: the intervals that several of `rows` and `standing` are about (see `validation.contested`).
     """
     valid = rows.where(is_valid(source)).drop("delivered_value", "stamp_local", "ingested_at")
     rejected = rows.where(~is_valid(source)).withColumn("reasons", broken_rules(source))
-    before = standing.select(
+    stood = as_delivered(standing, source).join(contested, on=list(INTERVAL), how="left_semi")
+    compared = resolve(valid.join(contested, on=list(INTERVAL), how="left_semi").unionByName(stood))
+    return Judged(valid.join(contested, on=list(INTERVAL), how="left_anti"), compared, rejected)
+
+
+def as_delivered(standing: DataFrame, source: Source) -> DataFrame:
+    """Readings of silver as rows that a file 0, before all others, might have delivered."""
+    return standing.select(
         "source",
         "meter_id",
         "reading_timestamp",
@@ -67,7 +94,6 @@ def judge(rows: DataFrame, source: Source, standing: DataFrame) -> tuple[DataFra
         F.lit(0).cast("bigint").alias("line_order"),
         "batch_id",
     )
-    return resolve(valid.unionByName(before)), rejected
 
 
 def energy_from_registers(current: DataFrame, source: Source) -> DataFrame:

@@ -15,7 +15,11 @@ def build(lines: DataFrame, known: DataFrame) -> DataFrame:
     """
     delivered = F.struct("file_id", "line_order")
     named = lines.where(F.col("parse_error").isNull() & (F.trim("meter_id") != ""))
-    newest = named.groupBy("source", F.trim("meter_id").alias("meter_id")).agg(
+    # First the few places of each meter and file, summed up in each task: what is left to compare is small.
+    places = named.groupBy("source", F.trim("meter_id").alias("meter_id"), "file_id", *PLACE).agg(
+        F.max("line_order").alias("line_order")
+    )
+    newest = places.groupBy("source", "meter_id").agg(
         *(F.max_by(name, F.when(F.col(name).isNotNull(), delivered)).alias(f"new_{name}") for name in PLACE)
     )
     place = [F.coalesce(f"new_{name}", name).alias(name) for name in PLACE]
