@@ -98,4 +98,5 @@ def environment(threads: int) -> dict[str, str]:
 
 
 def _run(module: str, *arguments: str) -> None:
-    subprocess.run([sys.executable, "-m", module, *arguments], cwd=PROJECT, env=environment(2), check=True)
+    command = [sys.executable, "-m", module, *arguments]
+    subprocess.run(command, cwd=PROJECT, env=environment(2), check=True, stdout=subprocess.DEVNULL)
