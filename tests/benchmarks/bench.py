@@ -14,6 +14,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -133,6 +134,7 @@ def _scaled(measured: Measured, factor: float) -> Measured:
 
 def main() -> int:
     given = _parser().parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what runs is ended, too
     results = Path(given.home).resolve() / "bench" / "results"
     results.mkdir(parents=True, exist_ok=True)
     workload = Workload.named(given.size)

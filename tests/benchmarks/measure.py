@@ -58,8 +58,10 @@ def watched(command: list[str], environment: dict[str, str], cwd: Path, said: Pa
                 tree.sample()
                 _wait(started)
             seconds = time.monotonic() - began
-        finally:
-            tree.end()
+            tree.end(GRACE_SECONDS)
+        except BaseException:
+            tree.end(0)
+            raise
     if started.returncode:
         raise ContenderFailed(command, started.returncode, said)
     return Measured(seconds, sum(tree.cpu.values()), tree.peak)
@@ -97,10 +99,10 @@ class _Tree:
                 self.members.pop(member)
         self.peak = max(self.peak, held)
 
-    def end(self) -> None:
+    def end(self, grace_seconds: float) -> None:
         """Wait until nothing of the tree is left; end what stays."""
         self.members.pop(self.root, None)
-        _, alive = psutil.wait_procs(list(self.members), timeout=GRACE_SECONDS)
+        _, alive = psutil.wait_procs(list(self.members), timeout=grace_seconds)
         for member in (*alive, self.root):
             if member.is_running() and member.status() != psutil.STATUS_ZOMBIE:
                 member.terminate()
