@@ -388,6 +388,34 @@ def test_a_view_on_a_column_that_goes_is_named(mart: Table, rows: Rows, serving:
     assert in_postgres(f"SELECT count(rank) FROM marts.{mart.name}") == [(1,)]
 
 
+EMPTIED = {
+    "postgres_dropped": ("DROP TABLE marts.{mart}", ""),
+    "postgres_truncated": ("TRUNCATE marts.{mart}", ""),
+    "postgres_month_deleted": ("DELETE FROM marts.{mart} WHERE reading_date_local >= '2024-02-01'", ""),
+    "clickhouse_dropped": ("", "DROP TABLE energy_analytics.{mart} SYNC"),
+    "clickhouse_truncated": ("", "TRUNCATE TABLE energy_analytics.{mart}"),
+}
+
+
+@pytest.mark.parametrize(("there", "here"), EMPTIED.values(), ids=EMPTIED.keys())
+def test_a_mart_that_somebody_emptied_is_noticed(
+    there: str, here: str, mart: Table, rows: Rows, serving: Settings, in_postgres: Fetch, in_clickhouse: Fetch
+) -> None:
+    assert mart.published is not None
+    published = rows(days=4, start=date(2024, 1, 30))
+    publish.publish(mart, published.union(rows(source="london")), None, serving)
+    assert not publish.lost_rows(mart, published, "smart_meter", serving)
+    if there:
+        in_postgres(there.format(mart=mart.name))
+    if here:
+        clickhouse.connect(serving).command(here.format(mart=mart.published.clickhouse))
+    assert publish.lost_rows(mart, published, "smart_meter", serving)
+
+
+def test_stores_that_are_down_have_lost_nothing(mart: Table, rows: Rows, settings: Settings) -> None:
+    assert not publish.lost_rows(mart, rows(), "smart_meter", settings)
+
+
 def test_slices_keep_the_months_of_their_source(mart: Table, rows: Rows) -> None:
     frame = rows(days=60, start=date(2024, 1, 15)).union(rows(days=60, start=date(2024, 1, 15), source="london"))
     kept = within(mart, frame, [FEBRUARY, Slice("london", date(2024, 1, 1)), Slice("london", date(2024, 3, 1))])

@@ -120,12 +120,13 @@ def discard(table: Table, staging: str, settings: Settings) -> None:
             client.command(f"DROP TABLE IF EXISTS {_target(settings, name)} SYNC")
 
 
-def count(table: Table, settings: Settings) -> int | None:
-    """Rows of the mart; None when it does not exist."""
+def count(table: Table, settings: Settings, source: str | None = None) -> int | None:
+    """Rows of the mart, of one source when named; None when it does not exist."""
     with _session(settings) as client:
         if not _shape(client, table, settings):
             return None
-        return int(client.query(f"SELECT count() FROM {_target(settings, _mart(table))}").result_rows[0][0])
+        only = f"WHERE source = {ddl.literal(source)}" if source is not None else ""
+        return int(client.query(f"SELECT count() FROM {_target(settings, _mart(table))} {only}").result_rows[0][0])
 
 
 @contextmanager

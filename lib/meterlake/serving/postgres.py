@@ -115,12 +115,14 @@ def discard(table: Table, staging: str, settings: Settings) -> None:
         run.execute(f"DROP TABLE IF EXISTS {mart_table.target(staging)}")
 
 
-def count(table: Table, settings: Settings) -> int | None:
-    """Rows of the mart; None when it does not exist."""
+def count(table: Table, settings: Settings, source: str | None = None) -> int | None:
+    """Rows of the mart, of one source when named; None when it does not exist."""
     with _session(settings) as run:
         if not mart_table.columns(run, table.name):
             return None
-        run.execute(f"SELECT count(*) FROM {mart_table.target(table.name)}")
+        run.execute(
+            f"SELECT count(*) FROM {mart_table.target(table.name)} WHERE %s IS NULL OR source = %s", (source, source)
+        )
         return int(mart_table.value(run))
 
 

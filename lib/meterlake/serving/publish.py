@@ -36,7 +36,7 @@ class Target(Protocol):
     def empty(self, table: Table, staging: str, settings: Settings) -> None: ...
     def swap(self, table: Table, staging: str, slices: Collection[Slice] | None, settings: Settings) -> None: ...
     def discard(self, table: Table, staging: str, settings: Settings) -> None: ...
-    def count(self, table: Table, settings: Settings) -> int | None: ...
+    def count(self, table: Table, settings: Settings, source: str | None = None) -> int | None: ...
 
 
 TARGETS: dict[StoreName, Target] = {"postgres": postgres, "clickhouse": clickhouse}
@@ -57,6 +57,18 @@ class PublishResult:
 def needs_full(table: Table, settings: Settings) -> bool:
     """Whether `publish` must be given slices=None: a store lacks the mart, or has it in another shape."""
     return any(target.needs_full(table, settings) for target in TARGETS.values())
+
+
+def lost_rows(table: Table, published: DataFrame, source: str, settings: Settings) -> bool:
+    """Whether a store that runs holds another number of the source's rows than were published: somebody emptied,
+    dropped or changed the mart there.
+
+    Args:
+        published: rows of the source in the Delta table, as of the version that was published last.
+    """
+    up = [store for store in STORES if endpoint(settings, store).running]
+    held = {TARGETS[store].count(table, settings, source) for store in up}
+    return bool(held) and held != {published.count()}
 
 
 def publish(
