@@ -30,8 +30,10 @@ else
 	@$(BIN)/meterlake run --source $(SOURCE) --input "$(INPUT)" $(OPTIONS)
 endif
 
+# Two workers, each with a Spark of its own: most tests wait for one thread of planning. TEST_WORKERS=0 is one process.
+TEST_WORKERS ?= 2
 test: $(VENV)/.dev  ## all tests, with coverage
-	@$(BIN)/python -m pytest --cov --cov-report=term
+	@$(BIN)/python -m pytest --numprocesses $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder --cov --cov-report=term
 
 lint: $(VENV)/.dev  ## formatting, linter, types
 	@$(BIN)/ruff format --check .

@@ -1,0 +1,132 @@
+"""The jobs as spark-submit runs them, from the zip alone: on local threads, on executors, on a standalone cluster."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+
+import psutil
+import pyspark
+import pytest
+
+from meterlake.settings import PROJECT
+from tests.lake import half_hours, written
+
+BIN = Path(pyspark.__file__).parent / "bin"
+VILLAGE = """
+name = "village"
+description = "three columns, half-hourly, UTC"
+interval_minutes = 30
+[columns]
+meter_id = "meter"
+timestamp = "at"
+value = "kwh"
+"""
+READINGS = 60
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `make package` makes."""
+    file = tmp_path_factory.mktemp("package") / "meterlake.zip"
+    with zipfile.ZipFile(file, "w") as out:
+        for path in sorted((PROJECT / "lib" / "meterlake").rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                out.write(path, path.relative_to(PROJECT / "lib"))
+    return file
+
+
+@pytest.fixture
+def village(tmp_path: Path) -> list[str | Path]:
+    """Options of a source that is a file, and of its delivery of two meters."""
+    source = tmp_path / "village.toml"
+    source.write_text(VILLAGE)
+    for meter in ("a", "b"):
+        written(tmp_path / "in" / f"{meter}.csv", *half_hours(meter, datetime(2024, 1, 1), READINGS))
+    return ["--source", source, "--input", tmp_path / "in"]
+
+
+@pytest.mark.slow
+def test_a_standalone_cluster_does_every_step(package: Path, village: list[str | Path], tmp_path: Path) -> None:
+    """Then a job of its own finds nothing new in the same home."""
+    with standalone(tmp_path) as master:
+        ran = submit(master, package, tmp_path, "run.py", *village)
+        assert f"{2 * READINGS} lines: {2 * READINGS} current" in ran
+        assert f"mart_anomaly_scores: {2 * READINGS} rows in ClickHouse" in ran
+        assert "nothing new" in submit(master, package, tmp_path, "stage.py", *village[:2])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("master", ["local[*]", "local-cluster[2,1,1024]"])
+def test_jobs_follow_each_other(master: str, package: Path, village: list[str | Path], tmp_path: Path) -> None:
+    submit(master, package, tmp_path, "ingest.py", *village)
+    assert f"{2 * READINGS} rows in, {2 * READINGS} out" in submit(master, package, tmp_path, "stage.py", *village[:2])
+
+
+def submit(master: str, package: Path, folder: Path, job: str, *arguments: str | Path) -> str:
+    """`spark-submit --py-files meterlake.zip jobs/JOB`; what it said. meterlake is not installed on the executors."""
+    command = [BIN / "spark-submit", "--master", master, "--py-files", package, PROJECT / "jobs" / job, *arguments]
+    environment = bare_environment() | {"METERLAKE_PROJECT": str(PROJECT), "METERLAKE_HOME": str(folder / "home")}
+    done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=False)
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said[-4000:]
+    return said
+
+
+@contextmanager
+def standalone(folder: Path) -> Iterator[str]:
+    """The address of a standalone master with one worker; both are ended with the block."""
+    address = f"spark://127.0.0.1:{free_port()}"
+    host = ["--host", "127.0.0.1", "--webui-port", "0"]
+    servers = [deploy(folder, "master.Master", *host, "--port", address.rpartition(":")[2])]
+    try:
+        wait_for(int(address.rpartition(":")[2]))
+        work = ["--cores", "2", "--memory", "3g", "--work-dir", str(folder / "work")]
+        servers.append(deploy(folder, "worker.Worker", *host, *work, address))
+        yield address
+    finally:
+        for server in servers:
+            stop(server)
+
+
+def deploy(folder: Path, name: str, *arguments: str) -> subprocess.Popen[bytes]:
+    with (folder / f"{name}.log").open("wb") as log:
+        command = [BIN / "spark-class", f"org.apache.spark.deploy.{name}", *arguments]
+        return subprocess.Popen(command, env=bare_environment(), cwd=folder, stdout=log, stderr=subprocess.STDOUT)
+
+
+def stop(server: subprocess.Popen[bytes]) -> None:
+    """End a server and its executors."""
+    with suppress(psutil.NoSuchProcess):
+        family = psutil.Process(server.pid).children(recursive=True)
+        server.terminate()
+        server.wait()
+        for process in family:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+
+
+def bare_environment() -> dict[str, str]:
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    return environment | {"PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(port: int, seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        time.sleep(0.2)
+    raise TimeoutError(f"nobody listens on {port}")
