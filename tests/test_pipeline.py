@@ -159,6 +159,15 @@ def test_killed_in_every_long_step_it_ends_the_same(
     assert {name: found[name] == expected[name] for name in expected} == dict.fromkeys(expected, True)
 
 
+def test_the_profile_charges_every_step(undisturbed: Path) -> None:
+    from meterlake.tuning import events, profile
+
+    oldest = events.logs(undisturbed / "logs" / "spark-events")[0]
+    costs = {cost.step: cost for cost in profile.costs(events.read(oldest))}
+    assert {"ingest", "stage", "aggregate", "train", "score", "marts", "publish", "report", "all"} <= set(costs)
+    assert costs.get("between", costs["ingest"]).busy < 0.2 * costs["all"].busy, "jobs of threads are charged, too"
+
+
 def test_status_tells_all_of_it(undisturbed: Path) -> None:
     told = subprocess.run(
         [sys.executable, "-m", "meterlake.cli", "status", "--json", "--home", str(undisturbed)],

@@ -12,7 +12,7 @@ from datetime import date
 from pathlib import Path
 
 from meterlake import __version__
-from meterlake.errors import MeterlakeError, Unreachable
+from meterlake.errors import MeterlakeError, Unreachable, UsageError
 from meterlake.settings import Settings, load
 from meterlake.sources.catalog import sources
 
@@ -108,6 +108,10 @@ def _parser() -> argparse.ArgumentParser:
     command("status", _status, "rows, last runs, ledger, gates and stores").add_argument("--json", action="store_true")
     stores = command("stores", _stores, "the embedded PostgreSQL and ClickHouse")
     stores.add_argument("action", choices=("start", "stop", "status"))
+    profile = command("profile", _profile, "what each step of a run cost, from Spark's event log")
+    profile.add_argument("log", nargs="?", type=Path, help="event log (default: the newest of the home folder)")
+    profile.add_argument("--against", type=Path, metavar="LOG", help="another run's event log, to compare with")
+    profile.add_argument("--html", type=Path, metavar="FILE", help="write a page with the stages over time, too")
     command("sources", _sources, "the declared sources")
     from meterlake.sources import generate
 
@@ -170,6 +174,21 @@ def _stores(parsed: argparse.Namespace, settings: Settings) -> None:
 def _sources(parsed: argparse.Namespace, settings: Settings) -> None:
     for name, source in sorted(sources(settings).items()):
         print(f"{name:<18} {source.interval_minutes:>4} min  {source.time_zone:<16} {source.description}")
+
+
+def _profile(parsed: argparse.Namespace, settings: Settings) -> None:
+    from meterlake.tuning import events, page, profile
+
+    newest = events.logs(settings.folder("logs") / "spark-events")
+    if parsed.log is None and not newest:
+        raise UsageError(f"{settings.home} has no event log yet; run a step, or name a log.")
+    application = events.read(parsed.log or newest[-1])
+    costs = profile.costs(application)
+    print(
+        profile.compared(costs, profile.costs(events.read(parsed.against))) if parsed.against else profile.table(costs)
+    )
+    if parsed.html:
+        print(page.write(application, costs, parsed.html).resolve().as_uri())
 
 
 def _generate(parsed: argparse.Namespace, settings: Settings) -> None:

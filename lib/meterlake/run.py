@@ -25,6 +25,7 @@ from meterlake.tables.meter_readings import METER_READINGS
 from meterlake.tables.ops import QUALITY_RESULTS, RUNS
 from meterlake.tables.store import Store
 from meterlake.tables.table import Table
+from meterlake.tuning.events import OTHER, STEP
 
 log = logging.getLogger("meterlake")
 
@@ -97,10 +98,12 @@ class Run:
         log.info("%-9s ...", name)
         started, clock = datetime.now(UTC), time.monotonic()
         self.fit()
+        self.store.spark.sparkContext.setLocalProperty(STEP, name)
         outcome = step(self)
         seconds = time.monotonic() - clock
         if not outcome.nothing_new:
             self._mark(name, started, seconds, outcome)
+        self.store.spark.sparkContext.setLocalProperty(STEP, OTHER)
         self.done.append(Done(name, time.monotonic() - clock, outcome))
         log.info("%-9s %s", name, told(self.done[-1]))
         for sentence in outcome.said:

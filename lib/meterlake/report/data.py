@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import pandas as pd
+from pyspark import inheritable_thread_target
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -114,4 +115,5 @@ def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 def _all(wanted: dict[str, Query]) -> dict[str, pd.DataFrame]:
     """The queries' results, some at a time."""
     with ThreadPoolExecutor(THREADS) as pool:
-        return dict(zip(wanted, pool.map(lambda query: query().toPandas(), wanted.values()), strict=True))
+        read = inheritable_thread_target(lambda query: query().toPandas())  # its jobs are the step's
+        return dict(zip(wanted, pool.map(read, wanted.values()), strict=True))

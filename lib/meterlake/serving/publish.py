@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
 
+from pyspark import inheritable_thread_target
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -90,7 +91,8 @@ def publish(
     expected = of_frame(table, rows)
     spread = _spread(table, rows, int(expected["rows"]))
     with ThreadPoolExecutor(len(STORES)) as pool:  # each waits for its store more than it works
-        return list(pool.map(lambda store: _publish(store, table, spread, expected, slices, settings), STORES))
+        write = inheritable_thread_target(lambda store: _publish(store, table, spread, expected, slices, settings))
+        return list(pool.map(write, STORES))
 
 
 def counts(settings: Settings) -> dict[StoreName, dict[str, int | None]]:
