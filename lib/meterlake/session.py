@@ -5,16 +5,20 @@ import re
 import shutil
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
-from pyspark import SparkConf, SparkContext
+from pyspark import SparkConf, SparkContext, inheritable_thread_target
 from pyspark.sql import SparkSession
 
 from meterlake.bootstrap import check_java, class_archive, jar_paths
 from meterlake.errors import Unreachable
 from meterlake.settings import PROJECT, Settings
+
+T = TypeVar("T")
 
 MOST_PARTITIONS = 4096
 # Up to so many bytes a plan is worked off as it stands: compiling it would take longer than running it.
@@ -74,6 +78,17 @@ def size_to(spark: SparkSession, work_bytes: int, settings: Settings) -> int:
     partitions = 1 if small else min(max(wanted, spark.sparkContext.defaultParallelism), MOST_PARTITIONS)
     spark.conf.set("spark.sql.shuffle.partitions", partitions)
     return partitions
+
+
+def at_once(spark: SparkSession, work: Sequence[Callable[[], T]], threads: int) -> list[T]:
+    """What each piece of work returns, done in so many threads, whose jobs belong to the caller's step.
+
+    The first error is raised when all have ended.
+    """
+    with ThreadPoolExecutor(threads) as pool:
+        # Wrapped one by one: the wrapper holds the thread's own copy of the local properties.
+        begun = [pool.submit(inheritable_thread_target(spark)(one)) for one in work]
+    return [one.result() for one in begun]
 
 
 def _submitted() -> dict[str, str]:

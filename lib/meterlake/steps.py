@@ -7,7 +7,9 @@ their own: ingest.py, stage.py and validate.py.
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import reduce
 
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from meterlake.anomaly import registry
@@ -17,7 +19,7 @@ from meterlake.ingest import ingest
 from meterlake.report.page import StepDone, Summary, write_report
 from meterlake.run import Outcome, Run
 from meterlake.serving.embedded import never_started, stores
-from meterlake.serving.publish import needs_full
+from meterlake.serving.publish import lost_rows, needs_full
 from meterlake.serving.publish import publish as publish_mart
 from meterlake.serving.slices import Slice
 from meterlake.stage import stage
@@ -142,7 +144,10 @@ def marts(run: Run) -> Outcome:
     meters = store.read(STG_METERS, source.name)
 
     periods = days.also(mart_consumption_metrics.affected_days)
-    daily = days.meters_in(store.read(INT_READINGS_DAILY), DAY, before=400, after=400)
+    daily = days.meters_in(store.read(INT_READINGS_DAILY), DAY, before=460, after=460)
+    if not days.everything and days.first and days.last:
+        near = mart_consumption_metrics.days_to_read(days.first, days.last)
+        daily = daily.where(reduce(Column.__or__, (F.col(DAY).between(*bounds) for bounds in near)))
     metrics = periods.days_in(mart_consumption_metrics.build(daily, meters, source), "period_start_local")
     rows = store.replace(metrics, MART_CONSUMPTION_METRICS, periods)
 
@@ -158,16 +163,21 @@ def marts(run: Run) -> Outcome:
 
 
 def publish(run: Run) -> Outcome:
-    """The months of each mart that changed since the last publication -> PostgreSQL and ClickHouse."""
+    """The months of each mart that changed since the last publication -> PostgreSQL and ClickHouse.
+
+    All months, where a store lost rows since then: somebody emptied or dropped its mart.
+    """
     marts_made = [table for table in MARTS if run.store.exists(table)]
     versions = {table.name: run.store.version(table) for table in marts_made}
     changed = {table: _months_changed(run, table) for table in marts_made}
-    if not any(changed.values()) and not never_started(run.settings):
+    lost = any(_lost(run, table) for table in marts_made)
+    if not any(changed.values()) and not lost and not never_started(run.settings):
         return Outcome(nothing_new=True)
     require_passed(run)
     rows = 0
     with stores(run.settings):
         for table, months in changed.items():
+            months = _every_month(run, table) if _lost(run, table) else months
             slices = None if needs_full(table, run.settings) else months
             results = publish_mart(table, run.store.read(table), slices, run.settings)
             rows += max((result.rows for result in results), default=0)
@@ -187,14 +197,26 @@ def report(run: Run) -> Outcome:
     return Outcome(said=[f"The report: {page.as_uri()}"], nothing_new=True)
 
 
+def _lost(run: Run, table: Table) -> bool:
+    """Whether a store that is up no longer holds what the last publication put there."""
+    seen = run.seen("publish", table)
+    return seen is not None and lost_rows(
+        table, run.store.read(table, run.source.name, seen), run.source.name, run.settings
+    )
+
+
 def _months_changed(run: Run, table: Table) -> set[Slice]:
     """The (source, first of month) slices of a mart that changed since they were published."""
     changed = run.changes("publish", table)
     if changed.nothing:
         return set()
-    assert table.day is not None
-    days = changed.days
-    if days is None:
-        days = run.store.read(table, run.source.name).select(F.col(table.day).alias("day"))
+    return _every_month(run, table) if changed.days is None else _months(run, changed.days)
+
+
+def _every_month(run: Run, table: Table) -> set[Slice]:
+    return _months(run, run.store.read(table, run.source.name).select(F.col(str(table.day)).alias("day")))
+
+
+def _months(run: Run, days: DataFrame) -> set[Slice]:
     months = days.select(F.trunc("day", "month").cast("date")).distinct().collect()
     return {Slice(run.source.name, row[0]) for row in months}

@@ -1,17 +1,16 @@
 """What the report reads: small frames, aggregated in Spark to a few thousand rows at most, however large the lake."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import pandas as pd
-from pyspark import inheritable_thread_target
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from meterlake.report import queries, series
 from meterlake.report.spread import spread
+from meterlake.session import at_once
 from meterlake.sources.source import Source
 from meterlake.tables.meter_readings import METER_READINGS
 from meterlake.tables.ops import LOADED_FILES, RUNS
@@ -67,13 +66,13 @@ def collect(store: Store, source: Source, run_id: str, steps_known: bool = False
     if not steps_known:
         marks = store.read(RUNS, source.name).where(F.col("run_id") == run_id)
         wanted["steps"] = lambda: marks.orderBy("started_at")
-    first = _all(wanted)
+    first = _all(store.spark, wanted)
     batches, days = first.pop("batches"), first.pop("days")
     of_run = bool(batches["of_run"].any())
     in_scope = batches[batches["of_run"].astype(bool)] if of_run else batches
     ledger = {name: int(in_scope[name].sum()) for name in queries.LEDGER_SUMS} if len(batches) else {}
     facts = Facts(source, of_run, ledger, int(days["meters"].iloc[-1]) if len(days) else 0, days.iloc[:-1], first)
-    second = _all(_second_round(store, facts, _filter(in_scope, of_run)))
+    second = _all(store.spark, _second_round(store, facts, _filter(in_scope, of_run)))
     if facts.bucket != "hour":
         second["load"] = series.load_by_day(facts.days, facts.bucket)
     return replace(facts, frames=first | second)
@@ -112,8 +111,11 @@ def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return cast(list[dict[str, Any]], frame.to_dict("records"))
 
 
-def _all(wanted: dict[str, Query]) -> dict[str, pd.DataFrame]:
+def _all(spark: SparkSession, wanted: dict[str, Query]) -> dict[str, pd.DataFrame]:
     """The queries' results, some at a time."""
-    with ThreadPoolExecutor(THREADS) as pool:
-        read = inheritable_thread_target(lambda query: query().toPandas())  # its jobs are the step's
-        return dict(zip(wanted, pool.map(read, wanted.values()), strict=True))
+
+    def reading(query: Query) -> Callable[[], pd.DataFrame]:
+        return lambda: query().toPandas()
+
+    frames = at_once(spark, [reading(query) for query in wanted.values()], THREADS)
+    return dict(zip(wanted, frames, strict=True))

@@ -3,11 +3,10 @@
 import logging
 import time
 from collections.abc import Collection
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
-from pyspark import inheritable_thread_target
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -16,6 +15,7 @@ from meterlake.serving import clickhouse, postgres
 from meterlake.serving.endpoint import STORES, TITLES, StoreName, endpoint
 from meterlake.serving.slices import Slice, within
 from meterlake.serving.totals import Totals, differences, of_frame
+from meterlake.session import at_once
 from meterlake.settings import Settings
 from meterlake.tables.catalog import MARTS
 from meterlake.tables.table import Table
@@ -82,17 +82,20 @@ def publish(
         slices: (source, month) pairs that changed, also those that have no row left; None is everything.
 
     Raises:
+        ValueError: slices of a mart that a store lacks, or has in another shape. Both marts are as they were.
         LedgerUnbalanced: a store counts or sums otherwise than Delta after ATTEMPTS writes. Its mart is as it was.
         Unreachable: a store went away. Its mart is as it was.
     """
     if slices is not None and not slices:
         return []
+    if slices is not None and needs_full(table, settings):
+        raise ValueError(f"{table.name} has other columns than declared: publish all of it")
     rows = _served(table, within(table, frame, slices))
     expected = of_frame(table, rows)
     spread = _spread(table, rows, int(expected["rows"]))
-    with ThreadPoolExecutor(len(STORES)) as pool:  # each waits for its store more than it works
-        write = inheritable_thread_target(lambda store: _publish(store, table, spread, expected, slices, settings))
-        return list(pool.map(write, STORES))
+    # At once, as each waits for its store more than it works.
+    writes = [partial(_publish, store, table, spread, expected, slices, settings) for store in STORES]
+    return at_once(frame.sparkSession, writes, len(STORES))
 
 
 def counts(settings: Settings) -> dict[StoreName, dict[str, int | None]]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date, timedelta
 from functools import reduce
 
 from pyspark.sql import Column, DataFrame
@@ -52,6 +53,26 @@ def affected_days(day: Column) -> Column:
     after += [week, F.date_add(week, 7), F.date_add(week, 364)]
     after += [month, F.add_months(month, 1), F.add_months(month, 12)]
     return F.array_distinct(F.array(*(start.cast("date") for start in after)))
+
+
+def days_to_read(first: date, last: date) -> list[tuple[date, date]]:
+    """The days of all periods that changes from `first` to `last` affect, and of those they are compared with.
+
+    That is the months around the change, from the one before to the one after, and the same months a year earlier and
+    a year later, with a week for the weeks at their ends: not the 26 months between.
+
+    Returns:
+        (from, to) ranges, both days included; they may overlap.
+    """
+    begin, end = _month(first, -1), _month(last, 2)
+    week = timedelta(days=7)
+    return [(_month(begin, 12 * year) - week, _month(end, 12 * year) + week) for year in (-1, 0, 1)]
+
+
+def _month(day: date, later: int) -> date:
+    """First day of the month so many months after the day's."""
+    months = day.year * 12 + day.month - 1 + later
+    return date(months // 12, months % 12 + 1, 1)
 
 
 def _compared(daily: DataFrame, period: Period, source: Source) -> DataFrame:
