@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from meterlake.session import spark_session
+from meterlake.session import SMALL_BYTES, size_to, spark_session
 from meterlake.settings import PROJECT, Settings, load
 
 
@@ -23,6 +23,13 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     session = spark_session(settings_for(tmp_path_factory.mktemp("spark-home")), "tests")
     yield session
     session.stop()
+
+
+@pytest.fixture
+def spark_for_much(spark: SparkSession, settings: Settings) -> SparkSession:
+    """The session as steps find it for work that is not small, whatever ran in it before: for tests of plans."""
+    size_to(spark, 2 * SMALL_BYTES, settings)
+    return spark
 
 
 @pytest.fixture

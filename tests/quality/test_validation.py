@@ -64,9 +64,8 @@ def test_nothing_in_nothing_out(spark: SparkSession) -> None:
     assert statuses(spark) == []
 
 
-def test_one_shuffle_serves_all_windows(spark: SparkSession) -> None:
-    spark.conf.set("spark.sql.shuffle.partitions", 2)
-    plan = resolve(lines(spark, (1, 1, 1.0)))._jdf.queryExecution().executedPlan().toString()
+def test_one_shuffle_serves_all_windows(spark_for_much: SparkSession) -> None:
+    plan = resolve(lines(spark_for_much, (1, 1, 1.0)))._jdf.queryExecution().executedPlan().toString()
     assert plan.count("Exchange hashpartitioning") == 1
     assert plan.count("Sort [") == 1
 

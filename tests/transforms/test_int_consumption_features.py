@@ -198,7 +198,9 @@ def test_nothing_consumed_all_day_has_no_ratio(spark: SparkSession) -> None:
     assert (row["rolling_mean_kwh_24h"], row["ratio_to_mean_24h"], row["sub_metering_1_ratio"]) == (0.0, None, None)
 
 
-def test_the_plan_has_one_shuffle_and_one_python_pass(spark: SparkSession) -> None:
-    plan = features.build(staged(spark, reading()), HALF_HOURLY)._jdf.queryExecution().executedPlan().toString()
+def test_the_plan_has_one_shuffle_and_one_python_pass(spark_for_much: SparkSession) -> None:
+    plan = (
+        features.build(staged(spark_for_much, reading()), HALF_HOURLY)._jdf.queryExecution().executedPlan().toString()
+    )
     assert plan.count("Exchange hashpartitioning(meter_id") == plan.count("Exchange") == 1
     assert plan.count("MapInArrow") == 1
