@@ -86,8 +86,8 @@ $(VENV)/.uv:
 
 $(VENV)/.packages: requirements.lock pyproject.toml $(VENV)/.uv
 	@echo "packages: about 1 GB ..."
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --requirement requirements.lock
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --requirement requirements.lock
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --no-deps --editable .
 	@touch $@
 
 $(VENV)/.setup: lib/meterlake/bootstrap.py conf/ivysettings.xml $(VENV)/.packages
@@ -96,5 +96,5 @@ $(VENV)/.setup: lib/meterlake/bootstrap.py conf/ivysettings.xml $(VENV)/.package
 
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.setup
 	@echo "packages for development ..."
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --requirement requirements-dev.lock
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --requirement requirements-dev.lock
 	@touch $@

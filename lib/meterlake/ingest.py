@@ -2,15 +2,19 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from pyspark.sql import Row
 from pyspark.sql import functions as F
 
 from meterlake.errors import InputError, LedgerUnbalanced
 from meterlake.run import Outcome, Run
+from meterlake.session import SMALL_BYTES
 from meterlake.sources.delivery import files_of, meter_named_by
 from meterlake.sources.inspect import Inspected, inspect_files
-from meterlake.sources.read import read_lines
+from meterlake.sources.load_plain import load_plain
+from meterlake.sources.plain_lines import is_plain
+from meterlake.sources.read import read_doubtful, read_lines
 from meterlake.tables.meter_readings import METER_READINGS
 from meterlake.tables.ops import LOADED_FILES
 
@@ -80,13 +84,7 @@ def _load(run: Run, files: list[Inspected]) -> list[Row]:
     newest = store.read(LOADED_FILES).agg(F.max("file_id").alias("file_id")).head()
     first_id = 1 + ((newest and newest.file_id) or 0)
     numbered = [(file, first_id + index, run.meter or meter_named_by(file.path)) for index, file in enumerate(files)]
-    lines = read_lines(store.spark, numbered, run.source).select(
-        F.lit(run.source.name).alias("source"),
-        "*",
-        F.lit(run.run_id).alias("batch_id"),
-        F.lit(now).alias("ingested_at"),
-    )
-    store.append(lines, METER_READINGS, note=run.run_id)
+    _write(run, numbered, {"source": run.source.name, "batch_id": run.run_id, "ingested_at": now})
     loaded = _counted(run, numbered, now)
     for file in loaded:
         if file.lines != file.loaded + file.unparsable:
@@ -95,6 +93,22 @@ def _load(run: Run, files: list[Inspected]) -> list[Row]:
             raise LedgerUnbalanced(balance, file.lines, file.loaded + file.unparsable)
     store.append_rows(loaded, LOADED_FILES)
     return loaded
+
+
+def _write(run: Run, files: list[tuple[Inspected, int, str]], constants: dict[str, Any]) -> None:
+    """The lines of the files into bronze, in two commits under the batch's note where some of many are not plain.
+
+    A run that is killed between them leaves lines of a batch that was not recorded, which the next run removes.
+    """
+    store, batch = run.store, constants["batch_id"]
+    if sum(seen.size for seen, _, _ in files) > SMALL_BYTES and is_plain(run.source):
+        store.ensure(METER_READINGS)
+        plain = load_plain(store.spark, files, run.source, constants, store.path(METER_READINGS))
+        store.append_files(plain.files, METER_READINGS, note=batch)
+        lines = read_doubtful(plain.doubtful, files, run.source)
+    else:
+        lines = read_lines(store.spark, files, run.source)
+    store.append(lines.withColumns({name: F.lit(value) for name, value in constants.items()}), METER_READINGS, batch)
 
 
 def _counted(run: Run, numbered: list[tuple[Inspected, int, str]], now: datetime) -> list[Row]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow.fs
 
 from meterlake.errors import InputError, UsageError
-from meterlake.sources.inspect import filesystem_of
+from meterlake.files import filesystem_of
 
 DATE_IN_NAME = re.compile(r"(?<!\d)(20\d\d)-?([01]\d)-?([0-3]\d)(?!\d)")
 

@@ -9,12 +9,11 @@ import csv
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
-import pyarrow.fs
 from pyspark.sql import SparkSession
 
+from meterlake.files import filesystem_of
 from meterlake.sources.source import Source
 
 CHUNK = 8 << 20
@@ -71,13 +70,6 @@ def _chunks(path: str) -> Iterator[bytes]:
     with filesystem.open_input_stream(inner, compression="detect") as stream:
         while chunk := stream.read(CHUNK):
             yield chunk
-
-
-def filesystem_of(path: str) -> tuple[pyarrow.fs.FileSystem, str]:
-    """The file system of a local path or a URI; Hadoop's `s3a` is Arrow's `s3`."""
-    if "://" in path:
-        return pyarrow.fs.FileSystem.from_uri(path.replace("s3a://", "s3://", 1))
-    return pyarrow.fs.LocalFileSystem(), str(Path(path).absolute())
 
 
 def _refused(path: str, problem: str, remedy: str) -> Inspected:

@@ -17,6 +17,7 @@ from meterlake.sources.inspect import Inspected
 from meterlake.sources.source import Source
 
 MAX_LINE = 65_536
+BLANK = " \t\r\f\v"  # around a line it means nothing
 NUMBERS = (
     "value",
     "voltage",
@@ -42,11 +43,26 @@ def read_lines(spark: SparkSession, files: list[tuple[Inspected, int, str]], sou
     Returns:
         The measurement columns of `meter_readings`, `raw_line`, `parse_error`, `source_file`, `file_id`, `line_order`.
     """
-    frames = [_read_layout(spark, list(layout), source) for layout in _by_header(files)]
-    whole = frames[0]
-    for frame in frames[1:]:
-        whole = whole.unionByName(frame)
-    return whole
+    frames = (_read_layout(spark, list(layout), source) for layout in _by_header(files))
+    return reduce(DataFrame.unionByName, frames)
+
+
+def read_doubtful(doubtful: DataFrame, files: list[tuple[Inspected, int, str]], source: Source) -> DataFrame:
+    """The lines that `load_plain` left, typed like those of `read_lines`.
+
+    Args:
+        doubtful: `file_id`, `line_order` and the bytes of the `line`.
+    """
+    text = F.btrim(F.col("line").cast("string"), F.lit(BLANK)).alias("line")
+    lines = doubtful.select("file_id", "line_order", text)
+    frames = []
+    for group in _by_header(files):
+        layout = list(group)
+        rows = [(seen.path, file_id, meter) for seen, file_id, meter in layout]
+        of_files = lines.sparkSession.createDataFrame(rows, "source_file string, file_id bigint, file_meter string")
+        data = lines.join(F.broadcast(of_files), on="file_id", how="inner")
+        frames.append(_typed(data, layout[0][0].header, source))
+    return reduce(DataFrame.unionByName, frames)
 
 
 def _by_header(files: list[tuple[Inspected, int, str]]) -> Iterator[Iterator[tuple[Inspected, int, str]]]:
@@ -85,7 +101,7 @@ def _lines(spark: SparkSession, paths: list[str], source: Source) -> DataFrame:
         spark.read.option("lineSep", "\n")
         .text([_escaped(path) for path in paths])
         .select(
-            F.btrim(text, F.lit(" \t\r\f\v")).alias("line"),
+            F.btrim(text, F.lit(BLANK)).alias("line"),
             F.col("_metadata.file_path").alias("file_path"),
             F.shiftleft(start_kib, ROW_BITS).bitwiseOR(row_in_task).alias("line_order"),
         )

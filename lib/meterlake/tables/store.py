@@ -9,11 +9,12 @@ from typing import Any
 
 import pyarrow as pa
 from delta.tables import DeltaTable
-from pyspark.sql import DataFrame, Observation, SparkSession
+from pyspark.sql import DataFrame, Observation, Row, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_schema
 
 from meterlake.settings import Settings
+from meterlake.tables import arrow_writer
 from meterlake.tables.changes import Changes
 from meterlake.tables.table import Table
 
@@ -134,6 +135,13 @@ class Store:
     def append(self, frame: DataFrame, table: Table, note: str | None = None) -> int:
         """Add rows in one atomic commit that carries `note`; the number of rows."""
         return self._write(frame, table, {"userMetadata": note} if note else {})
+
+    def append_files(self, files: list[Row], table: Table, note: str | None = None) -> int:
+        """Add files that tasks wrote (see arrow_writer.py) in one atomic commit; the number of their rows."""
+        self.ensure(table)
+        if files:
+            arrow_writer.commit(self.spark, self.path(table), files, note)
+        return sum(file.rows for file in files)
 
     def append_rows(self, rows: Iterable[tuple[Any, ...]], table: Table) -> None:
         """Add a few rows that the driver made, in the order of the declared columns."""

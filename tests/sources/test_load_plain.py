@@ -1,0 +1,70 @@
+"""Files read with Arrow and files read by Spark come to the same bronze."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+from tests.lake import VILLAGE, deliver, half_hours, rows, written
+
+from meterlake import ingest
+from meterlake.settings import Settings
+from meterlake.tables.arrow_writer import RequiredValueMissing, file_writer
+from meterlake.tables.meter_readings import METER_READINGS
+
+LINES = [
+    *half_hours("M1", datetime(2024, 1, 1), 500),
+    "M2,2024-01-01 00:00:00,ERR",
+    '"M2",2024-01-01 00:30:00,1',
+    " M2 , 2024-01-01 01:00:00 , 2.5 ",
+    "M2,2024-01-01 01:30:00,1,2",
+    "M2,yesterday,1",
+    "",
+    "meter,at,kwh",
+    "M2,2024-01-01 02:00:00,",
+]
+
+
+def test_both_readers_come_to_the_same_bronze(
+    spark: SparkSession, tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = written(tmp_path / "readings.csv", *LINES)
+    homes = {"spark": settings, "arrow": settings.model_copy(update={"home": tmp_path / "arrow"})}
+    deliver(spark, homes["spark"], file, "ingest")
+    monkeypatch.setattr(ingest, "SMALL_BYTES", 0)
+    deliver(spark, homes["arrow"], file, "ingest", source=VILLAGE)
+    by_spark, by_arrow = (
+        sorted(
+            tuple(str(row[name]) for name in ("meter_id", "stamp_local", "value", "raw_line", "parse_error", "file_id"))
+            for row in rows(spark, home, "meter_readings")
+        )
+        for home in homes.values()
+    )
+    assert by_arrow == by_spark
+    assert len(by_arrow) == 506
+    (loaded,) = rows(spark, homes["arrow"], "loaded_files")
+    assert (loaded.lines, loaded.loaded, loaded.unparsable) == (506, 503, 3)
+
+
+def test_lines_keep_their_order_and_files_their_statistics(
+    spark: SparkSession, tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest, "SMALL_BYTES", 0)
+    deliver(spark, settings, written(tmp_path / "readings.csv", *LINES), "ingest")
+    found = [row for row in rows(spark, settings, "meter_readings") if row.meter_id == "M1"]
+    in_file = sorted(found, key=lambda row: row.line_order)
+    assert [row.stamp_local for row in in_file] == sorted(row.stamp_local for row in found)
+    adds = spark.read.json(f"{settings.lake_root}/bronze/meter_readings/_delta_log/*.json").where("add IS NOT NULL")
+    statistics = [row.stats for row in adds.select("add.stats").collect()]
+    assert any('"minValues": {"source": "village", "meter_id": "M1"' in one for one in statistics)
+
+
+def test_required_column_must_be_known(tmp_path: Path) -> None:
+    import pyarrow as pa
+    from pyspark.sql.pandas.types import to_arrow_schema
+
+    schema = to_arrow_schema(METER_READINGS.schema, timezone="UTC")
+    row = dict.fromkeys(schema.names) | {"source": "village", "batch_id": "b", "ingested_at": datetime.now(UTC)}
+    batch = pa.RecordBatch.from_pylist([row | {"file_id": 1, "line_order": 1, "source_file": None}], schema)
+    with pytest.raises(RequiredValueMissing, match="meter_readings: source_file is null"):
+        list(file_writer(METER_READINGS, str(tmp_path))(iter([batch])))
