@@ -14,7 +14,7 @@ OPTIONS := --home $(HOME_DIR) $(if $(CONF),--conf $(CONF))
 SAMPLE := $(HOME_DIR)/sample
 
 .DEFAULT_GOAL := help
-.PHONY: help setup pipeline test bench bench-growth bench-incremental bench-executors lint stores-start stores-stop package lock clean
+.PHONY: help setup pipeline test bench bench-growth bench-incremental bench-executors lint stores-start stores-stop spark-ui package lock clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ stores-start: setup  ## keep PostgreSQL and ClickHouse up for psql, DBeaver or S
 
 stores-stop: setup  ## end them
 	@$(BIN)/meterlake stores stop $(OPTIONS)
+
+spark-ui: setup  ## Spark's history server on the runs so far: stages, plans, tasks; Ctrl-C ends it
+	@$(BIN)/meterlake spark-ui $(OPTIONS)
 
 package: $(VENV)/.setup  ## build/meterlake.zip for spark-submit --py-files
 	@mkdir -p build && rm -f build/meterlake.zip

@@ -27,29 +27,33 @@ def add(path: str, size: int = 100) -> dict[str, Any]:
     return {"add": {"path": path, "size": size}}
 
 
+def vector(path: str) -> dict[str, Any]:
+    return {"add": {"path": path, "size": 100, "deletionVector": {"storageType": "u", "pathOrInlineDv": "v"}}}
+
+
 def remove(path: str) -> dict[str, Any]:
     return {"remove": {"path": path}}
 
 
 @pytest.mark.parametrize(
-    ("actions", "files", "size", "live", "change_files", "rows"),
+    ("actions", "files", "size", "live", "side", "rows"),
     [
         pytest.param([WRITE, add("a"), add("b", 50)], 2, 150, 2, 0, 10, id="an_append"),
         pytest.param([MERGE, remove("a"), add("c"), {"cdc": {"path": "x"}}], 1, 100, 0, 1, 10, id="a_merge"),
-        pytest.param([MERGE, remove("a"), add("a")], 0, 0, 0, 0, 10, id="a_deletion_vector_is_no_new_file"),
+        pytest.param([MERGE, remove("a"), vector("a")], 0, 0, 0, 1, 10, id="a_deletion_vector_is_no_new_data_file"),
         pytest.param([{"metaData": {}}, {"protocol": {}}], 0, 0, 0, 0, 0, id="a_table_made"),
     ],
 )
 def test_facts_of_a_commit(
-    actions: list[dict[str, Any]], files: int, size: int, live: int, change_files: int, rows: int
+    actions: list[dict[str, Any]], files: int, size: int, live: int, side: int, rows: int
 ) -> None:
     found = commits.commit(7, actions, 123)
     assert (found.version, found.actions, found.log_bytes) == (7, len(actions), 123)
-    assert (found.files, found.bytes, found.live, found.change_files, found.rows) == (
+    assert (found.files, found.bytes, found.live, found.side, found.rows) == (
         files,
         size,
         live,
-        change_files,
+        side,
         rows,
     )
 

@@ -25,7 +25,7 @@ class Commit:
         files, bytes: data files that it wrote; one that only got a deletion vector is not written again.
         live: by how many files the table grew; negative where it shrank.
         actions: lines of the log entry.
-        change_files: files of the change data feed.
+        side: files beside the data: of the change data feed, and of deletion vectors.
         rows: rows that it wrote, copied or deleted.
         log_bytes: size of the log entry.
     """
@@ -36,7 +36,7 @@ class Commit:
     bytes: int
     live: int
     actions: int
-    change_files: int
+    side: int
     rows: int
     log_bytes: int
 
@@ -66,10 +66,16 @@ def commit(version: int, actions: Iterable[dict[str, Any]], log_bytes: int = 0) 
         bytes=sum(size for path, size in added.items() if path not in removed),
         live=len(added) - len(removed),
         actions=len(found),
-        change_files=sum("cdc" in action for action in found),
+        side=sum("cdc" in action for action in found) + len(_vectors(found)),
         rows=sum(int(metrics.get(name, 0)) for name in (MERGED if MERGED[0] in metrics else WRITTEN)),
         log_bytes=log_bytes,
     )
+
+
+def _vectors(actions: list[dict[str, Any]]) -> set[str]:
+    """The files of deletion vectors that the actions name; a short vector stands in the log itself."""
+    vectors = [action["add"].get("deletionVector") or {} for action in actions if "add" in action]
+    return {vector["pathOrInlineDv"] for vector in vectors if vector.get("storageType") in ("u", "p")}
 
 
 def _actions(entry: Path) -> Iterator[dict[str, Any]]:
