@@ -14,7 +14,7 @@ OPTIONS := --home $(HOME_DIR) $(if $(CONF),--conf $(CONF))
 SAMPLE := $(HOME_DIR)/sample
 
 .DEFAULT_GOAL := help
-.PHONY: help setup pipeline test bench bench-growth bench-incremental bench-executors lint stores-start stores-stop spark-ui package lock clean
+.PHONY: help setup pipeline test bench bench-growth bench-incremental bench-executors capacity layout lint stores-start stores-stop spark-ui package lock clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -86,6 +86,16 @@ bench-incremental: $(VENV)/.dev  ## one more day and a correction in a lake that
 
 bench-executors: $(VENV)/.dev  ## two executors of one core against one, on a standalone master
 	@$(ALONE) --size $(SIZE) --pairs $(PAIRS)
+
+READINGS ?= 960e6
+MINUTES ?= 45
+REGIONS ?= 1
+MEASURE ?=
+capacity: $(VENV)/.dev  ## cores, memory and disks for READINGS= a day in MINUTES=, from the newest results of the benches
+	@$(ALONE) --readings $(READINGS) --minutes $(MINUTES) --regions $(REGIONS)
+
+layout: $(VENV)/.dev  ## files and log entries after 1, 30, 365 days, with and without maintenance
+	@$(ALONE) --readings $(READINGS) $(if $(MEASURE),--measure)
 
 # One stamp per finished stage, so that a killed set-up goes on where it stood and a finished one costs nothing.
 $(VENV)/.uv:

@@ -60,6 +60,7 @@ def run(given: argparse.Namespace) -> None:
     found = {
         "corrected_meter_days": parts,
         "meter_days": workload.meters * workload.days,
+        "days": workload.days,
         "passes": {
             name: one.as_dict()
             for name, one in zip(

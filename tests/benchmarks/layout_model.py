@@ -8,6 +8,7 @@ Every constant is measured on a real table (`learn`); the rules are Delta's:
   than `kept_days` ago, and what it merged away stays that long on the disk.
 """
 
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -95,7 +96,7 @@ class State:
 
 def after(days: int, daily: Daily, rules: Rules, start: State | None = None) -> State:
     """The table after so many days of runs, from `start` (empty by default)."""
-    state = start or State()
+    state = deepcopy(start) if start else State()
     for day in range(1, days + 1):
         _run(state, day, daily)
         _checkpoint(state, day, daily.commits, daily, rules)
@@ -145,9 +146,9 @@ def _maintain(state: State, day: int, daily: Daily, rules: Rules) -> None:
     _write_checkpoint(state, day, 1, daily, rules)
 
 
-def learn(folder: Path, since: int, days: int, checkpoint: Checkpoint) -> Daily:
-    """What a day does to the table in this folder, from its commits after version `since`, made in so many days."""
-    commits = [one for one in of_table(folder) if one.version > since]
+def learn(folder: Path, since: int, until: int, days: int, checkpoint: Checkpoint) -> Daily:
+    """What a day does to the table in this folder, from its commits after version `since` up to `until`."""
+    commits = [one for one in of_table(folder) if since < one.version <= until]
 
     def a_day(name: str) -> float:
         return sum(getattr(one, name) for one in commits) / days

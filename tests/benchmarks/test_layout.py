@@ -15,6 +15,7 @@ from meterlake.tables import upkeep
 from meterlake.tables.int_readings_daily import INT_READINGS_DAILY
 from meterlake.tables.ops import RUNS
 from meterlake.tables.store import Store
+from meterlake.tables.table import Table
 from meterlake.tuning.commits import LOG
 
 APPEND = Daily(1, 4, 0, 4, 4e6, 900, 200, Checkpoint(10_000, 50))
@@ -67,12 +68,11 @@ def test_what_it_foretells_comes_true(spark: SparkSession, settings: Settings) -
     """Learnt from the days 2 to 4 of two real tables, foretold for day 12, and after OPTIMIZE."""
     size_to(spark, 0, settings)
     store = Store(spark, settings)
-    checkpoint = Checkpoint(0, 0)
     for number in range(LEARNT):
         days.write(store, number)
         if number == 0:
             first = {table: (store.version(table), stands(Path(store.path(table)))) for table in TABLES}
-    daily = {table: learn(Path(store.path(table)), first[table][0], LEARNT - 1, checkpoint) for table in TABLES}
+    daily = {table: learnt_of(store, table, first[table][0]) for table in TABLES}
     for number in range(LEARNT, FORETOLD):
         days.write(store, number)
 
@@ -88,6 +88,10 @@ def test_what_it_foretells_comes_true(spark: SparkSession, settings: Settings) -
     days.write(store, FORETOLD)
     upkeep.checkpoint(store, RUNS)
     assert stands(Path(store.path(RUNS))).entry_count < FORETOLD * days.MARKS
+
+
+def learnt_of(store: Store, table: Table, since: int) -> Daily:
+    return learn(Path(store.path(table)), since, store.version(table), LEARNT - 1, Checkpoint(0, 0))
 
 
 TABLES = (INT_READINGS_DAILY, RUNS)

@@ -5,7 +5,7 @@ log entries that are older than `delta.logRetentionDuration` (30 days); `checkpo
 written less often.
 """
 
-from typing import Any
+from typing import Any, cast
 
 from delta.tables import DeltaTable
 
@@ -34,9 +34,9 @@ def vacuum(store: Store, table: Table, hours: float = KEPT_HOURS) -> None:
 
 def checkpoint(store: Store, table: Table) -> None:
     """Write the state of the newest version as one file, and delete the log entries that are too old."""
-    snapshot: Any = store._snapshot(table)
+    snapshot, jvm = store._snapshot(table), cast(Any, store.spark._jvm)
     if snapshot.checkpointProvider().version() < snapshot.version():
-        snapshot.deltaLog().checkpoint(snapshot, store.spark._jvm.scala.Option.empty())
+        snapshot.deltaLog().checkpoint(snapshot, jvm.scala.Option.empty())
 
 
 def files(store: Store, table: Table) -> int:

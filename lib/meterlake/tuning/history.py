@@ -40,10 +40,7 @@ def serve(logs: Path, port: int, said: Path, ready: Callable[[str], None]) -> No
         raise UsageError(f"{logs} holds no event log yet; run something first.")
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     with said.open("wb") as out:
-        command = [
-            Path(pyspark.__file__).parent / "bin" / "spark-class",
-            "org.apache.spark.deploy.history.HistoryServer",
-        ]
+        command = [str(Path(pyspark.__file__).parent / "bin" / "spark-class"), SERVER]
         server = subprocess.Popen(command, env=_environment(logs, port), stdout=out, stderr=subprocess.STDOUT)
     address = f"http://{HOST}:{port}"
     try:

@@ -74,7 +74,7 @@ def _facts(job: Job, home: Path) -> dict[str, Any]:
         "text_bytes": sum(file.stat().st_size for file in job.files),
         "costs": [asdict(cost) for cost in profile.costs(events.read(events.logs(home / "logs" / "spark-events")[-1]))],
         "tables": {
-            name: {"files": sum(one.live for one in of), "bytes": sum(one.bytes for one in of), "commits": len(of)}
+            name: {what: sum(getattr(one, what) for one in of) for what in ("live", "bytes", "rows")}
             for name, of in lake.items()
         },
     }
