@@ -14,7 +14,7 @@ OPTIONS := --home $(HOME_DIR) $(if $(CONF),--conf $(CONF))
 SAMPLE := $(HOME_DIR)/sample
 
 .DEFAULT_GOAL := help
-.PHONY: help setup pipeline test bench lint stores-start stores-stop package lock clean
+.PHONY: help setup pipeline test bench bench-growth bench-incremental bench-executors capacity layout lint stores-start stores-stop spark-ui package lock clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ stores-start: setup  ## keep PostgreSQL and ClickHouse up for psql, DBeaver or S
 stores-stop: setup  ## end them
 	@$(BIN)/meterlake stores stop $(OPTIONS)
 
+spark-ui: setup  ## Spark's history server on the runs so far: stages, plans, tasks; Ctrl-C ends it
+	@$(BIN)/meterlake spark-ui $(OPTIONS)
+
 package: $(VENV)/.setup  ## build/meterlake.zip for spark-submit --py-files
 	@mkdir -p build && rm -f build/meterlake.zip
 	@find lib -name __pycache__ -type d -prune -exec rm -r {} +
@@ -72,6 +75,27 @@ RECORD ?=
 BENCH := --size $(SIZE) --pairs $(PAIRS) --home $(HOME_DIR) $(if $(CONTENDERS),--contenders $(CONTENDERS))
 bench: $(VENV)/.dev  ## meterlake beside textbook PySpark, DuckDB, Polars and pandas: SIZE= PAIRS= CONTENDERS= COMPARE=ref
 	@PYTHONPATH=lib $(BIN)/python -m tests.benchmarks.bench $(BENCH) $(if $(COMPARE),--compare $(COMPARE)) $(if $(RECORD),--record)
+
+# Of meterlake alone: growth with the meters, one more day and a correction, executors. SIZE= and PAIRS= as above.
+ALONE = PYTHONPATH=lib $(BIN)/python -m tests.benchmarks.$(subst bench-,,$@) --home $(HOME_DIR)
+bench-growth: $(VENV)/.dev  ## four times the meters: what time and memory do
+	@$(ALONE) --size $(SIZE) --pairs $(PAIRS)
+
+bench-incremental: $(VENV)/.dev  ## one more day and a correction in a lake that stands, against rebuilds
+	@$(ALONE) --size $(SIZE)
+
+bench-executors: $(VENV)/.dev  ## two executors of one core against one, on a standalone master
+	@$(ALONE) --size $(SIZE) --pairs $(PAIRS)
+
+READINGS ?= 960e6
+MINUTES ?= 45
+REGIONS ?= 1
+MEASURE ?=
+capacity: $(VENV)/.dev  ## cores, memory and disks for READINGS= a day in MINUTES=, from the newest results of the benches
+	@$(ALONE) --readings $(READINGS) --minutes $(MINUTES) --regions $(REGIONS)
+
+layout: $(VENV)/.dev  ## files and log entries after 1, 30, 365 days, with and without maintenance
+	@$(ALONE) --readings $(READINGS) $(if $(MEASURE),--measure)
 
 # One stamp per finished stage, so that a killed set-up goes on where it stood and a finished one costs nothing.
 $(VENV)/.uv:

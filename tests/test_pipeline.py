@@ -18,9 +18,8 @@ from meterlake.settings import PROJECT, Settings, load
 from meterlake.sources.generate import Rates, generate
 from meterlake.tables.catalog import TABLES
 from meterlake.tables.store import Store
+from tests.benchmarks.rows import OF_A_RUN
 
-# What differs between two runs of the same data.
-OF_A_RUN = {"batch_id", "ingested_at", "run_id", "scored_at", "model_version", "source_file"}
 KILLED_IN = ("ingest", "stage", "aggregate", "score", "marts", "publish")
 UNPARSABLE = {"unparsable_number", "unparsable_timestamp", "too_few_fields", "too_many_fields"}
 REASONS = {

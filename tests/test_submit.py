@@ -1,24 +1,16 @@
 """The jobs as spark-submit runs them, from the zip alone: on local threads, on executors, on a standalone cluster."""
 
-import os
-import socket
 import subprocess
-import sys
-import time
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
-import psutil
-import pyspark
 import pytest
 
 from meterlake.settings import PROJECT
 from tests.lake import half_hours, written
+from tests.standalone import BIN, bare_environment, standalone
 
-BIN = Path(pyspark.__file__).parent / "bin"
 VILLAGE = """
 name = "village"
 description = "three columns, half-hourly, UTC"
@@ -77,56 +69,3 @@ def submit(master: str, package: Path, folder: Path, job: str, *arguments: str |
     said = done.stdout + done.stderr
     assert done.returncode == 0, said[-4000:]
     return said
-
-
-@contextmanager
-def standalone(folder: Path) -> Iterator[str]:
-    """The address of a standalone master with one worker; both are ended with the block."""
-    address = f"spark://127.0.0.1:{free_port()}"
-    host = ["--host", "127.0.0.1", "--webui-port", "0"]
-    servers = [deploy(folder, "master.Master", *host, "--port", address.rpartition(":")[2])]
-    try:
-        wait_for(int(address.rpartition(":")[2]))
-        work = ["--cores", "2", "--memory", "3g", "--work-dir", str(folder / "work")]
-        servers.append(deploy(folder, "worker.Worker", *host, *work, address))
-        yield address
-    finally:
-        for server in servers:
-            stop(server)
-
-
-def deploy(folder: Path, name: str, *arguments: str) -> subprocess.Popen[bytes]:
-    with (folder / f"{name}.log").open("wb") as log:
-        command = [BIN / "spark-class", f"org.apache.spark.deploy.{name}", *arguments]
-        return subprocess.Popen(command, env=bare_environment(), cwd=folder, stdout=log, stderr=subprocess.STDOUT)
-
-
-def stop(server: subprocess.Popen[bytes]) -> None:
-    """End a server and its executors."""
-    with suppress(psutil.NoSuchProcess):
-        family = psutil.Process(server.pid).children(recursive=True)
-        server.terminate()
-        server.wait()
-        for process in family:
-            with suppress(psutil.NoSuchProcess):
-                process.kill()
-
-
-def bare_environment() -> dict[str, str]:
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    return environment | {"PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def wait_for(port: int, seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-            return
-        time.sleep(0.2)
-    raise TimeoutError(f"nobody listens on {port}")

@@ -105,6 +105,8 @@ def _parser() -> argparse.ArgumentParser:
             _add_source(step)
         if name == "validate":
             step.add_argument("--suite", choices=SUITES, required=True)
+    maintain = command("maintain", _maintain, "merge small files, delete those of old versions; no row changes")
+    maintain.add_argument("--keep-hours", type=_hours, default=168, help="how long old versions stay (default 168)")
     command("status", _status, "rows, last runs, ledger, gates and stores").add_argument("--json", action="store_true")
     stores = command("stores", _stores, "the embedded PostgreSQL and ClickHouse")
     stores.add_argument("action", choices=("start", "stop", "status"))
@@ -112,6 +114,8 @@ def _parser() -> argparse.ArgumentParser:
     profile.add_argument("log", nargs="?", type=Path, help="event log (default: the newest of the home folder)")
     profile.add_argument("--against", type=Path, metavar="LOG", help="another run's event log, to compare with")
     profile.add_argument("--html", type=Path, metavar="FILE", help="write a page with the stages over time, too")
+    history = command("spark-ui", _spark_ui, "Spark's own pages about the runs of this home, until Ctrl-C")
+    history.add_argument("--port", type=int, default=18080, help="on 127.0.0.1 (default %(default)s)")
     command("sources", _sources, "the declared sources")
     from meterlake.sources import generate
 
@@ -142,6 +146,13 @@ def _day(text: str) -> date:
         raise argparse.ArgumentTypeError(f"{text!r} is not a date like 2024-01-31") from None
 
 
+def _hours(text: str) -> int:
+    """A week at least: a step reads what changed since its own last run, and a retry must still find it."""
+    if not text.isdigit() or int(text) < 168:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of hours, 168 or more")
+    return int(text)
+
+
 def _run(parsed: argparse.Namespace, settings: Settings) -> int:
     from meterlake.pipeline import whole_run
 
@@ -152,6 +163,12 @@ def _step(parsed: argparse.Namespace, settings: Settings) -> int:
     from meterlake.pipeline import one_step
 
     return one_step(parsed, settings)
+
+
+def _maintain(parsed: argparse.Namespace, settings: Settings) -> None:
+    from meterlake.maintain import maintain
+
+    log.info("%d files fewer.", maintain(settings, parsed.keep_hours))
 
 
 def _status(parsed: argparse.Namespace, settings: Settings) -> None:
@@ -189,6 +206,18 @@ def _profile(parsed: argparse.Namespace, settings: Settings) -> None:
     )
     if parsed.html:
         print(page.write(application, costs, parsed.html).resolve().as_uri())
+
+
+def _spark_ui(parsed: argparse.Namespace, settings: Settings) -> None:
+    from meterlake.tuning import history
+
+    logs = settings.folder("logs")
+    history.serve(
+        logs / "spark-events",
+        parsed.port,
+        logs / "history-server.log",
+        lambda address: print(f"{address} shows the runs of {settings.home}; Ctrl-C ends it.", flush=True),
+    )
 
 
 def _generate(parsed: argparse.Namespace, settings: Settings) -> None:

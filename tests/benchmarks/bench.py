@@ -12,7 +12,6 @@ differ from the first one's fails the run. Results: <home>/bench/results/<commit
 
 import argparse
 import json
-import os
 import shutil
 import signal
 import sys
@@ -25,8 +24,9 @@ from tests.benchmarks import show
 from tests.benchmarks.agreement import Digest, Disagreement, compare
 from tests.benchmarks.contender import CONTENDERS
 from tests.benchmarks.machine import commit, machine, versions
-from tests.benchmarks.measure import ContenderFailed, Measured, bytes_in, watched
-from tests.benchmarks.workload import PROJECT, Workload, environment
+from tests.benchmarks.measure import ContenderFailed, Measured, bytes_in
+from tests.benchmarks.passes import call, settle
+from tests.benchmarks.workload import PROJECT, Workload
 
 # pandas gets a tenth of the meters: all of them take too long, and its time grows with the rows.
 PARTIAL = "pandas"
@@ -78,11 +78,11 @@ class Bench:
         folder = self.out / name
         shutil.rmtree(folder, ignore_errors=True)
         self._call(name, "prepare", files)
-        _settle(files)
+        settle(files)
         measured = self._call(name, "run", files)
         told = json.loads((folder / "run.json").read_text())
         kept = folder / "tables" / "lake" if name == "meterlake" else folder / "tables"
-        measured = replace(measured, bytes_on_disk=bytes_in(kept), steps=told["steps"])
+        measured = replace(measured, bytes_on_disk=bytes_in(kept), steps=told["steps"], facts=told["facts"])
         self._agree(name, files)
         if not self.keep:
             shutil.rmtree(folder)
@@ -103,20 +103,7 @@ class Bench:
             self.reference = (name, [whole, part])
 
     def _call(self, name: str, action: str, files: Path, *more: str) -> Measured:
-        folder = self.out / name
-        command = [sys.executable, "-m", "tests.benchmarks.contender", name, action, *more]
-        command += ["--input", str(files), "--model", str(self.model), "--out", str(folder / "tables")]
-        command += ["--told", str(folder / f"{action}.json"), "--threads", str(self.threads)]
-        return watched(command, environment(self.threads), PROJECT, folder / f"{action}.log")
-
-
-def _settle(files: Path) -> None:
-    """The same start for all: the input in the page cache, nothing left to be written."""
-    for file in files.iterdir():
-        with file.open("rb") as text:
-            while text.read(1 << 24):
-                pass
-    os.sync()
+        return call(name, action, files, self.model, self.out / name, self.threads, more)
 
 
 def _scaled(measured: Measured, factor: float) -> Measured:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 log = logging.getLogger("benchmark")
 
@@ -19,14 +20,18 @@ class Job:
         input: folder of CSV files.
         out: empty folder for the tables; contenders other than meterlake write `<out>/<table>` as Parquet.
         model: file of the given model.
+        master: Spark's master in place of local threads; only meterlake asks for it.
         seconds: by step, in order.
+        facts: what else a contender knows of its run, for capacity.py.
     """
 
     input: Path
     out: Path
     model: Path
     threads: int = 2
+    master: str = ""
     seconds: dict[str, float] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
 
     @property
     def files(self) -> list[Path]:
@@ -47,4 +52,4 @@ class Job:
         log.info("%-12s %8.1f s", name, self.seconds[name])
 
     def tell(self, file: Path) -> None:
-        file.write_text(json.dumps({"steps": self.seconds}))
+        file.write_text(json.dumps({"steps": self.seconds, "facts": self.facts}))

@@ -4,6 +4,7 @@ import subprocess
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -22,6 +23,8 @@ class Measured:
         peak_bytes: largest sum over the tree of PSS (shared pages counted once), sampled.
         bytes_on_disk: size of what it kept.
         steps: seconds of its steps as it tells them.
+        jvm_bytes: largest PSS of its Java processes alone, sampled.
+        facts: what else it tells, see job.py.
     """
 
     seconds: float
@@ -29,6 +32,8 @@ class Measured:
     peak_bytes: int
     bytes_on_disk: int = 0
     steps: dict[str, float] | None = None
+    jvm_bytes: int = 0
+    facts: dict[str, Any] | None = None
 
     def as_dict(self) -> dict[str, object]:
         return asdict(self)
@@ -64,7 +69,7 @@ def watched(command: list[str], environment: dict[str, str], cwd: Path, said: Pa
             raise
     if started.returncode:
         raise ContenderFailed(command, started.returncode, said)
-    return Measured(seconds, sum(tree.cpu.values()), tree.peak)
+    return Measured(seconds, sum(tree.cpu.values()), tree.peak, jvm_bytes=tree.jvm_peak)
 
 
 def _wait(process: "subprocess.Popen[bytes]") -> None:
@@ -81,7 +86,7 @@ class _Tree:
         self.root = root
         self.members: dict[psutil.Process, None] = {root: None}
         self.cpu: dict[psutil.Process, float] = {}
-        self.peak = 0
+        self.peak = self.jvm_peak = 0
 
     def sample(self) -> None:
         for member in list(self.members):
@@ -89,15 +94,16 @@ class _Tree:
                 self.members |= dict.fromkeys(member.children(recursive=True))
             except psutil.Error:
                 continue
-        held = 0
+        held = of_jvm = 0
         for member in list(self.members):
             try:
                 times = member.cpu_times()
                 self.cpu[member] = times.user + times.system
-                held += _pss(member.pid)
+                held += (size := _pss(member.pid))
+                of_jvm += size if member.name() == "java" else 0
             except (psutil.Error, OSError):
                 self.members.pop(member)
-        self.peak = max(self.peak, held)
+        self.peak, self.jvm_peak = max(self.peak, held), max(self.jvm_peak, of_jvm)
 
     def end(self, grace_seconds: float) -> None:
         """Wait until nothing of the tree is left; end what stays."""

@@ -1,10 +1,16 @@
 """The profile of a real session's event log: what steps are charged with, and two runs side by side."""
 
+import json
+import signal
+import socket
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
+import psutil
 import pytest
+from tests.standalone import free_port
 
 from meterlake.errors import UsageError
 from meterlake.settings import PROJECT
@@ -74,3 +80,33 @@ def test_the_page_needs_no_network(log: Path, tmp_path: Path) -> None:
 def test_a_folder_without_events_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="holds no events; name a folder eventlog_v2_"):
         events.read(tmp_path)
+
+
+@pytest.mark.parametrize("ended_by", [signal.SIGINT, signal.SIGTERM])
+def test_the_history_server_shows_it_and_leaves_nothing_behind(log: Path, ended_by: signal.Signals) -> None:
+    """`meterlake spark-ui` reads what session.py wrote: rolled into a folder, compressed."""
+    home = log.parents[2]
+    command = [sys.executable, "-m", "meterlake.cli", "spark-ui", "--home", str(home), "--port", str(free_port())]
+    with subprocess.Popen(command, cwd=PROJECT / "lib", stdout=subprocess.PIPE, text=True) as serving:
+        assert serving.stdout is not None
+        address = serving.stdout.readline().split()[0]
+        started = psutil.Process(serving.pid).children(recursive=True)
+        assert len(started) == 1
+        with urllib.request.urlopen(f"{address}/api/v1/applications", timeout=60) as answer:
+            (application,) = json.load(answer)
+        assert (application["name"], application["attempts"][0]["completed"]) == ("profiled", True)
+        with urllib.request.urlopen(f"{address}/api/v1/applications/{application['id']}/jobs", timeout=60) as answer:
+            assert len(json.load(answer)) >= 2
+        serving.send_signal(ended_by)
+        assert serving.wait(timeout=30) == 0
+    assert not started[0].is_running()
+
+
+def test_a_port_that_is_taken_is_told(log: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        command = [sys.executable, "-m", "meterlake.cli", "spark-ui", "--home", str(log.parents[2])]
+        command += ["--port", str(taken.getsockname()[1])]
+        done = subprocess.run(command, cwd=PROJECT / "lib", capture_output=True, text=True, check=False)
+    assert (done.returncode, "did not start on http://127.0.0.1" in done.stderr) == (3, True)

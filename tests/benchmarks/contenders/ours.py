@@ -1,6 +1,9 @@
 """meterlake's real steps on two local cores: bronze, silver, gates, ledger, Delta; without the stores."""
 
 from argparse import Namespace
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
 from tests.benchmarks.agreement import Ask
 from tests.benchmarks.given_model import load as load_model
@@ -59,6 +62,22 @@ def run(job: Job) -> None:
         run.perform("validate_marts", steps.validate("marts_metrics"))
         job.seconds |= {done.step: done.seconds for done in run.done}
         run.store.spark.stop()
+    job.facts = _facts(job, Path(settings.home))
+
+
+def _facts(job: Job, home: Path) -> dict[str, Any]:
+    """What capacity.py reckons with: what each step shuffled and spilled, and what each table holds."""
+    from meterlake.tuning import commits, events, profile
+
+    lake = commits.of_lake(home / "lake")
+    return {
+        "text_bytes": sum(file.stat().st_size for file in job.files),
+        "costs": [asdict(cost) for cost in profile.costs(events.read(events.logs(home / "logs" / "spark-events")[-1]))],
+        "tables": {
+            name: {what: sum(getattr(one, what) for one in of) for what in ("live", "bytes", "rows")}
+            for name, of in lake.items()
+        },
+    }
 
 
 def asking(job: Job) -> Ask:
@@ -83,4 +102,5 @@ def _settings(job: Job):  # type: ignore[no-untyped-def]
     from meterlake.settings import load
 
     settings = load(home=job.out)
-    return settings.model_copy(update={"spark": settings.spark.model_copy(update={"master": f"local[{job.threads}]"})})
+    spark = settings.spark.model_copy(update={"master": job.master or f"local[{job.threads}]"})
+    return settings.model_copy(update={"spark": spark})
