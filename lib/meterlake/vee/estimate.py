@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from meterlake.vee.bridge import bridged
 from meterlake.vee.gaps import Gaps, gaps_of, intervals_of
 from meterlake.vee.like_days import LikeDays, like_days_of
-from meterlake.vee.policy import EstimationPolicy
+from meterlake.vee.estimation_policy import EstimationPolicy
 from meterlake.vee.register import GRID, spread
 
 Floats = NDArray[np.float64]

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meterlake.vee.daytypes import HOLIDAY, WEEKEND
-from meterlake.vee.policy import EstimationPolicy
+from meterlake.vee.estimation_policy import EstimationPolicy
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
