@@ -218,11 +218,13 @@ def _vee_evaluate(parsed: argparse.Namespace, settings: Settings) -> None:
     source = source_named(parsed.source, settings)
     meters = read_series([file for given in parsed.input for file in files_of(given)], source)
     scores = evaluate(meters, source.interval_minutes, source.country, parsed.seed, parsed.gaps_per_meter)
+    if not scores:
+        raise UsageError("No meter has readings enough to mask some of them; deliver some weeks of readings.")
     print(table.as_text(scores), table.verdict(scores), sep="\n\n")
     if parsed.markdown:
         options = f"--source {source.name} --seed {parsed.seed} --gaps-per-meter {parsed.gaps_per_meter}"
         made_by = f"`meterlake vee evaluate {options}` on {len(meters):,} meters. {table.verdict(scores)}"
-        table.write_block(parsed.markdown, f"{made_by}\n\n{table.as_markdown(scores)}")
+        table.write_block(parsed.markdown, f"{made_by}\n\n{table.as_markdown(scores)}\n\n{table.settings()}")
 
 
 def _vee_pictures(parsed: argparse.Namespace, settings: Settings) -> None:

@@ -124,7 +124,8 @@ class Score:
         mae_kwh: mean absolute error of an interval, with the 95 % interval of a bootstrap over meters.
         bias_pct: sum of the errors in % of the true energy.
         energy_error_pct: absolute errors of each gap's energy, summed, in % of the true energy.
-        gain_pct: how much smaller its mean absolute error is than the better baseline's, with its 95 % interval.
+        gain_pct: how much smaller its mean absolute error is than the better baseline's, with its 95 % interval; NaN
+            where that is 0.
     """
 
     length: timedelta
@@ -149,7 +150,10 @@ def evaluate(
     gaps_per_meter: int = 50,
     lengths: tuple[timedelta, ...] = LENGTHS,
 ) -> list[Score]:
-    """Mask, estimate and score: one Score for each length and estimator, in that order. Seeded, so repeatable."""
+    """Mask, estimate and score: one Score for each length and estimator, in that order. Seeded, so repeatable.
+
+    A length that no meter has enough readings for is left out.
+    """
     kind = [kinds(series.local_day, country) for series in meters]
     scores: list[Score] = []
     for number, length in enumerate(lengths, start=1):
@@ -160,7 +164,7 @@ def evaluate(
                 masked = Masked(series, start, intervals_in(length, interval_minutes), days, interval_minutes)
                 compared.append(_compared(masked))
         log.info("masked    %d of %d gap lengths, %d meters", number, len(lengths), len(compared))
-        if compared:
+        if any(meter.intervals for meter in compared):
             scores += _scores(length, compared, seed)
     return scores
 
@@ -224,32 +228,40 @@ def _compared(masked: Masked) -> _Compared:
 
 
 def _scores(length: timedelta, meters: list[_Compared], seed: int) -> Iterator[Score]:
-    count = np.array([meter.intervals for meter in meters], dtype=np.float64)
-    absolute = np.stack([meter.absolute for meter in meters])  # (meters, estimators)
     truth = sum(meter.truth for meter in meters)
     names = list(ESTIMATORS)
-    # Meters are drawn anew with replacement: so often is each of them in each of the draws.
-    drawn = np.random.default_rng(seed).multinomial(len(meters), np.full(len(meters), 1 / len(meters)), RESAMPLES)
-    mae = absolute.sum(axis=0) / count.sum()
-    resampled = (drawn @ absolute) / (drawn @ count)[:, None]
+    mae, resampled = _mean_absolute_errors([meter for meter in meters if meter.intervals], seed)
     better = min((names.index(name) for name in BASELINES), key=lambda at: mae[at])
     for at, name in enumerate(names):
-        gain = 1 - resampled[:, at] / resampled[:, better]
+        gain = _gain(resampled[:, at], resampled[:, better])
         used = np.sum([meter.used[at] for meter in meters], axis=0)
         yield Score(
             length=length,
             estimator=name,
             used=tuple(METHODS[code] for code in np.argsort(-used, kind="stable") if code and used[code]),
             gaps=sum(meter.gaps for meter in meters),
-            intervals=int(count.sum()),
+            intervals=sum(meter.intervals for meter in meters),
             estimated=float(sum(meter.estimated[at] for meter in meters) / sum(meter.masked for meter in meters)),
             mae_kwh=float(mae[at]),
             mae_range=_middle(resampled[:, at]),
             bias_pct=100 * float(sum(meter.error[at] for meter in meters)) / truth,
             energy_error_pct=100 * float(sum(meter.energy_absolute[at] for meter in meters)) / truth,
-            gain_pct=100 * float(1 - mae[at] / mae[better]),
-            gain_range=_middle(100 * gain),
+            gain_pct=float(_gain(mae[at], mae[better])),
+            gain_range=_middle(gain),
         )
+
+
+def _mean_absolute_errors(meters: list[_Compared], seed: int) -> tuple[Floats, Floats]:
+    """(estimators,) kWh, and the same (draws, estimators) with the meters drawn anew with replacement."""
+    count = np.array([meter.intervals for meter in meters], dtype=np.float64)
+    absolute = np.stack([meter.absolute for meter in meters])
+    drawn = np.random.default_rng(seed).multinomial(len(meters), np.full(len(meters), 1 / len(meters)), RESAMPLES)
+    return absolute.sum(axis=0) / count.sum(), (drawn @ absolute) / (drawn @ count)[:, None]
+
+
+def _gain(error: NDArray[np.float64] | np.float64, of: NDArray[np.float64] | np.float64) -> Floats:
+    """By how many % an error is smaller than another one; NaN where that one is 0."""
+    return 100 * (1 - np.divide(error, of, out=np.full(np.shape(of), np.nan), where=np.asarray(of) > 0))
 
 
 def _middle(draws: Floats) -> tuple[float, float]:

@@ -1,10 +1,13 @@
 """The scores of `meterlake vee evaluate` as a table for people, on the screen and in docs/vee.md."""
 
+import math
 import re
 from datetime import timedelta
 from pathlib import Path
 
 from meterlake.errors import UsageError
+from meterlake.vee.estimate import DEFAULT
+from meterlake.vee.estimation_policy import PRESCRIBED, EstimationPolicy
 from meterlake.vee.evaluate import BASELINES, CHOSEN, Score
 
 HEADER = (
@@ -38,6 +41,8 @@ def rows(scores: list[Score]) -> list[tuple[str, ...]]:
 
 
 def _told_gain(score: Score) -> str:
+    if math.isnan(score.gain_pct):
+        return "the baseline does not err"
     return f"{score.gain_pct:.0f} % ({score.gain_range[0]:.0f} to {score.gain_range[1]:.0f})"
 
 
@@ -51,7 +56,7 @@ def told_length(length: timedelta) -> str:
 
 def verdict(scores: list[Score]) -> str:
     """Whether the chosen estimates are better than both baselines at every gap length, in a sentence."""
-    behind = [told_length(score.length) for score in scores if score.estimator == CHOSEN and score.gain_pct <= 0]
+    behind = [told_length(score.length) for score in scores if score.estimator == CHOSEN and not score.gain_pct > 0]
     if behind:
         return f"A baseline has a mean absolute error as low as the chosen estimate's at: {', '.join(behind)}."
     return "The chosen estimate has a lower mean absolute error than both baselines at every gap length."
@@ -69,6 +74,21 @@ def as_text(scores: list[Score]) -> str:
 def as_markdown(scores: list[Score]) -> str:
     lines = [HEADER, ("---",) * len(HEADER), *rows(scores)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def settings() -> str:
+    """Every setting of the estimation policy in Markdown: default, value as prescribed, meaning."""
+    lines = ["| setting | default | as prescribed | meaning |", "|---|---|---|---|"]
+    for name, field in EstimationPolicy.model_fields.items():
+        default, prescribed = (_told_setting(getattr(policy, name)) for policy in (DEFAULT, PRESCRIBED))
+        lines.append(f"| `{name}` | {default} | {prescribed if prescribed != default else ''} | {field.description} |")
+    return "\n".join(lines)
+
+
+def _told_setting(value: object) -> str:
+    if isinstance(value, timedelta):
+        return told_length(value)
+    return f"{value}".lower()
 
 
 def write_block(file: Path, text: str) -> None:
