@@ -9,6 +9,7 @@ HOUSEHOLD_POWER = Source(
     # The clock runs straight through the changes of summer time (2007-03-25 02:00 exists, no hour comes twice):
     # it is French winter time all year.
     time_zone="+01:00",
+    country="FR",
     columns=Columns(
         timestamp=("Date", "Time"),
         value="Global_active_power",

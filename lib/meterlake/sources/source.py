@@ -130,6 +130,7 @@ class Source(Declared):
         interval_minutes: cadence; a time stamp off its grid (counted from local midnight) is an error.
         time_zone: zone of the file's clock: an IANA zone with its summer time, a fixed offset like +01:00, or UTC.
         stamp: whether a time stamp marks the start or the end of its interval.
+        country: ISO 3166 code of the country, or a part of it (GB-ENG), whose holidays the customers keep.
         labels: the source's anomaly labels, in lower case -> whether they mean an anomaly.
         vee: rules, severities and estimation (vee/policy.py).
     """
@@ -139,6 +140,7 @@ class Source(Declared):
     interval_minutes: Annotated[int, Field(ge=1, le=1440)]
     time_zone: str = "UTC"
     stamp: Literal["start", "end"] = "start"
+    country: Annotated[str, Field(pattern=r"^[A-Z]{2}(-[A-Z0-9]{1,3})?$")] | None = None
     columns: Columns
     format: Format = Format()
     units: Units = Units()
