@@ -21,6 +21,7 @@ log = logging.getLogger("meterlake")
 STEPS = {
     "ingest": "delivered files -> bronze",
     "stage": "bronze -> current readings, quarantine and ledger",
+    "vee": "current readings -> findings of the VEE rules, estimates and edits",
     "aggregate": "readings -> hours, days, months and features",
     "validate": "judge a layer with Great Expectations (--suite)",
     "train": "fit the anomaly model and make it champion",
@@ -105,6 +106,10 @@ def _parser() -> argparse.ArgumentParser:
             _add_source(step)
         if name == "validate":
             step.add_argument("--suite", choices=SUITES, required=True)
+        if name == "vee":
+            from meterlake.vee import commands as vee_commands
+
+            vee_commands.add_to(step, _vee)
     command("status", _status, "rows, last runs, ledger, gates and stores").add_argument("--json", action="store_true")
     stores = command("stores", _stores, "the embedded PostgreSQL and ClickHouse")
     stores.add_argument("action", choices=("start", "stop", "status"))
@@ -152,6 +157,10 @@ def _step(parsed: argparse.Namespace, settings: Settings) -> int:
     from meterlake.pipeline import one_step
 
     return one_step(parsed, settings)
+
+
+def _vee(parsed: argparse.Namespace, settings: Settings) -> None:
+    print(parsed.action(parsed, settings))
 
 
 def _status(parsed: argparse.Namespace, settings: Settings) -> None:

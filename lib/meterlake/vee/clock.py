@@ -50,8 +50,11 @@ class Clock:
 
     def between(self, first: int, last: int) -> list[tuple[int, int, int]]:
         """The changes between two UTC minutes: when, offset before and offset after."""
-        inside = range(max(1, np.searchsorted(self.changes, first)), np.searchsorted(self.changes, last, side="right"))
-        return [(int(self.changes[i]), int(self.offsets[i - 1]), int(self.offsets[i])) for i in inside]
+        begin, end = np.searchsorted(self.changes, [first, last + 1])
+        return [
+            (int(self.changes[i]), int(self.offsets[i - 1]), int(self.offsets[i]))
+            for i in range(max(1, int(begin)), int(end))
+        ]
 
 
 @lru_cache

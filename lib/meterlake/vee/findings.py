@@ -36,7 +36,8 @@ class Findings:
         return np.cumsum(steps[:-1]) > 0
 
 
-NOTHING = Findings(*(np.empty(0, dtype=kind) for kind in (np.int64, np.int64, np.float64, np.float64)))
+NONE = np.empty(0, dtype=np.int64)
+NOTHING = Findings(NONE, NONE, np.empty(0), np.empty(0))
 
 
 def of_days(series: Series, rows: Bools, value: Floats, reference: Floats) -> Findings:

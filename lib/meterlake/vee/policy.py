@@ -4,6 +4,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, field_validator
 
+from meterlake.vee.estimation_policy import EstimationPolicy
+
 Severity = Literal["off", "review", "edit", "reject"]
 
 
@@ -26,7 +28,7 @@ class Vee(BaseModel):
         estimate: whether gaps are estimated. Nothing else is changed unless a rule has the severity edit or reject.
         civil_time_zone: zone of the clock that people at the meter live by, where the files are on another one (UTC):
             without it a change to summer time looks like a fault.
-        country: ISO 3166 code of the country whose public holidays count; None knows none.
+        estimation: how a gap is filled.
         rules: by rule name (`meterlake vee rules`): severity and parameters.
     """
 
@@ -34,7 +36,7 @@ class Vee(BaseModel):
 
     estimate: bool = True
     civil_time_zone: str | None = None
-    country: str | None = None
+    estimation: EstimationPolicy = EstimationPolicy()
     rules: dict[str, RuleConf] = {}
 
     @field_validator("rules")

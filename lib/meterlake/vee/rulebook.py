@@ -12,6 +12,9 @@ from meterlake.vee import rules_level, rules_runs, rules_sums, rules_values
 from meterlake.vee.findings import Findings
 from meterlake.vee.policy import RuleConf, Severity
 
+# How many local days before and after a day its verdicts and estimates can depend on: 60 days of history; like days
+# of 35 days beside a gap of a week.
+LOOKS_BACK_DAYS, LOOKS_AHEAD_DAYS = 61, 44
 VERSION = "1"  # of the rules' meaning; goes into the edit trail beside the code's version
 
 
@@ -115,6 +118,11 @@ def markdown() -> str:
     """The rule list as a table."""
     head = "| id | rule | question | formula | default | severity | origin |\n|---|---|---|---|---|---|---|"
     return "\n".join([head, *(_row(rule) for rule in RULES.values())])
+
+
+def text() -> str:
+    """The rule list for a terminal."""
+    return "\n".join(f"{rule.id}  {rule.name:<22} {rule.severity:<7} {rule.question}" for rule in RULES.values())
 
 
 def _row(rule: Rule) -> str:

@@ -96,7 +96,10 @@ def prolonged_estimation(series: Series, wanted: Bools, *, days: int = 7) -> Fin
     since = np.maximum(np.maximum.accumulate(broken), series.row_first - 1)
     row = np.flatnonzero(rows - since > days)
     return Findings(
-        series.row_bounds[row], series.row_bounds[row + 1], (rows - since)[row] * 1.0, np.full(len(row), 1.0 * days)
+        series.row_bounds[row],
+        series.row_bounds[row + 1],
+        (rows - since)[row].astype(np.float64),
+        np.full(len(row), float(days)),
     )
 
 

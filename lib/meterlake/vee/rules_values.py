@@ -149,5 +149,5 @@ def _middle(values: Floats, count: Ints) -> Floats:
     """The median of the first `count` values in order; NaN sorts last."""
     values.sort(axis=-1)
     low, high = np.maximum(count - 1, 0) // 2, np.minimum(count // 2, values.shape[-1] - 1)
-    ends = (np.take_along_axis(values, at[..., None], axis=-1)[..., 0] for at in (low, high))
-    return sum(ends) / 2
+    ends = [np.take_along_axis(values, at[..., None], axis=-1)[..., 0] for at in (low, high)]
+    return np.asarray((ends[0] + ends[1]) / 2)
