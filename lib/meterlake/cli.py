@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from meterlake import __version__
 from meterlake.errors import MeterlakeError, Unreachable, UsageError
@@ -86,9 +87,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def command(
-        name: str, does: Callable[[argparse.Namespace, Settings], int | None], about: str
+        name: str, does: Callable[[argparse.Namespace, Settings], int | None], about: str, among: Any = commands
     ) -> argparse.ArgumentParser:
-        sub = commands.add_parser(name, help=about, description=about)
+        sub = among.add_parser(name, help=about, description=about)
         sub.add_argument(
             "--home", type=Path, help="folder that holds all state (default: METERLAKE_HOME or .meterlake)"
         )
@@ -118,6 +119,12 @@ def _parser() -> argparse.ArgumentParser:
     profile.add_argument("--against", type=Path, metavar="LOG", help="another run's event log, to compare with")
     profile.add_argument("--html", type=Path, metavar="FILE", help="write a page with the stages over time, too")
     command("sources", _sources, "the declared sources")
+    vee = commands.add_parser("vee", help="validation, estimation and editing").add_subparsers(
+        required=True, metavar="COMMAND"
+    )
+    _add_evaluation(command("evaluate", _vee_evaluate, "mask known readings, estimate them, compare", vee))
+    pictures = command("pictures", _vee_pictures, "draw days of generated meters before and after estimation", vee)
+    pictures.add_argument("--out", type=Path, required=True, help="folder for the PNG files")
     from meterlake.sources import generate
 
     generate.add_arguments(command("generate", _generate, "write sample meter files with a truth file beside them"))
@@ -138,6 +145,14 @@ def _add_delivery(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--to", dest="last", type=_day, metavar="DATE", help="only files dated up to here")
     parser.add_argument("--retrain", action="store_true", help="fit a new model although there is a champion")
+
+
+def _add_evaluation(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--source", required=True, help="name of a source (see `meterlake sources`) or its TOML file")
+    parser.add_argument("--input", required=True, nargs="+", help="files, folders or quoted globs")
+    parser.add_argument("--seed", type=int, default=1, help="other gaps for another seed (default %(default)s)")
+    parser.add_argument("--gaps-per-meter", type=int, default=50, help="of each length, at most (default %(default)s)")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="page whose generated table is replaced")
 
 
 def _day(text: str) -> date:
@@ -198,6 +213,34 @@ def _profile(parsed: argparse.Namespace, settings: Settings) -> None:
     )
     if parsed.html:
         print(page.write(application, costs, parsed.html).resolve().as_uri())
+
+
+def _vee_evaluate(parsed: argparse.Namespace, settings: Settings) -> None:
+    from meterlake.sources.catalog import source_named
+    from meterlake.sources.delivery import files_of
+    from meterlake.vee import evaluate_table as table
+    from meterlake.vee.delivered import read_series
+    from meterlake.vee.evaluate import evaluate
+
+    if parsed.gaps_per_meter < 1 or parsed.seed < 0:
+        raise UsageError("--gaps-per-meter must be 1 or more and --seed 0 or more.")
+    source = source_named(parsed.source, settings)
+    meters = read_series([file for given in parsed.input for file in files_of(given)], source)
+    scores = evaluate(meters, source.interval_minutes, source.country, parsed.seed, parsed.gaps_per_meter)
+    if not scores:
+        raise UsageError("No meter has readings enough to mask some of them; deliver some weeks of readings.")
+    print(table.as_text(scores), table.verdict(scores), sep="\n\n")
+    if parsed.markdown:
+        options = f"--source {source.name} --seed {parsed.seed} --gaps-per-meter {parsed.gaps_per_meter}"
+        made_by = f"`meterlake vee evaluate {options}` on {len(meters):,} meters. {table.verdict(scores)}"
+        table.write_block(parsed.markdown, f"{made_by}\n\n{table.as_markdown(scores)}\n\n{table.settings()}")
+
+
+def _vee_pictures(parsed: argparse.Namespace, settings: Settings) -> None:
+    from meterlake.vee.pictures import draw
+
+    for file in draw(parsed.out):
+        print(file)
 
 
 def _generate(parsed: argparse.Namespace, settings: Settings) -> None:

@@ -42,6 +42,7 @@ def test_a_file_in_the_home_adds_a_source(settings: Settings) -> None:
         pytest.param(GOOD.replace("15", "7"), "7 minutes do not divide a day", id="cadence_not_in_a_day"),
         pytest.param(GOOD + "velocity = 1", "columns.velocity: unknown name", id="unknown_column"),
         pytest.param('time_zone = "Mars/Base"' + GOOD, "'Mars/Base' is neither an IANA time zone", id="unknown_zone"),
+        pytest.param('country = "England"' + GOOD, "country: String should match", id="country_without_a_code"),
         pytest.param(GOOD + '[units]\nvalue = "MWh"', "units.value: Input should be 'kWh', 'Wh'", id="unknown_unit"),
         pytest.param(GOOD + "[limits]\nvoltage_v = [9, 1]", "lower bound 9 is above", id="limits_reversed"),
         pytest.param(GOOD + '[format]\ndecimal = ","', "decimal mark and the separator", id="decimal_is_separator"),

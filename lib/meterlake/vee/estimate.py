@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meterlake.vee.bridge import bridged
+from meterlake.vee.estimation_policy import EstimationPolicy
 from meterlake.vee.gaps import Gaps, gaps_of, intervals_of
 from meterlake.vee.like_days import LikeDays, like_days_of
-from meterlake.vee.estimation_policy import EstimationPolicy
 from meterlake.vee.register import GRID, spread
 
 Floats = NDArray[np.float64]
