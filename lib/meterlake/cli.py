@@ -108,9 +108,7 @@ def _parser() -> argparse.ArgumentParser:
         if name == "validate":
             step.add_argument("--suite", choices=SUITES, required=True)
         if name == "vee":
-            from meterlake.vee import commands as vee_commands
-
-            vee_commands.add_to(step, _vee)
+            _add_vee(step, command)
     command("status", _status, "rows, last runs, ledger, gates and stores").add_argument("--json", action="store_true")
     stores = command("stores", _stores, "the embedded PostgreSQL and ClickHouse")
     stores.add_argument("action", choices=("start", "stop", "status"))
@@ -119,12 +117,6 @@ def _parser() -> argparse.ArgumentParser:
     profile.add_argument("--against", type=Path, metavar="LOG", help="another run's event log, to compare with")
     profile.add_argument("--html", type=Path, metavar="FILE", help="write a page with the stages over time, too")
     command("sources", _sources, "the declared sources")
-    vee = commands.add_parser("vee", help="validation, estimation and editing").add_subparsers(
-        required=True, metavar="COMMAND"
-    )
-    _add_evaluation(command("evaluate", _vee_evaluate, "mask known readings, estimate them, compare", vee))
-    pictures = command("pictures", _vee_pictures, "draw days of generated meters before and after estimation", vee)
-    pictures.add_argument("--out", type=Path, required=True, help="folder for the PNG files")
     from meterlake.sources import generate
 
     generate.add_arguments(command("generate", _generate, "write sample meter files with a truth file beside them"))
@@ -145,6 +137,20 @@ def _add_delivery(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--to", dest="last", type=_day, metavar="DATE", help="only files dated up to here")
     parser.add_argument("--retrain", action="store_true", help="fit a new model although there is a champion")
+
+
+def _add_vee(step: argparse.ArgumentParser, command: Callable[..., argparse.ArgumentParser]) -> None:
+    """What can be done with VEE beside its step: `meterlake vee ACTION`."""
+    from meterlake.vee import commands
+
+    actions = step.add_subparsers(metavar="ACTION", help="instead of the step, which asks for --source:")
+    for option in step._actions:
+        option.required = option.required and option.dest != "source"  # an action may do without
+    for name, action in commands.ACTIONS.items():
+        action.add_arguments(command(name, _vee, action.about, actions))
+    _add_evaluation(command("evaluate", _vee_evaluate, "mask known readings, estimate them, compare", actions))
+    pictures = command("pictures", _vee_pictures, "draw days of generated meters before and after estimation", actions)
+    pictures.add_argument("--out", type=Path, required=True, help="folder for the PNG files")
 
 
 def _add_evaluation(parser: argparse.ArgumentParser) -> None:
@@ -171,11 +177,15 @@ def _run(parsed: argparse.Namespace, settings: Settings) -> int:
 def _step(parsed: argparse.Namespace, settings: Settings) -> int:
     from meterlake.pipeline import one_step
 
+    if not parsed.source:
+        raise UsageError("meterlake vee: name the source of the step by --source, or an action (see --help).")
     return one_step(parsed, settings)
 
 
 def _vee(parsed: argparse.Namespace, settings: Settings) -> None:
-    print(parsed.action(parsed, settings))
+    from meterlake.vee import commands
+
+    print(commands.ACTIONS[parsed.name].does(parsed, settings))
 
 
 def _status(parsed: argparse.Namespace, settings: Settings) -> None:
