@@ -22,6 +22,7 @@ log = logging.getLogger("meterlake")
 STEPS = {
     "ingest": "delivered files -> bronze",
     "stage": "bronze -> current readings, quarantine and ledger",
+    "vee": "current readings -> findings of the VEE rules, estimates and edits",
     "aggregate": "readings -> hours, days, months and features",
     "validate": "judge a layer with Great Expectations (--suite)",
     "train": "fit the anomaly model and make it champion",
@@ -106,6 +107,8 @@ def _parser() -> argparse.ArgumentParser:
             _add_source(step)
         if name == "validate":
             step.add_argument("--suite", choices=SUITES, required=True)
+        if name == "vee":
+            _add_vee(step, command)
     maintain = command("maintain", _maintain, "merge small files, delete those of old versions; no row changes")
     maintain.add_argument("--keep-hours", type=_hours, default=168, help="how long old versions stay (default 168)")
     command("status", _status, "rows, last runs, ledger, gates and stores").add_argument("--json", action="store_true")
@@ -118,12 +121,6 @@ def _parser() -> argparse.ArgumentParser:
     history = command("spark-ui", _spark_ui, "Spark's own pages about the runs of this home, until Ctrl-C")
     history.add_argument("--port", type=int, default=18080, help="on 127.0.0.1 (default %(default)s)")
     command("sources", _sources, "the declared sources")
-    vee = commands.add_parser("vee", help="validation, estimation and editing").add_subparsers(
-        required=True, metavar="COMMAND"
-    )
-    _add_evaluation(command("evaluate", _vee_evaluate, "mask known readings, estimate them, compare", vee))
-    pictures = command("pictures", _vee_pictures, "draw days of generated meters before and after estimation", vee)
-    pictures.add_argument("--out", type=Path, required=True, help="folder for the PNG files")
     from meterlake.sources import generate
 
     generate.add_arguments(command("generate", _generate, "write sample meter files with a truth file beside them"))
@@ -144,6 +141,20 @@ def _add_delivery(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--to", dest="last", type=_day, metavar="DATE", help="only files dated up to here")
     parser.add_argument("--retrain", action="store_true", help="fit a new model although there is a champion")
+
+
+def _add_vee(step: argparse.ArgumentParser, command: Callable[..., argparse.ArgumentParser]) -> None:
+    """What can be done with VEE beside its step: `meterlake vee ACTION`."""
+    from meterlake.vee import commands
+
+    actions = step.add_subparsers(metavar="ACTION", help="instead of the step, which asks for --source:")
+    for option in step._actions:
+        option.required = option.required and option.dest != "source"  # an action may do without
+    for name, action in commands.ACTIONS.items():
+        action.add_arguments(command(name, _vee, action.about, actions))
+    _add_evaluation(command("evaluate", _vee_evaluate, "mask known readings, estimate them, compare", actions))
+    pictures = command("pictures", _vee_pictures, "draw days of generated meters before and after estimation", actions)
+    pictures.add_argument("--out", type=Path, required=True, help="folder for the PNG files")
 
 
 def _add_evaluation(parser: argparse.ArgumentParser) -> None:
@@ -177,6 +188,8 @@ def _run(parsed: argparse.Namespace, settings: Settings) -> int:
 def _step(parsed: argparse.Namespace, settings: Settings) -> int:
     from meterlake.pipeline import one_step
 
+    if not parsed.source:
+        raise UsageError("meterlake vee: name the source of the step by --source, or an action (see --help).")
     return one_step(parsed, settings)
 
 
@@ -184,6 +197,12 @@ def _maintain(parsed: argparse.Namespace, settings: Settings) -> None:
     from meterlake.maintain import maintain
 
     log.info("%d files fewer.", maintain(settings, parsed.keep_hours))
+
+
+def _vee(parsed: argparse.Namespace, settings: Settings) -> None:
+    from meterlake.vee import commands
+
+    print(commands.ACTIONS[parsed.name].does(parsed, settings))
 
 
 def _status(parsed: argparse.Namespace, settings: Settings) -> None:

@@ -45,6 +45,7 @@ def _after_ingest(run: Run, parsed: argparse.Namespace) -> None:
     try:
         run.perform("validate_raw", steps.validate("raw_readings"))
         run.perform("stage", steps.stage)
+        run.perform("vee", steps.vee)
         run.perform("validate_staging", steps.validate("staging_readings"))
         run.perform("aggregate", steps.aggregate)
         run.perform("train", steps.train(again=parsed.retrain))

@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from pyspark.sql import DataFrame, Row
+from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 
 from meterlake.errors import LedgerUnbalanced
 from meterlake.quality.alerts import raise_alerts
 from meterlake.quality.rules import EXACT_DUPLICATE
-from meterlake.quality.validation import INTERVAL, REPLACED, SUPERSEDED, contested
+from meterlake.quality.validation import INTERVAL, NOT_DELIVERED, REPLACED, SUPERSEDED, contested
 from meterlake.run import Outcome, Run
 from meterlake.sources.source import Source
 from meterlake.tables.corrected_readings import CORRECTED_READINGS
@@ -28,7 +28,7 @@ class Scope:
     """The batches to stage, the readings that stood before them, and whether their commit is done already.
 
     Attributes:
-        stood: how many readings `standing` holds.
+        stood: how many of the readings that `standing` holds were delivered.
     """
 
     batches: list[Row]
@@ -106,8 +106,13 @@ def _scope(run: Run, batches: list[Row], lines: DataFrame) -> Scope:
             f"BETWEEN DATE'{first - timedelta(days=2)}' AND DATE'{last + timedelta(days=2)}'"
         )
     standing = run.store.read(STG_METER_READINGS, version=before).where(within)
-    stood = standing.count() if run.store.bytes(STG_METER_READINGS) else 0
+    stood = standing.where(_delivered()).count() if run.store.bytes(STG_METER_READINGS) else 0
     return Scope(batches, standing, stood, within, committed is not None)
+
+
+def _delivered() -> Column:
+    """Whether a line delivered the reading. One that stands by its estimate only is no line: no balance counts it."""
+    return F.col("batch_id") != NOT_DELIVERED
 
 
 def _note(batches: list[Row]) -> str:
@@ -128,13 +133,13 @@ def _write_current(run: Run, judged: stg_meter_readings.Judged, scope: Scope, re
     source, current = run.source, judged.current
     if source.units.is_register:
         # A new reading of a register gives energy to the interval before it, which may stand already.
-        around = stg_meter_readings.as_delivered(scope.standing, source)
+        around = stg_meter_readings.as_delivered(scope.standing.where(_delivered()), source)
         current = current.unionByName(around.join(current, on=list(INTERVAL), how="left_anti"))
         current = stg_meter_readings.energy_from_registers(current, source)
     else:
         current = current.where(F.col("file_id") > 0)
     readings = stg_meter_readings.build(current, source)
-    if scope.stood and (replaced or source.units.is_register):
+    if replaced or (scope.stood and source.units.is_register):
         bounds = " AND ".join(f"t.{part}" for part in scope.within.split(" AND ", 1))
         run.store.upsert(readings, STG_METER_READINGS, bounds, note=_note(scope.batches))
     else:
@@ -152,9 +157,11 @@ def _ledger(run: Run, count: dict[tuple[str, str], int], scope: Scope) -> list[R
     quarantined = run.store.read(QUARANTINED_READINGS).where(F.col("batch_id").isin(scope.names))
     repeated = F.array_contains("reasons", EXACT_DUPLICATE)
     held = {row.batch_id: row["count"] for row in quarantined.where(~repeated).groupBy("batch_id").count().collect()}
-    replaced = sum(rows for (_, status), rows in count.items() if status == REPLACED)
+    replaced = sum(rows for (batch, status), rows in count.items() if status == REPLACED and batch != NOT_DELIVERED)
     before = scope.stood
-    standing = run.store.read(STG_METER_READINGS).where(scope.within).groupBy("batch_id").count().collect()
+    standing = (
+        run.store.read(STG_METER_READINGS).where(scope.within).where(_delivered()).groupBy("batch_id").count().collect()
+    )
     after, current_of = sum(row["count"] for row in standing), {row.batch_id: row["count"] for row in standing}
     entries = []
     for position, batch in enumerate(scope.batches):

@@ -48,8 +48,9 @@ from meterlake.transforms import (
     mart_load_profile,
 )
 from meterlake.validate import require_passed, validate
+from meterlake.vee.step import vee
 
-__all__ = ["aggregate", "ingest", "marts", "publish", "report", "score", "stage", "train", "validate"]
+__all__ = ["aggregate", "ingest", "marts", "publish", "report", "score", "stage", "train", "validate", "vee"]
 
 DAY = READING_DATE_LOCAL.name
 # A feature looks back 168 h. In local days that is 7, and one more where a clock change or the zone cuts a day.

@@ -24,13 +24,15 @@ JUDGED = T.StructType(
 
 
 def score(features: DataFrame, model: TrainedModel, model_version: str, scored_at: datetime) -> DataFrame:
-    """Rows of mart_anomaly_scores for the rows of int_consumption_features whose energy is known.
+    """Rows of mart_anomaly_scores for the rows of int_consumption_features whose energy was metered.
+
+    An estimate is no observation: it gets no score, so it raises no alert by itself.
 
     Args:
         model_version: what the rows carry as their model, for instance `meterlake-london/3`.
         scored_at: when, with its time zone.
     """
-    known = features.where((F.col("quality") != "missing") & F.col("consumption_kwh").isNotNull())
+    known = features.where(F.col("quality").isin("measured", "edited") & F.col("consumption_kwh").isNotNull())
     judge = F.pandas_udf(_judge(features.sparkSession, model), JUDGED)  # type: ignore[call-overload]  # a struct, too
     # Called non-deterministic, or a filter on the score would be pushed below and make Spark score twice.
     judge = judge.asNondeterministic()

@@ -74,10 +74,19 @@ def _sums(frames: Frames, source: Source, threshold: float, changed: Bounds) -> 
 
 def _readings(readings: DataFrame) -> DataFrame:
     """Summed here, as there are millions of them; what is smaller is summed side by side."""
-    days = readings.groupBy("meter_id", "reading_date_local").agg(
-        exact_sum("consumption_kwh").alias("kwh"), F.count("consumption_kwh").alias("known"), F.count("*").alias("all")
+    metered = F.when(F.col("quality") != "estimated", F.col("consumption_kwh"))
+    days = (
+        readings.withColumn("metered", metered)
+        .groupBy("meter_id", "reading_date_local")
+        .agg(
+            exact_sum("consumption_kwh").alias("readings_kwh"),
+            F.count("consumption_kwh").alias("readings_count"),
+            exact_sum("metered").alias("metered_kwh"),  # an estimate gets no score
+            F.count("metered").alias("metered_count"),
+            F.count("*").alias("readings_all"),
+        )
     )
-    sums = {"readings_kwh": F.col("kwh"), "readings_count": F.col("known"), "readings_all": F.col("all")}
+    sums = {name: F.col(name) for name in days.columns[2:]}
     return _rows(days, "day", F.col("reading_date_local"), **sums)
 
 
@@ -153,8 +162,8 @@ def _differences() -> dict[str, tuple[str, Column]]:
         "months_unlike_mart": ("month", mart),
         "months_unlike_days": ("month", _differ("months", "days")),
         "profiles_unlike_hours": ("month", _energy_differs("profile", "hours", F.lit(PROFILE_CELLS * ROUNDING_KWH))),
-        "readings_without_score": ("day", ~scored.between(*_counts("readings_count", "readings_all"))),
-        "scores_unlike_readings": ("day", _energy_differs("scores", "readings", scored * ROUNDING_KWH)),
+        "readings_without_score": ("day", ~scored.between(*_counts("metered_count", "readings_all"))),
+        "scores_unlike_readings": ("day", _energy_differs("scores", "metered", scored * ROUNDING_KWH)),
         "flags_unlike_scores": ("day", (flagged != flags) | F.coalesce(worst_differs, F.lit(False))),
     }
 

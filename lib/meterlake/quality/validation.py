@@ -38,6 +38,8 @@ MEASURED = (
 )
 
 INTERVAL = ("meter_id", "reading_timestamp")
+# The batch of a reading that no line delivered: it stands by its estimate only, and any line about it replaces it.
+NOT_DELIVERED = "not_delivered"
 DELIVERY = ("file_id", "line_order")
 SLOTS = 60  # intervals of a block, a bit of a bigint each
 WHOLE = (Window.unboundedPreceding, Window.unboundedFollowing)
@@ -94,7 +96,8 @@ def resolve(rows: DataFrame) -> DataFrame:
     whole = delivered.rowsBetween(*WHOLE)
 
     # Equal hashes stand for equal measurements: two lines about one interval collide once in 2^64.
-    hashed = rows.repartition("meter_id").withColumn("measured", F.xxhash64(*MEASURED))
+    measured = F.xxhash64(*MEASURED, F.col("batch_id") == NOT_DELIVERED)
+    hashed = rows.repartition("meter_id").withColumn("measured", measured)
     judged = hashed.withColumn("conflicts", F.min("measured").over(in_file) != F.max("measured").over(in_file))
     stood = F.last(F.when(~F.col("conflicts"), F.col("measured")), ignorenulls=True).over(before)
     changed = judged.withColumn("changes", ~F.col("conflicts") & ~stood.eqNullSafe(F.col("measured")))

@@ -6,6 +6,8 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from meterlake.vee.policy import Vee
+
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 Bounds = tuple[float, float]
 FIXED_OFFSET = re.compile(r"^[+-](0\d|1[0-8]):[0-5]\d$")
@@ -130,6 +132,7 @@ class Source(Declared):
         stamp: whether a time stamp marks the start or the end of its interval.
         country: ISO 3166 code of the country, or a part of it (GB-ENG), whose holidays the customers keep.
         labels: the source's anomaly labels, in lower case -> whether they mean an anomaly.
+        vee: rules, severities and estimation (vee/policy.py).
     """
 
     name: Name
@@ -143,6 +146,7 @@ class Source(Declared):
     units: Units = Units()
     limits: Limits = Limits()
     labels: dict[str, bool] = {"normal": False, "anomaly": True, "abnormal": True}
+    vee: Vee = Vee()
 
     @field_validator("time_zone")
     @classmethod

@@ -15,6 +15,7 @@ from meterlake.tables.quarantined_readings import QUARANTINED_READINGS
 from meterlake.tables.stg_meter_readings import STG_METER_READINGS
 from meterlake.tables.stg_meters import STG_METERS
 from meterlake.tables.table import Table
+from meterlake.tables.vee_findings import VEE_FINDINGS
 
 TABLES: dict[str, Table] = {
     table.name: table
@@ -24,6 +25,7 @@ TABLES: dict[str, Table] = {
         STG_METERS,
         QUARANTINED_READINGS,
         CORRECTED_READINGS,
+        VEE_FINDINGS,
         INT_READINGS_HOURLY,
         INT_READINGS_DAILY,
         INT_READINGS_MONTHLY,

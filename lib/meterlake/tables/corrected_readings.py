@@ -23,8 +23,14 @@ CORRECTED_READINGS = Table(
         READING_DATE_LOCAL,
         Column("before_kwh", "double", "Energy before the change; null when it was missing.", "kWh"),
         Column("after_kwh", "double", "Energy after the change; null when it is missing now.", "kWh"),
+        Column("before_quality", "string", "Quality before the change; null when there was no reading."),
+        Column("after_quality", "string", "Quality after the change; null when there is no reading now."),
         Column(
-            "method", "string", "What changed it: superseded (a later file delivered another value).", required=True
+            "method",
+            "string",
+            "What changed it: superseded (a later file delivered another value), a method of estimation, "
+            "not_estimated (an estimate was withdrawn), undone.",
+            required=True,
         ),
         Column("rule_version", "string", "Version of the code that decided.", required=True),
         RUN_ID,

@@ -13,6 +13,8 @@ CONSUMPTION_MEASURES = (
         "expected_count", "bigint", "Intervals that the local period has (a day has 23, 24 or 25 h).", required=True
     ),
     Column("completeness", "double", "reading_count / expected_count.", required=True),
+    Column("estimated_share", "double", "Estimated readings / reading_count; null when none is known."),
+    Column("edited_share", "double", "Edited readings / reading_count; null when none is known."),
     QUALITY,
 )
 

@@ -25,6 +25,8 @@ MART_CONSUMPTION_METRICS = Table(
         Column("reading_count", "bigint", "Readings with a known value.", required=True),
         Column("expected_count", "bigint", "Intervals that the days with data have.", required=True),
         Column("completeness", "double", "reading_count / expected_count.", required=True),
+        Column("estimated_share", "double", "Estimated readings / reading_count; null when none is known."),
+        Column("edited_share", "double", "Edited readings / reading_count; null when none is known."),
         Column("quality", "string", "Worst quality in the period.", required=True),
     ),
     key=("source", "meter_id", "period", "period_start_local"),

@@ -18,5 +18,10 @@ QUALITY = Column(
 )
 REGION = Column("region", "string", "Region of the grid that the meter belongs to, as delivered.")
 FEEDER = Column("feeder", "string", "Feeder that supplies the meter, as delivered.")
-BATCH_ID = Column("batch_id", "string", "The batch (one ingest) that delivered it.", required=True)
+BATCH_ID = Column(
+    "batch_id",
+    "string",
+    "The batch (one ingest) that delivered it; not_delivered for a reading that stands by its estimate only.",
+    required=True,
+)
 RUN_ID = Column("run_id", "string", "The run that wrote the row.", required=True)

@@ -23,6 +23,12 @@ STG_METER_READINGS = Table(
         Column("interval_minutes", "int", "Length of the interval.", "min", required=True),
         Column("consumption_kwh", "double", "Energy of the interval, on a grid of 1e-8; null when missing.", "kWh"),
         Column(
+            "delivered_kwh",
+            "double",
+            "Energy as it was delivered, where consumption_kwh is not that: an edited or rejected reading.",
+            "kWh",
+        ),
+        Column(
             "register_kwh", "double", "Cumulative register at the interval start, where the source delivers one.", "kWh"
         ),
         Column("active_power_kw", "double", "Mean active power of the interval; null when missing.", "kW"),

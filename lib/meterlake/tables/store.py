@@ -192,6 +192,24 @@ class Store:
         with self._noting(note):
             return _affected(merge.whenMatchedUpdateAll(_differs(table)).whenNotMatchedInsertAll().execute())
 
+    def amend(self, frame: DataFrame, table: Table, amended: tuple[str, ...], bounds: str, note: str) -> None:
+        """Update the `amended` columns of rows that stand, insert others, delete those marked `gone`: one commit.
+
+        Args:
+            frame: the declared columns (what is not amended only matters for rows that are inserted) and `gone`.
+            bounds: a condition on the target `t` by which files are skipped; MERGE does not find one by itself.
+        """
+        condition = " AND ".join([bounds, *(f"t.{name} = s.{name}" for name in table.key)])
+        target = DeltaTable.forPath(self.spark, self.path(table)).alias("t")
+        with self._noting(note):
+            (
+                target.merge(frame.alias("s"), condition)
+                .whenMatchedDelete("s.gone")
+                .whenMatchedUpdate(set={name: f"s.{name}" for name in amended})
+                .whenNotMatchedInsert("NOT s.gone", {name: f"s.{name}" for name in table.names})
+                .execute()
+            )
+
     @contextmanager
     def _noting(self, note: str | None) -> Iterator[None]:
         """MERGE takes its note from the session."""

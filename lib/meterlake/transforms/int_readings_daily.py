@@ -5,7 +5,7 @@ from pyspark.sql import functions as F
 
 from meterlake.quality.completeness import expected_intervals
 from meterlake.sources.source import Source
-from meterlake.transforms.int_readings_hourly import MICRO, exact_sum, worst_quality
+from meterlake.transforms.int_readings_hourly import MICRO, SHARES, exact_sum, joint_share, worst_quality
 
 
 def build(hourly: DataFrame, source: Source) -> DataFrame:
@@ -46,5 +46,6 @@ def consumption_measures(source: Source) -> list[Column]:
         F.min("min_power_kw").alias("min_power_kw"),
         F.try_divide(voltage, with_voltage).alias("avg_voltage_v"),
         F.sum("reading_count").alias("reading_count"),
+        *(joint_share(quality).alias(f"{quality}_share") for quality in SHARES),
         worst_quality().alias("quality"),
     ]

@@ -8,6 +8,7 @@ from meterlake.transforms.stg_meter_readings import GRID, local_time
 
 # From good to bad: a period is as good as its worst reading.
 QUALITIES = ("measured", "edited", "estimated", "missing")
+SHARES = ("estimated", "edited")
 MICRO = 1e6
 
 
@@ -29,6 +30,7 @@ def build(readings: DataFrame, source: Source) -> DataFrame:
         F.count("consumption_kwh").alias("reading_count"),
         F.lit(expected).cast("bigint").alias("expected_count"),
         (F.count("consumption_kwh") / expected).alias("completeness"),
+        *(share_of(quality).alias(f"{quality}_share") for quality in SHARES),
         worst_quality().alias("quality"),
     )
 
@@ -39,6 +41,17 @@ def exact_sum(energy: str) -> Column:
     Null when no value is known. Measured on 2.9 M readings: 0.8 s, against 1.3 s for decimal(18,8).
     """
     return F.sum(F.rint(F.col(energy) * GRID).cast("bigint")) / GRID
+
+
+def share_of(quality: str) -> Column:
+    """Share of a quality among the known readings of a group; null when none is known."""
+    return F.try_divide(F.count_if(F.col("quality") == quality), F.count("consumption_kwh"))
+
+
+def joint_share(quality: str) -> Column:
+    """The same of a group of periods, each with its share and `reading_count`; through whole readings, so exact."""
+    readings = F.rint(F.col(f"{quality}_share") * F.col("reading_count")).cast("bigint")
+    return F.try_divide(F.coalesce(F.sum(readings), F.lit(0)), F.sum("reading_count"))
 
 
 def worst_quality() -> Column:

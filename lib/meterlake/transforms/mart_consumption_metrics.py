@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 
 from meterlake.sources.source import Source
 from meterlake.transforms.int_readings_daily import peak_of
-from meterlake.transforms.int_readings_hourly import exact_sum, worst_quality
+from meterlake.transforms.int_readings_hourly import SHARES, exact_sum, joint_share, worst_quality
 
 METER = ("source", "meter_id")
 
@@ -105,6 +105,7 @@ def _summed(daily: DataFrame, period: Period, source: Source) -> DataFrame:
             peak["peak_hour_of_day"].alias("peak_hour_of_day"),
             F.sum("reading_count").alias("reading_count"),
             F.sum("expected_count").alias("expected_count"),
+            *(joint_share(quality).alias(f"{quality}_share") for quality in SHARES),
             worst_quality().alias("quality"),
         )
         .withColumn("period", F.lit(period.name))

@@ -74,7 +74,9 @@ def judge(rows: DataFrame, source: Source, standing: DataFrame, contested: DataF
         standing: the current readings of silver that the rows may repeat or replace.
         contested: the intervals that several of `rows` and `standing` are about (see `validation.contested`).
     """
+    stood_nowhere = {"stood_kwh": F.lit(None).cast("double"), "stood_quality": F.lit(None).cast("string")}
     valid = rows.where(is_valid(source)).drop("delivered_value", "stamp_local", "ingested_at")
+    valid = valid.withColumns(stood_nowhere)
     rejected = rows.where(~is_valid(source)).withColumn("reasons", broken_rules(source))
     stood = as_delivered(standing, source).join(contested, on=list(INTERVAL), how="left_semi")
     compared = resolve(valid.join(contested, on=list(INTERVAL), how="left_semi").unionByName(stood))
@@ -82,12 +84,14 @@ def judge(rows: DataFrame, source: Source, standing: DataFrame, contested: DataF
 
 
 def as_delivered(standing: DataFrame, source: Source) -> DataFrame:
-    """Readings of silver as rows that a file 0, before all others, might have delivered."""
+    """Readings of silver as rows that a file 0, before all others, might have delivered, and how they stand."""
     return standing.select(
         "source",
         "meter_id",
         "reading_timestamp",
         *(_as_delivered(name, source) for name in MEASURED),
+        F.col("consumption_kwh").alias("stood_kwh"),
+        F.col("quality").alias("stood_quality"),
         "reading_date_local",
         F.lit(None).cast("string").alias("source_file"),
         F.lit(0).cast("bigint").alias("file_id"),
@@ -125,6 +129,7 @@ def build(current: DataFrame, source: Source) -> DataFrame:
         "reading_timestamp",
         F.lit(source.interval_minutes).alias("interval_minutes"),
         *(name for name in MEASURED if name != "anomaly_label"),
+        F.lit(None).cast("double").alias("delivered_kwh"),
         (F.col("consumption_kwh") / hours).alias("active_power_kw"),
         "anomaly_label",
         (F.col("anomaly_label") == "anomaly").alias("is_anomaly"),
@@ -158,9 +163,11 @@ def _metered(source: Source) -> tuple[Column, Column]:
 
 
 def _as_delivered(measure: str, source: Source) -> Column:
-    """A standing reading's measure as a line delivers it: the energy that a register gave is not delivered."""
-    derived = source.units.is_register and measure == "consumption_kwh"
-    return F.lit(None).cast("double").alias(measure) if derived else F.col(measure)
+    """A standing reading's measure as a line delivers it: energy that a register or an estimate gave is not."""
+    if measure != "consumption_kwh":
+        return F.col(measure)
+    delivered = F.when(F.col("quality") == "measured", F.col(measure)).otherwise(F.col("delivered_kwh"))
+    return (F.lit(None).cast("double") if source.units.is_register else delivered).alias(measure)
 
 
 def _factor(source: Source) -> float:

@@ -1,0 +1,69 @@
+"""`meterlake vee ACTION`: what can be done with VEE beside its step. Each action returns what it has to say."""
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from meterlake.settings import Settings
+
+
+@dataclass(frozen=True)
+class Action:
+    """An action of the command line."""
+
+    about: str
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+    does: Callable[[argparse.Namespace, Settings], str]
+
+
+def _undo_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--source", required=True, help="name of the source, or its TOML file")
+    parser.add_argument("--run", required=True, metavar="ID", help="the run whose changes are undone")
+    parser.add_argument("--run-id", help="name of this run")
+
+
+def _undo(parsed: argparse.Namespace, settings: Settings) -> str:
+    from meterlake.vee.undo import from_arguments
+
+    return from_arguments(parsed, settings)
+
+
+def _rules_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--markdown", action="store_true", help="as the table of docs/vee.md")
+
+
+def _rules(parsed: argparse.Namespace, settings: Settings) -> str:
+    from meterlake.vee import rulebook
+
+    return rulebook.markdown() if parsed.markdown else rulebook.text()
+
+
+def _recall_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--truth", type=Path, required=True, metavar="FOLDER", help="folder of `meterlake generate`")
+
+
+def _recall(parsed: argparse.Namespace, settings: Settings) -> str:
+    from meterlake.vee.recall import recall
+
+    return recall(parsed.truth)
+
+
+def _alarms_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--source", required=True, help="name of the source, or its TOML file")
+    parser.add_argument("--input", required=True, help="folder of files, one meter each")
+
+
+def _alarms(parsed: argparse.Namespace, settings: Settings) -> str:
+    from meterlake.sources.catalog import source_named
+    from meterlake.vee.recall import alarms
+
+    return alarms(parsed.input, source_named(parsed.source, settings))
+
+
+ACTIONS = {
+    "undo": Action("give back the readings that a run of the step changed", _undo_arguments, _undo),
+    "rules": Action("the rules with their formulas and defaults", _rules_arguments, _rules),
+    "recall": Action("recall and precision of the rules on generated readings", _recall_arguments, _recall),
+    "alarms": Action("findings per 1,000 meter-days of real readings", _alarms_arguments, _alarms),
+}

@@ -1,0 +1,247 @@
+"""The step `vee`: current readings -> findings of the rules, and estimates and edits in silver with their trail."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import pyarrow as pa
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import from_arrow_schema
+
+from meterlake import __version__
+from meterlake.quality.validation import NOT_DELIVERED
+from meterlake.run import Outcome, Run
+from meterlake.sources.source import Source
+from meterlake.tables.changes import Changes
+from meterlake.tables.corrected_readings import CORRECTED_READINGS
+from meterlake.tables.ops import RUNS
+from meterlake.tables.shared_columns import READING_DATE_LOCAL
+from meterlake.tables.stg_meter_readings import STG_METER_READINGS
+from meterlake.tables.vee_findings import VEE_FINDINGS
+from meterlake.transforms.stg_meter_readings import local_time
+from meterlake.vee.judge import ABSENT, JUDGED, QUALITIES, judged
+from meterlake.vee.rulebook import LOOKS_AHEAD_DAYS, LOOKS_BACK_DAYS, RULES, VERSION, severity_of
+
+DAY = READING_DATE_LOCAL.name
+TRAIL = "vee:"  # begins the batch_id of this step's rows in corrected_readings
+ROWS_AT_ONCE = 500_000  # readings of whole meters that are worked off together: about 150 MB
+AMENDED = ("consumption_kwh", "delivered_kwh", "active_power_kw", "quality")
+
+
+@dataclass(frozen=True)
+class Scope:
+    """The meter-days whose verdicts may change, and those that have to be read for that."""
+
+    verdicts: Changes
+    readings: DataFrame
+
+
+def vee(run: Run) -> Outcome:
+    """Judge the changed meters, keep what the rules found, and estimate and edit what the source says."""
+    store, source = run.store, run.source
+    changed = run.changes("vee", STG_METER_READINGS)
+    if changed.nothing:
+        return Outcome(nothing_new=True)
+    _forget_unfinished(run)
+    version = store.version(STG_METER_READINGS)
+    scope = _scope(changed, store.read(STG_METER_READINGS, version=version))
+    told = _judged(scope, source).persist()
+    found = _findings(told.where(F.col("rule").isNotNull()), source)
+    changes = told.where(F.col("rule").isNull())
+    rows = store.replace(found, VEE_FINDINGS, scope.verdicts)
+    counts = {
+        row.rule or row.after_quality: row["count"] for row in told.groupBy("rule", "after_quality").count().collect()
+    }
+    edits = sum(count for name, count in counts.items() if name not in RULES)
+    if edits:
+        _keep(run, changes)
+    told.unpersist()
+    outcome = Outcome(rows_in=0, rows_out=rows + edits)
+    outcome.inputs = {STG_METER_READINGS.name: store.version(STG_METER_READINGS)}
+    outcome.outputs = {VEE_FINDINGS.name: store.version(VEE_FINDINGS)}
+    outcome.figures = {f"vee_{name or 'withdrawn'}": float(count) for name, count in counts.items()}
+    outcome.said = _said(counts)
+    return outcome
+
+
+def _scope(changed: Changes, readings: DataFrame) -> Scope:
+    """A day's verdict depends on the days around it; the changed days of a meter are taken as one range."""
+    near = changed.meters_in(
+        readings, DAY, before=LOOKS_AHEAD_DAYS + LOOKS_BACK_DAYS, after=LOOKS_BACK_DAYS + LOOKS_AHEAD_DAYS
+    )
+    if changed.days is None or changed.first is None or changed.last is None:
+        return Scope(changed, near)
+    first, last = F.date_sub(F.min("day"), LOOKS_AHEAD_DAYS), F.date_add(F.max("day"), LOOKS_BACK_DAYS)
+    days = changed.days.groupBy("meter_id").agg(F.explode(F.sequence(first, last)).alias("day")).persist()
+    bounds = (changed.first - timedelta(LOOKS_AHEAD_DAYS), changed.last + timedelta(LOOKS_BACK_DAYS))
+    return Scope(Changes(changed.source, days, *bounds), near)
+
+
+def _judged(scope: Scope, source: Source) -> DataFrame:
+    """Rows of judge.JUDGED about the meter-days of the scope: one shuffle by meter, one sort, one pass."""
+    by_meter = scope.readings.select(*_needed(source)).repartition("meter_id")
+    in_time_order = by_meter.sortWithinPartitions("meter_id", "reading_timestamp")
+    told = in_time_order.mapInArrow(_pass(source), from_arrow_schema(JUDGED))
+    return scope.verdicts.days_in(told.withColumn("source", F.lit(source.name)), DAY)
+
+
+def _needed(source: Source) -> list[Column]:
+    energy, quality = F.col("consumption_kwh"), F.col("quality")
+    code = F.lit(QUALITIES.index("measured"))
+    for name in QUALITIES[1:]:
+        code = F.when(quality == name, QUALITIES.index(name)).otherwise(code)
+    columns = [
+        F.col("meter_id"),
+        F.col("reading_timestamp"),
+        F.when(quality == "measured", energy).otherwise(F.col("delivered_kwh")).alias("delivered"),
+        energy,
+        F.when(F.col("batch_id") == NOT_DELIVERED, ABSENT).otherwise(code).cast("tinyint").alias("code"),
+    ]
+    if source.columns.voltage:
+        columns.append(F.col("voltage_v"))
+    if source.units.is_register:
+        columns.append(F.col("register_kwh"))
+    if subs := [n for n in (1, 2, 3) if getattr(source.columns, f"sub_metering_{n}")]:
+        columns.append(sum((F.col(f"sub_metering_{n}_kwh") for n in subs), F.lit(0.0)).alias("sub_kwh"))
+    return columns
+
+
+def _pass(source: Source) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    """The pass over one partition, whose rows are sorted by meter and time: whole meters at a time."""
+
+    def work(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for meters in whole_meters(batches, ROWS_AT_ONCE):
+            yield from judged(meters, source).to_batches()
+
+    return work
+
+
+def whole_meters(batches: Iterator[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
+    """Batches joined and cut so that each table holds whole meters, and `rows` readings or more but for the last."""
+    held: list[pa.RecordBatch] = []
+    for batch in batches:
+        if sum(part.num_rows for part in held) >= rows and batch.num_rows:
+            cut = _next_meter(held[-1], batch)
+            if cut is not None:
+                yield pa.Table.from_batches([*held, batch.slice(0, cut)])
+                held, batch = [], batch.slice(cut)
+        if batch.num_rows:
+            held.append(batch)
+    if held:
+        yield pa.Table.from_batches(held)
+
+
+def _next_meter(last: pa.RecordBatch, batch: pa.RecordBatch) -> int | None:
+    """Row of the batch at which the first meter that is not the one held begins; None when it is all of that one."""
+    other = pa.compute.not_equal(batch["meter_id"], last["meter_id"][-1])
+    found = pa.compute.index(other, True).as_py()
+    return None if found < 0 else int(found)
+
+
+def _findings(told: DataFrame, source: Source) -> DataFrame:
+    rules = {name: (rule.id, severity_of(rule, source.vee.rules)) for name, rule in RULES.items()}
+    parts = ([F.lit(part) for name, pair in rules.items() for part in (name, pair[n])] for n in (0, 1))
+    ids, severities = (F.create_map(*part) for part in parts)
+    return told.select(
+        "source",
+        "meter_id",
+        DAY,
+        ids[F.col("rule")].alias("rule_id"),
+        "rule",
+        severities[F.col("rule")].alias("severity"),
+        F.col("begin").alias("from_timestamp"),
+        F.col("end").alias("to_timestamp"),
+        "interval_count",
+        "value",
+        "reference",
+        "details",
+    )
+
+
+def _keep(run: Run, changes: DataFrame) -> None:
+    """Write the trail, then the readings. A run killed in between leaves a trail that the next run forgets."""
+    run.store.replace_batches(trail(changes, run.run_id), CORRECTED_READINGS, [TRAIL + run.run_id])
+    bounds = changes.agg(F.min(DAY), F.max(DAY), F.min(F.col("before_quality").isNull())).head()
+    assert bounds is not None
+    first, last, only_new = bounds
+    amend(run, readings_of(changes, run.source), first, last, only_new=only_new)
+
+
+def amend(run: Run, readings: DataFrame, first: date, last: date, *, only_new: bool = False) -> None:
+    """Make silver hold these readings, in one commit that carries the run's name."""
+    note = TRAIL + run.run_id
+    if only_new:
+        run.store.append(readings.drop("gone"), STG_METER_READINGS, note)
+        return
+    bounds = f"t.source = '{run.source.name}' AND t.{DAY} BETWEEN '{first}' AND '{last}'"
+    run.store.amend(readings, STG_METER_READINGS, AMENDED, bounds, note)
+
+
+def trail(changes: DataFrame, run_id: str) -> DataFrame:
+    """Rows of `corrected_readings`."""
+    return changes.select(
+        _reading_id().alias("reading_id"),
+        "source",
+        "meter_id",
+        F.col("begin").alias("reading_timestamp"),
+        DAY,
+        "before_kwh",
+        "after_kwh",
+        "before_quality",
+        "after_quality",
+        "method",
+        F.lit(f"{__version__}, rules {VERSION}").alias("rule_version"),
+        F.lit(run_id).alias("run_id"),
+        F.lit(TRAIL + run_id).alias("batch_id"),
+    )
+
+
+def readings_of(changes: DataFrame, source: Source) -> DataFrame:
+    """Rows of silver, whole for intervals that had none; `gone` where there shall be none."""
+    local, hours = local_time(F.col("begin"), source), source.interval_minutes / 60
+    new = {
+        "reading_id": _reading_id(),
+        "reading_timestamp": F.col("begin"),
+        "interval_minutes": F.lit(source.interval_minutes),
+        "consumption_kwh": F.col("after_kwh"),
+        "active_power_kw": F.col("after_kwh") / hours,
+        # Kept where the reading is not what was delivered.
+        "delivered_kwh": F.when(F.col("after_quality") != "measured", F.col("delivered_kwh")),
+        "hour_of_day": F.hour(local),
+        "day_of_week": F.weekday(local) + 1,
+        "quality": F.col("after_quality"),
+        "batch_id": F.lit(NOT_DELIVERED),
+    }
+    known = {"source", "meter_id", DAY}
+    columns = [
+        new.get(field.name, F.col(field.name) if field.name in known else F.lit(None))
+        .cast(field.dataType)
+        .alias(field.name)
+        for field in STG_METER_READINGS.schema
+    ]
+    return changes.select(*columns, F.col("after_quality").isNull().alias("gone"))
+
+
+def _reading_id() -> Column:
+    return F.concat_ws(":", "source", "meter_id", F.unix_timestamp("begin"))
+
+
+def _forget_unfinished(run: Run) -> None:
+    """Delete the trail of runs that were killed before silver's commit: what it tells did not happen."""
+    if not run.store.exists(CORRECTED_READINGS):
+        return
+    ours = run.store.read(CORRECTED_READINGS, run.source.name).where(F.col("batch_id").startswith(TRAIL))
+    done = run.store.read(RUNS, run.source.name).where(F.col("step").isin("vee", "vee_undo"))
+    for row in ours.select("run_id", "batch_id").distinct().join(done, on="run_id", how="left_anti").collect():
+        if run.store.version_noted(STG_METER_READINGS, row.batch_id) is None:
+            run.store.delete_batch(CORRECTED_READINGS, row.batch_id)
+
+
+def _said(counts: dict[str | None, int]) -> list[str]:
+    rules = {name: count for name, count in counts.items() if name in RULES}
+    told = ", ".join(f"{count:,} {name}" for name, count in sorted(rules.items(), key=lambda one: -one[1]))
+    return [
+        f"{counts.get('estimated', 0):,} readings are estimated and {counts.get('edited', 0):,} edited.",
+        f"Rules found: {told or 'nothing'}.",
+    ]
