@@ -1,7 +1,7 @@
 """Large appends to a Delta table: tasks write Parquet with Arrow, the driver commits the files to Delta's log.
 
-For work that is Arrow from end to end. Spark's own writer turns each value into a row's field and that into Parquet, in
-Java; Arrow writes columns as they are: 0.3 us a row of bronze instead of 4 (2 cores, 2026-11-24).
+For work that is Arrow from end to end: a row of Spark's is never made. Rows that Spark has made already are better
+written by Spark (docs/performance.md).
 
 The commit is Delta's own transaction, with the statistics by which readers skip files: to other readers and writers an
 ordinary append, all of it or nothing. Files of tasks that failed or ran twice are in no commit; VACUUM removes them.
