@@ -35,6 +35,7 @@ MEASURED = (
     "wind_speed_kmh",
     "avg_past_consumption_kwh",
     "anomaly_label",
+    "delivered_quality",
 )
 
 INTERVAL = ("meter_id", "reading_timestamp")
@@ -104,6 +105,40 @@ def resolve(rows: DataFrame) -> DataFrame:
     return changed.select(
         *rows.columns, _status(changes_later).alias("status"), last_change["consumption_kwh"].alias("after_kwh")
     )
+
+
+def of_torn_days(rows: DataFrame) -> DataFrame:
+    """Of the meter-days that hold intervals of several lengths, all intervals: they overlap, whatever their starts.
+
+    Args:
+        rows: meter_id, reading_timestamp, reading_date_local, interval_minutes.
+    """
+    day, length = ["meter_id", "reading_date_local"], F.col("interval_minutes")
+    torn = rows.groupBy(*day).agg(F.min(length).alias("shortest"), F.max(length).alias("longest"))
+    torn = torn.where("shortest < longest").select(*day)
+    return rows.join(torn, on=day, how="left_semi").select(*INTERVAL)
+
+
+def resolve_lengths(rows: DataFrame) -> DataFrame:
+    """As `resolve`, where a later file may deliver a meter's day in intervals of another length.
+
+    A day has one length: that of the last file that delivered it in one. What files before it delivered in another
+    length is superseded as a whole, a day that one file delivers in several lengths is a `conflicting_duplicate`.
+    """
+    day = Window.partitionBy("meter_id", "reading_date_local")
+    in_file = Window.partitionBy("meter_id", "reading_date_local", "file_id")
+    length, whole = F.col("interval_minutes"), ~F.col("torn")
+    told = rows.withColumn("torn", F.min(length).over(in_file) != F.max(length).over(in_file))
+    last = F.max(F.when(whole, F.struct("file_id", "interval_minutes"))).over(day)
+    told = told.withColumn("of_another_length", whole & (length != last["interval_minutes"]))
+    turned = F.max(F.when(F.col("of_another_length"), F.col("file_id"))).over(day)
+    told = told.withColumn("outdated", whole & F.coalesce(F.col("file_id") <= turned, F.lit(False)))
+    replaced = F.when(F.col("file_id") == 0, F.lit(REPLACED)).otherwise(F.lit(SUPERSEDED))
+    status = F.when(F.col("torn"), F.lit(CONFLICTING_DUPLICATE)).otherwise(replaced)
+    set_aside = told.where("torn OR outdated").select(
+        *rows.columns, status.alias("status"), F.lit(None).cast("double").alias("after_kwh")
+    )
+    return resolve(told.where("NOT torn AND NOT outdated").select(*rows.columns)).unionByName(set_aside)
 
 
 def _status(changes_later: Column) -> Column:

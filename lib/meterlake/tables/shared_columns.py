@@ -18,5 +18,8 @@ QUALITY = Column(
 )
 REGION = Column("region", "string", "Region of the grid that the meter belongs to, as delivered.")
 FEEDER = Column("feeder", "string", "Feeder that supplies the meter, as delivered.")
+INTERVAL_MINUTES = Column(
+    "interval_minutes", "int", "Length of the readings' intervals; a meter's local day has one.", "min", required=True
+)
 BATCH_ID = Column("batch_id", "string", "The batch (one ingest) that delivered it.", required=True)
 RUN_ID = Column("run_id", "string", "The run that wrote the row.", required=True)
