@@ -157,6 +157,11 @@ class Source(Declared):
         return self.format.layout == "nem12"
 
     @property
+    def moves_its_clock(self) -> bool:
+        """Whether the zone may put its clock forward and back."""
+        return self.time_zone != "UTC" and not FIXED_OFFSET.match(self.time_zone)
+
+    @property
     def grid_minutes(self) -> int:
         """What every interval length of the source is a multiple of."""
         return FINEST_MINUTES if self.varies else self.interval_minutes
@@ -165,7 +170,9 @@ class Source(Declared):
     @classmethod
     def _nem12_names_its_own_columns(cls, given: Any) -> Any:
         layout = given.get("format") if isinstance(given, dict) else None
-        nem12 = layout.get("layout") == "nem12" if isinstance(layout, dict) else getattr(layout, "layout", "") == "nem12"
+        nem12 = (
+            layout.get("layout") == "nem12" if isinstance(layout, dict) else getattr(layout, "layout", "") == "nem12"
+        )
         return {"columns": NEM12_COLUMNS, **given} if nem12 else given
 
     @field_validator("time_zone")

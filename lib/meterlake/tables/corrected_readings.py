@@ -22,7 +22,12 @@ CORRECTED_READINGS = Table(
         READING_TIMESTAMP,
         READING_DATE_LOCAL,
         Column("before_kwh", "double", "Energy before the change; null when it was missing.", "kWh"),
-        Column("after_kwh", "double", "Energy after the change; null when it is missing now, or the day has intervals of another length now.", "kWh"),
+        Column(
+            "after_kwh",
+            "double",
+            "Energy after the change; null when it is missing now, or the day has intervals of another length now.",
+            "kWh",
+        ),
         Column(
             "method", "string", "What changed it: superseded (a later file delivered another value).", required=True
         ),

@@ -65,6 +65,7 @@ def interpret(lines: DataFrame, source: Source) -> DataFrame:
         F.col("value").alias("delivered_value"),
         *(["unit"] if source.varies else []),
         "stamp_local",
+        *([F.lit(False).alias("unclear_hour")] if source.moves_its_clock else []),
         "ingested_at",
         "source_file",
         "file_id",
@@ -81,7 +82,7 @@ def judge(rows: DataFrame, source: Source, standing: DataFrame, contested: DataF
         standing: the current readings of silver that the rows may repeat or replace.
         contested: the intervals that several of `rows` and `standing` are about (see `validation.contested`).
     """
-    valid = rows.where(is_valid(source)).drop("delivered_value", "unit", "stamp_local", "ingested_at")
+    valid = rows.where(is_valid(source)).drop("delivered_value", "unit", "stamp_local", "unclear_hour", "ingested_at")
     rejected = rows.where(~is_valid(source)).withColumn("reasons", broken_rules(source))
     stood = as_delivered(standing, source).join(contested, on=list(INTERVAL), how="left_semi")
     rivals = valid.join(contested, on=list(INTERVAL), how="left_semi").unionByName(stood)
