@@ -8,11 +8,12 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from meterlake import __version__
 from meterlake.errors import MeterlakeError, Unreachable, UsageError
+from meterlake.recover import options
 from meterlake.settings import Settings, load
 from meterlake.sources.catalog import sources
 
@@ -112,6 +113,10 @@ def _parser() -> argparse.ArgumentParser:
     profile.add_argument("log", nargs="?", type=Path, help="event log (default: the newest of the home folder)")
     profile.add_argument("--against", type=Path, metavar="LOG", help="another run's event log, to compare with")
     profile.add_argument("--html", type=Path, metavar="FILE", help="write a page with the stages over time, too")
+    held = command("quarantine", _quarantine, "list, show, release or replay lines that broke a rule or do not parse")
+    options.add_selection(held, _day)
+    options.add_backfill(command("backfill", _backfill, "recompute a period from bronze with today's code"), _day)
+    options.add_restore(command("restore", _restore, "make a table what it was at a version or time"), _instant)
     command("sources", _sources, "the declared sources")
     from meterlake.sources import generate
 
@@ -142,6 +147,14 @@ def _day(text: str) -> date:
         raise argparse.ArgumentTypeError(f"{text!r} is not a date like 2024-01-31") from None
 
 
+def _instant(text: str) -> datetime:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time like 2024-01-31T06:00") from None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
 def _run(parsed: argparse.Namespace, settings: Settings) -> int:
     from meterlake.pipeline import whole_run
 
@@ -169,6 +182,24 @@ def _stores(parsed: argparse.Namespace, settings: Settings) -> None:
         state = "up" if store.running else "down"
         password = settings.home / "secrets" / f"{store.name}_reader"
         print(f"{store.title:<11} {state:<5} {store.jdbc_url}  reader {store.reader}, password in {password}")
+
+
+def _quarantine(parsed: argparse.Namespace, settings: Settings) -> None:
+    from meterlake.recover import commands
+
+    print(commands.quarantine(parsed, settings))
+
+
+def _backfill(parsed: argparse.Namespace, settings: Settings) -> None:
+    from meterlake.recover import commands
+
+    print(commands.backfilled(parsed, settings))
+
+
+def _restore(parsed: argparse.Namespace, settings: Settings) -> None:
+    from meterlake.recover import commands
+
+    print(commands.restored(parsed, settings))
 
 
 def _sources(parsed: argparse.Namespace, settings: Settings) -> None:

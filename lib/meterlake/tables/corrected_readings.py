@@ -24,7 +24,11 @@ CORRECTED_READINGS = Table(
         Column("before_kwh", "double", "Energy before the change; null when it was missing.", "kWh"),
         Column("after_kwh", "double", "Energy after the change; null when it is missing now.", "kWh"),
         Column(
-            "method", "string", "What changed it: superseded (a later file delivered another value).", required=True
+            "method",
+            "string",
+            "What changed it: superseded (a later file delivered another value), or the recovery that judged its line "
+            "again (backfill, replay, release).",
+            required=True,
         ),
         Column("rule_version", "string", "Version of the code that decided.", required=True),
         RUN_ID,
