@@ -122,8 +122,11 @@ def test_scores_have_the_declared_columns(scores: DataFrame) -> None:
     assert [(f.name, f.dataType) for f in scores.schema] == [(f.name, f.dataType) for f in MART_ANOMALY_SCORES.schema]
 
 
-def test_every_known_reading_is_scored_and_a_missing_one_is_not(features: DataFrame, scores: DataFrame) -> None:
-    assert scores.count() == features.count() - 1 == METERS * HOURS + 1
+def test_every_metered_reading_is_scored_and_a_missing_or_estimated_one_is_not(
+    features: DataFrame, scores: DataFrame
+) -> None:
+    assert scores.count() == features.count() - 2 == METERS * HOURS
+    assert scores.join(features.where("quality <> 'measured'"), on="reading_id", how="left_semi").count() == 0
     bounds = scores.agg(F.min("anomaly_score"), F.max("anomaly_score"), F.avg(F.col("is_anomaly").cast("int"))).first()
     assert bounds is not None
     assert 0 < bounds[0] < bounds[1] < 1
@@ -131,7 +134,7 @@ def test_every_known_reading_is_scored_and_a_missing_one_is_not(features: DataFr
 
 
 def test_scores_are_those_of_scikit_learn(features: DataFrame, scores: DataFrame, model: TrainedModel) -> None:
-    rows = features.where("quality <> 'missing'").orderBy("reading_id").toPandas()
+    rows = features.where("quality = 'measured'").orderBy("reading_id").toPandas()
     inputs = matrix({name: rows[name].to_numpy(dtype=float) for name in INPUTS}, model.typical_kwh)
     raw = scores.orderBy("reading_id").toPandas()["raw_score"].to_numpy()
     np.testing.assert_array_equal(raw, -model.forest.score_samples(inputs))
