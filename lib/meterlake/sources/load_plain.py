@@ -18,7 +18,7 @@ from meterlake.sources.source import Source
 from meterlake.tables.arrow_writer import WRITTEN, Batches, file_writer
 from meterlake.tables.meter_readings import METER_READINGS
 
-PIECE = "path string, source_file string, file_id bigint, file_meter string, start bigint, stop bigint, layout int"
+PIECE = "path string, file_id bigint, file_meter string, start bigint, stop bigint, layout int"
 DOUBTFUL = "file_id bigint, line_order bigint, line binary"
 # Bytes that a task reads at most; a task writes about a tenth of that.
 PIECE_BYTES = 64 << 20
@@ -87,7 +87,7 @@ def _pieces(file: tuple[Inspected, int, str], layout: int) -> Iterator[tuple[Any
     whole = seen.path.endswith(".gz")
     for start in range(0, 1 if whole else max(1, seen.size), PIECE_BYTES):
         stop = BEYOND if whole else min(start + PIECE_BYTES, seen.size)
-        yield seen.path, seen.path, file_id, meter, start, stop, layout
+        yield seen.path, file_id, meter, start, stop, layout
 
 
 def _loader(layouts: list[Layout], constants: dict[str, Any], bronze: str) -> Any:
@@ -115,7 +115,7 @@ def _rows(
     """Batches of bronze; lines that are not plain are appended to `doubtful`."""
     for piece in pieces:
         layout = layouts[piece["layout"]]
-        of_file = constants | {"source_file": piece["source_file"], "file_id": piece["file_id"]}
+        of_file = constants | {"source_file": piece["path"], "file_id": piece["file_id"]}
         of_file |= {"meter_id": piece["file_meter"]}
         for offset, block in plain_lines.blocks(piece["path"], piece["start"], piece["stop"]):
             lines = plain_lines.parse(block, offset, layout)

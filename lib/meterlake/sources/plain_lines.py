@@ -5,6 +5,7 @@ stamp it should be. All other lines are doubtful: they are handed on as they sta
 why they do not parse. So nothing is decided here that two readers could see differently.
 """
 
+import codecs
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ import pyarrow.csv
 from numpy.typing import NDArray
 
 from meterlake.files import filesystem_of
+from meterlake.sources.inspect import BLANK
 from meterlake.sources.source import Source
 
 BLOCK = 8 << 20
@@ -218,5 +220,5 @@ def _cast_or_none(texts: pa.Array, kind: pa.DataType) -> pa.Array | None:
 
 def _says_nothing(line: bytes, header: bytes) -> bool:
     """Whether a line is blank or a header: what `inspect` does not count either."""
-    text = line.strip(b" \t\r\f\v").removeprefix(b"\xef\xbb\xbf")
+    text = line.strip(BLANK).removeprefix(codecs.BOM_UTF8)
     return not text or text == header
