@@ -7,7 +7,7 @@ their own: ingest.py, stage.py and validate.py.
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import reduce
+from functools import partial, reduce
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -22,9 +22,10 @@ from meterlake.serving.embedded import never_started, stores
 from meterlake.serving.publish import lost_rows, needs_full
 from meterlake.serving.publish import publish as publish_mart
 from meterlake.serving.slices import Slice
+from meterlake.session import at_once
 from meterlake.stage import stage
 from meterlake.tables.catalog import MARTS
-from meterlake.tables.changes import following_days, month_of
+from meterlake.tables.changes import Changes, following_days, month_of
 from meterlake.tables.int_consumption_features import INT_CONSUMPTION_FEATURES
 from meterlake.tables.int_readings_daily import INT_READINGS_DAILY
 from meterlake.tables.int_readings_hourly import INT_READINGS_HOURLY
@@ -61,13 +62,21 @@ FLAGGED_SHARE, ENOUGH_FOR_A_SHARE = (0.005, 0.02), 1000
 
 def aggregate(run: Run) -> Outcome:
     """Silver readings -> hours, days, months and features of the meter-days that changed."""
-    store, source = run.store, run.source
     changed = run.changes("aggregate", STG_METER_READINGS)
     if changed.nothing:
         return Outcome(nothing_new=True)
-    version = store.version(STG_METER_READINGS)
-    readings = store.read(STG_METER_READINGS, version=version)
+    version = run.store.version(STG_METER_READINGS)
+    readings = run.store.read(STG_METER_READINGS, version=version)
 
+    # The two share nothing but silver: while one is planned, the other has the cores.
+    work = (partial(_periods, run, readings, changed), partial(_features, run, readings, changed))
+    rows, written = at_once(run.store.spark, work, len(work))
+    return Outcome(rows_in=written, rows_out=rows + written, inputs={STG_METER_READINGS.name: version})
+
+
+def _periods(run: Run, readings: DataFrame, changed: Changes) -> int:
+    """Hours, days and months of the changed meter-days; the number of rows written."""
+    store, source = run.store, run.source
     of_changed_days = changed.days_in(readings, DAY)
     rows = store.replace(int_readings_hourly.build(of_changed_days, source), INT_READINGS_HOURLY, changed)
     hourly = changed.days_in(store.read(INT_READINGS_HOURLY), DAY)
@@ -76,14 +85,16 @@ def aggregate(run: Run) -> Outcome:
     months = changed.also(month_of)
     daily = changed.meters_in(store.read(INT_READINGS_DAILY), DAY, before=31, after=31)
     monthly = months.days_in(int_readings_monthly.build(daily, source), "month_local")
-    rows += store.replace(monthly, INT_READINGS_MONTHLY, months)
+    return rows + store.replace(monthly, INT_READINGS_MONTHLY, months)
 
+
+def _features(run: Run, readings: DataFrame, changed: Changes) -> int:
+    """Features of the readings that lie in, or look back at, the changed meter-days; the number of rows written."""
     depend = changed.also(following_days(LOOKS_BACK_DAYS))
     # One day more than a feature looks back: the prefix sums begin at a UTC midnight.
     near = changed.meters_in(readings, DAY, before=LOOKS_BACK_DAYS + 1, after=LOOKS_BACK_DAYS)
-    features = depend.days_in(int_consumption_features.build(near, source), DAY)
-    written = store.replace(features, INT_CONSUMPTION_FEATURES, depend)
-    return Outcome(rows_in=written, rows_out=rows + written, inputs={STG_METER_READINGS.name: version})
+    features = depend.days_in(int_consumption_features.build(near, run.source), DAY)
+    return run.store.replace(features, INT_CONSUMPTION_FEATURES, depend)
 
 
 def train(*, again: bool) -> Callable[[Run], Outcome]:
@@ -137,30 +148,43 @@ def score(run: Run) -> Outcome:
 
 def marts(run: Run) -> Outcome:
     """Days, hours and scores -> the marts, for what changed."""
-    store, source = run.store, run.source
+    store = run.store
     days, scored = run.changes("marts", INT_READINGS_DAILY), run.changes("marts", MART_ANOMALY_SCORES)
     if days.nothing and scored.nothing:
         return Outcome(nothing_new=True)
     inputs = {table.name: store.version(table) for table in (INT_READINGS_DAILY, MART_ANOMALY_SCORES)}
-    meters = store.read(STG_METERS, source.name)
+    meters = store.read(STG_METERS, run.source.name)
 
+    work = (
+        partial(_consumption_metrics, run, days, meters),
+        partial(_load_profile, run, days, meters),
+        partial(_anomaly_flags, run, scored, meters),
+    )
+    rows = sum(at_once(store.spark, work, len(work)))
+    outputs = {table.name: store.version(table) for table in MARTS}
+    return Outcome(rows_in=rows, rows_out=rows, inputs=inputs, outputs=outputs)
+
+
+def _consumption_metrics(run: Run, days: Changes, meters: DataFrame) -> int:
     periods = days.also(mart_consumption_metrics.affected_days)
-    daily = days.meters_in(store.read(INT_READINGS_DAILY), DAY, before=460, after=460)
+    daily = days.meters_in(run.store.read(INT_READINGS_DAILY), DAY, before=460, after=460)
     if not days.everything and days.first and days.last:
         near = mart_consumption_metrics.days_to_read(days.first, days.last)
         daily = daily.where(reduce(Column.__or__, (F.col(DAY).between(*bounds) for bounds in near)))
-    metrics = periods.days_in(mart_consumption_metrics.build(daily, meters, source), "period_start_local")
-    rows = store.replace(metrics, MART_CONSUMPTION_METRICS, periods)
+    metrics = periods.days_in(mart_consumption_metrics.build(daily, meters, run.source), "period_start_local")
+    return run.store.replace(metrics, MART_CONSUMPTION_METRICS, periods)
 
+
+def _load_profile(run: Run, days: Changes, meters: DataFrame) -> int:
     months = days.also(month_of)
-    hourly = days.meters_in(store.read(INT_READINGS_HOURLY), DAY, before=31, after=31)
-    profile = months.days_in(mart_load_profile.build(hourly, meters, source), "month_local")
-    rows += store.replace(profile, MART_LOAD_PROFILE, months)
+    hourly = days.meters_in(run.store.read(INT_READINGS_HOURLY), DAY, before=31, after=31)
+    profile = months.days_in(mart_load_profile.build(hourly, meters, run.source), "month_local")
+    return run.store.replace(profile, MART_LOAD_PROFILE, months)
 
-    flags = mart_anomaly_flags.build(scored.days_in(store.read(MART_ANOMALY_SCORES), DAY), meters)
-    rows += store.replace(flags, MART_ANOMALY_FLAGS, scored)
-    outputs = {table.name: store.version(table) for table in MARTS}
-    return Outcome(rows_in=rows, rows_out=rows, inputs=inputs, outputs=outputs)
+
+def _anomaly_flags(run: Run, scored: Changes, meters: DataFrame) -> int:
+    flags = mart_anomaly_flags.build(scored.days_in(run.store.read(MART_ANOMALY_SCORES), DAY), meters)
+    return run.store.replace(flags, MART_ANOMALY_FLAGS, scored)
 
 
 def publish(run: Run) -> Outcome:

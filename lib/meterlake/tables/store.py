@@ -212,9 +212,11 @@ class Store:
 
     @contextmanager
     def _noting(self, note: str | None) -> Iterator[None]:
-        """MERGE takes its note from the session."""
-        if note:
-            self.spark.conf.set(NOTE, note)
+        """MERGE takes its note from the session. One without a note leaves alone what another thread has set there."""
+        if not note:
+            yield
+            return
+        self.spark.conf.set(NOTE, note)
         try:
             yield
         finally:
