@@ -29,7 +29,8 @@ CORRECTED_READINGS = Table(
             "method",
             "string",
             "What changed it: superseded (a later file delivered another value), a method of estimation, "
-            "not_estimated (an estimate was withdrawn), undone.",
+            "not_estimated (an estimate was withdrawn), undone, or the recovery that judged its line again (backfill, "
+            "replay, release).",
             required=True,
         ),
         Column("rule_version", "string", "Version of the code that decided.", required=True),
