@@ -115,8 +115,10 @@ def release(run: ForcedRun, request: Request, selection: Selection, after: After
         check_releasable(chosen.collect())
         _remember(run, chosen, request)
         chosen.unpersist()
-        # Also those that a killed release remembered, and did not come to stage.
-        waiting = selection.of(run.store.read(RELEASED_READINGS, run.source.name))
+        # Also those that a killed release remembered and did not come to stage.
+        taken = run.store.read(RELEASED_READINGS, run.source.name)
+        held = run.store.read(QUARANTINED_READINGS, run.source.name).select(*LINE)
+        waiting = selection.of(taken).unionByName(taken.join(held, on=LINE, how="left_semi")).dropDuplicates(LINE)
         released = waiting.count()
         if not released:
             raise UsageError("No quarantined line is selected; see `meterlake quarantine show`.")

@@ -64,17 +64,22 @@ def opened(run: Run, request: Request) -> Row:
 
 def closed(run: Run, record: Row, figures: dict[str, float]) -> list[Row]:
     """Write what changed in the marts, then that the recovery is done; the rows of `recovery_diffs`."""
+    store, source, named = run.store, run.source.name, F.col("recovery_id") == record.recovery_id
     for mart in MARTS:
-        before = (
-            run.store.read(mart, run.source.name, record.versions_before[mart.name]) if _stood(record, mart) else None
-        )
-        changed = diff(before, run.store.read(mart, run.source.name), mart)
-        named = changed.withColumns({"recovery_id": F.lit(record.recovery_id), "source": F.lit(run.source.name)})
-        run.store.upsert(named, RECOVERY_DIFFS, f"t.recovery_id = '{record.recovery_id}'")
-    end = {"status": "done", "finished_at": datetime.now(UTC), "rows_after": rows(run), "figures": figures}
-    upsert_rows(run, [record.asDict() | end], RECOVERIES)
-    own = run.store.read(RECOVERY_DIFFS, run.source.name).where(F.col("recovery_id") == record.recovery_id)
-    return own.orderBy("mart", "day").collect()
+        version = record.versions_before.get(mart.name, -1)
+        before = store.read(mart, source, version) if version >= 0 else None
+        changed = diff(before, store.read(mart, source), mart)
+        changed = changed.withColumns({"recovery_id": F.lit(record.recovery_id), "source": F.lit(source)})
+        told = store.read(RECOVERY_DIFFS, source).where(named & (F.col("mart") == mart.name))
+        store.exchange(changed, told, RECOVERY_DIFFS, f"t.recovery_id = '{record.recovery_id}'")
+    end(run, record, "done", figures)
+    return store.read(RECOVERY_DIFFS, source).where(named).orderBy("mart", "day").collect()
+
+
+def end(run: Run, record: Row, status: str, figures: dict[str, float]) -> None:
+    """Close the recovery's row."""
+    closing = {"status": status, "finished_at": datetime.now(UTC), "rows_after": rows(run), "figures": figures}
+    upsert_rows(run, [record.asDict() | closing], RECOVERIES)
 
 
 def upsert_rows(run: Run, values: list[dict[str, Any]], table: Table) -> None:
@@ -86,7 +91,3 @@ def upsert_rows(run: Run, values: list[dict[str, Any]], table: Table) -> None:
 def rows(run: Run) -> dict[str, int]:
     """Rows of the source in silver, quarantine and the marts."""
     return {table.name: run.store.read(table, run.source.name).count() for table in COUNTED if run.store.exists(table)}
-
-
-def _stood(record: Row, mart: Table) -> bool:
-    return record.versions_before.get(mart.name, -1) >= 0

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from pyspark.sql import Row
 
+from meterlake.errors import UsageError
 from meterlake.recover.downstream import ForcedRun, recompute_and_publish
 from meterlake.recover.posting import post
-from meterlake.recover.record import Request, closed, opened
+from meterlake.recover.record import Request, closed, end, opened
 from meterlake.recover.restage import restage
 from meterlake.recover.scope import Scope
 from meterlake.run import Outcome, Run
@@ -50,6 +51,10 @@ def recover(
         said = [f"{done.lines:,} lines judged again, {done.corrections:,} readings changed; the ledger posts {moved}."]
         return Outcome(rows_in=done.lines, rows_out=done.current, figures=dict(figures), said=said)
 
-    run.perform(request.kind, step)
+    try:
+        run.perform(request.kind, step)
+    except UsageError:
+        end(run, record, "refused", figures)
+        raise
     after(run)
     return Recovered(record.recovery_id, figures, closed(run, record, figures))

@@ -52,8 +52,8 @@ class Restaged:
 def restage(run: Run, scope: Scope, recovery: str, kind: str) -> Restaged:
     """Judge the scope's lines again and make silver and quarantine what comes of it.
 
-    Killed between its commits it is done again: quarantine and trail are replaced, and silver's commit is known by its
-    note, with the version before it to compare with.
+    Killed between its commits it is done again, also by another declaration than before: each write replaces the scope,
+    and the version that silver had before is known by the note of the first commit.
 
     Raises:
         UsageError: batches wait to be staged, or the source's clock was changed and the scope has edges.
@@ -81,13 +81,12 @@ def restage(run: Run, scope: Scope, recovery: str, kind: str) -> Restaged:
     rejected = quarantined_readings.build(judged.compared, judged.rejected)
     _exchange_quarantine(run, scope, rejected)
     readings = _readings(run, scope, judged, standing).persist()
-    trail = _trail(scope.of(standing), readings, run.run_id, recovery, kind)
-    corrections = store.replace_batches(trail, CORRECTED_READINGS, [recovery])
-    if committed is None:
-        store.replace(readings, STG_METER_READINGS, changes, note)
+    _exchange_trail(run, scope, _trail(scope.of(standing), readings, recovery, kind), recovery)
+    store.replace(readings, STG_METER_READINGS, changes, note)
     superseded = judged.compared.where(F.col("status") == SUPERSEDED).count()
     for frame in (inside, judged.compared, readings):
         frame.unpersist()
+    corrections = store.read(CORRECTED_READINGS).where(F.col("batch_id") == recovery).count()
     return _proved(run, scope, Restaged(changes, lines, 0, 0, superseded, 0, corrections))
 
 
@@ -131,7 +130,13 @@ def _exchange_quarantine(run: Run, scope: Scope, rejected: DataFrame) -> None:
     run.store.exchange(rejected, existing, QUARANTINED_READINGS, f"t.source = '{run.source.name}'")
 
 
-def _trail(before: DataFrame, after: DataFrame, run_id: str, recovery: str, kind: str) -> DataFrame:
+def _exchange_trail(run: Run, scope: Scope, trail: DataFrame, recovery: str) -> None:
+    """What an earlier attempt at this recovery noted of other meter-days stays: they are not changed again."""
+    noted = scope.of(run.store.read(CORRECTED_READINGS)).where(F.col("batch_id") == recovery)
+    run.store.exchange(trail, noted, CORRECTED_READINGS, f"t.batch_id = '{recovery}'")
+
+
+def _trail(before: DataFrame, after: DataFrame, recovery: str, kind: str) -> DataFrame:
     """Rows of `corrected_readings`: every reading that came, went, or has another energy than before."""
     of_reading = ["reading_id", "source", "meter_id", "reading_timestamp", "reading_date_local"]
     stood = before.select(*of_reading, F.col("consumption_kwh").alias("before_kwh"), F.lit(True).alias("stood"))
@@ -144,7 +149,7 @@ def _trail(before: DataFrame, after: DataFrame, run_id: str, recovery: str, kind
         "after_kwh",
         F.lit(kind).alias("method"),
         F.lit(__version__).alias("rule_version"),
-        F.lit(run_id).alias("run_id"),
+        F.lit(recovery).alias("run_id"),
         F.lit(recovery).alias("batch_id"),
     )
 

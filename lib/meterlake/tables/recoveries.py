@@ -29,7 +29,7 @@ RECOVERIES = Table(
         Column("reason", "string", "Why, in the words of who asked for it.", required=True),
         Column("requested_by", "string", "Who asked for it.", required=True),
         Column("code_version", "string", "Version of meterlake that did it.", required=True),
-        Column("status", "string", "running (also: was killed, and the same command goes on) or done.", required=True),
+        Column("status", "string", "running (or killed: the same command goes on), done or refused.", required=True),
         Column("started_at", "timestamp", "Start, UTC.", required=True),
         Column("finished_at", "timestamp", "End, UTC; null while it runs."),
         Column("versions_before", "map<string,bigint>", "Delta version of each table before it: what the diff reads."),
@@ -39,7 +39,7 @@ RECOVERIES = Table(
     ),
     key=("recovery_id", "source"),
     derives_from=(),
-    checks=(("status_known", "status IN ('running', 'done')"),),
+    checks=(("status_known", "status IN ('running', 'done', 'refused')"),),
     personal=False,
 )
 

@@ -106,7 +106,7 @@ class Store:
         return log_of_table.update(False, none, none)
 
     def version_noted(self, table: Table, note: str) -> int | None:
-        """The version of the recent commit that carries `note`; None when there is none.
+        """The version of the (first) recent commit that carries `note`; None when there is none.
 
         A step whose commit is there but whose success marker is not was killed in between.
         """
@@ -116,8 +116,8 @@ class Store:
         # What a restore undid is not there any more, although the history still tells of it.
         undone = recent.where("operation = 'RESTORE'").agg(F.coalesce(F.max("version"), F.lit(-1))).head()
         noted = (F.col("userMetadata") == note) & (F.col("version") > (undone[0] if undone else -1))
-        found = recent.where(noted).select("version").head()
-        return int(found[0]) if found else None
+        found = recent.where(noted).agg(F.min("version")).head()
+        return int(found[0]) if found and found[0] is not None else None
 
     def last_note(self, table: Table) -> str | None:
         """The note of the newest commit that carries one."""
