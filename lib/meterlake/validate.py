@@ -59,10 +59,12 @@ def _validate_staging(run: Run) -> Outcome:
         return Outcome(nothing_new=True)
     version = run.store.version(STG_METER_READINGS)
     readings = changed.days_in(run.store.read(STG_METER_READINGS, version=version), READING_DATE_LOCAL.name)
-    released = run.store.read(RELEASED_READINGS, run.source.name).select("reading_id")
-    frames = {
+    if run.store.exists(RELEASED_READINGS):
         # What an operator took as valid is not held against the source's limits again.
-        STG_METER_READINGS.name: readings.join(F.broadcast(released), on="reading_id", how="left_anti"),
+        released = run.store.read(RELEASED_READINGS, run.source.name).select("reading_id")
+        readings = readings.join(F.broadcast(released), on="reading_id", how="left_anti")
+    frames = {
+        STG_METER_READINGS.name: readings,
         LEDGER.name: run.store.read(LEDGER, run.source.name).where(F.col("batch_id").isin(batches)),
     }
     outcome = _judged(run, "staging_readings", frames)

@@ -12,6 +12,7 @@ from meterlake.recover.downstream import ForcedRun
 from meterlake.recover.record import Request
 from meterlake.settings import Settings
 from meterlake.sources.source import Source, Units
+from meterlake.stage import delivered
 from meterlake.tables.catalog import TABLES
 from meterlake.tables.store import Store
 
@@ -52,7 +53,7 @@ def ledger_is_true(spark: SparkSession, settings: Settings) -> bool:
     bronze = Store(spark, settings).read(TABLES["meter_readings"])
     booked = (of["current"] - of["replaced"], of["quarantined"], of["exact_duplicates"], of["unparsable"], of["lines"])
     return booked == (
-        Store(spark, settings).read(TABLES["stg_meter_readings"]).count(),
+        Store(spark, settings).read(TABLES["stg_meter_readings"]).where(delivered()).count(),
         held.count() - repeated,
         repeated,
         bronze.where("parse_error IS NOT NULL").count(),

@@ -23,7 +23,7 @@ from meterlake.tables.store import Store
 
 SEED, ORDERS = int(os.environ.get("METERLAKE_SEED", "1")), int(os.environ.get("METERLAKE_ORDERS", "1"))
 HOURLY = VILLAGE.model_copy(update={"interval_minutes": 60})
-STEPS = ("ingest", "stage", "aggregate", "score", "marts")
+STEPS = ("ingest", "stage", "vee", "aggregate", "score", "marts")
 DAYS, FILES = 3, 5
 
 
@@ -49,7 +49,7 @@ def killed_at(write: int, after: bool) -> Iterator[None]:
         return writes
 
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("_write", "exchange", "upsert"):
+        for name in ("_write", "exchange", "upsert", "amend"):
             patch.setattr(Store, name, wrapped(getattr(Store, name)))
         with suppress(Killed):
             yield

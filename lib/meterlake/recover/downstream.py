@@ -10,7 +10,7 @@ from meterlake.tables.changes import Changes
 from meterlake.tables.int_consumption_features import INT_CONSUMPTION_FEATURES
 from meterlake.tables.table import Table
 
-FORCED_STEPS = ("aggregate", "marts")
+FORCED_STEPS = ("vee", "aggregate", "marts")
 
 
 @dataclass
@@ -45,12 +45,11 @@ def both(one: Changes, other: Changes) -> Changes:
 
 
 def recompute(run: Run) -> None:
-    """Silver -> marts."""
+    """Silver -> marts, the findings and estimates of silver first."""
     from meterlake import steps
 
-    run.perform("aggregate", steps.aggregate)
-    run.perform("score", steps.score)
-    run.perform("marts", steps.marts)
+    run.perform("vee", steps.vee)
+    _silver_to_marts(run)
 
 
 def recompute_and_publish(run: Run) -> None:
@@ -61,7 +60,16 @@ def recompute_and_publish(run: Run) -> None:
     """
     from meterlake import steps
 
+    run.perform("vee", steps.vee)
     run.perform("validate_staging", steps.validate("staging_readings"))
-    recompute(run)
+    _silver_to_marts(run)
     run.perform("validate_marts", steps.validate("marts_metrics"))
     run.perform("publish", steps.publish)
+
+
+def _silver_to_marts(run: Run) -> None:
+    from meterlake import steps
+
+    run.perform("aggregate", steps.aggregate)
+    run.perform("score", steps.score)
+    run.perform("marts", steps.marts)

@@ -5,7 +5,7 @@ from pyspark.sql import functions as F
 
 from meterlake.quality.rules import EXACT_DUPLICATE
 from meterlake.run import Run
-from meterlake.stage import check_balance
+from meterlake.stage import check_balance, delivered
 from meterlake.tables.ops import LEDGER, LOADED_FILES
 from meterlake.tables.quarantined_readings import QUARANTINED_READINGS
 from meterlake.tables.stg_meter_readings import STG_METER_READINGS
@@ -63,12 +63,12 @@ def _found(run: Run) -> dict[str, int]:
     """The same, counted in the tables, of the batches that the ledger has."""
     staged = run.store.read(LEDGER, run.source.name).select("batch_id")
     files = run.store.read(LOADED_FILES, run.source.name).join(staged, on="batch_id", how="left_semi")
-    (delivered,) = files.agg(*(F.coalesce(F.sum(n), F.lit(0)).alias(n) for n in SUMS[:3])).collect()
+    (lines,) = files.agg(*(F.coalesce(F.sum(n), F.lit(0)).alias(n) for n in SUMS[:3])).collect()
     repeated = F.array_contains("reasons", EXACT_DUPLICATE)
     held = run.store.read(QUARANTINED_READINGS, run.source.name).join(staged, on="batch_id", how="left_semi")
     (rejected,) = held.agg(F.count_if(~repeated).alias("broken"), F.count_if(repeated).alias("repeated")).collect()
-    return delivered.asDict() | {
-        "current": run.store.read(STG_METER_READINGS, run.source.name).count(),
+    return lines.asDict() | {
+        "current": run.store.read(STG_METER_READINGS, run.source.name).where(delivered()).count(),
         "exact_duplicates": rejected.repeated,
         "quarantined": rejected.broken,
     }

@@ -16,7 +16,7 @@ from meterlake.tables.catalog import TABLES
 from meterlake.tables.ops import RUNS
 from meterlake.tables.store import Store
 
-STEPS = ("aggregate", "score", "marts")
+STEPS = ("vee", "aggregate", "score", "marts")
 
 
 @contextmanager

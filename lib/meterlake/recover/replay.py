@@ -85,8 +85,7 @@ def _read_by_file(run: Run, raw: DataFrame, files: list[int]) -> DataFrame:
 def _headers(run: Run, files: list[int]) -> dict[int, str]:
     """file_id -> header; of a file that an older version loaded, from the file itself while it is there."""
     loaded = run.store.read(LOADED_FILES, run.source.name).where(F.col("file_id").isin(files))
-    kept = F.col("header_line") if "header_line" in loaded.columns else F.lit(None).cast("string")
-    rows = loaded.select("file_id", "source_file", kept.alias("header_line")).collect()
+    rows = loaded.select("file_id", "source_file", "header_line").collect()
     found = {row.file_id: row.header_line or inspect(row.source_file, run.source).header_line for row in rows}
     return {file_id: header for file_id, header in found.items() if header}
 
@@ -107,8 +106,6 @@ def _recount(run: Run, files: list[int]) -> None:
     counted = known.join(counts, on="file_id", how="inner").withColumns(
         {"loaded": F.col("all") - F.col("bad"), "unparsable": F.col("bad")}
     )
-    if "header_line" not in counted.columns:
-        counted = counted.withColumn("header_line", F.lit(None).cast("string"))
     run.store.upsert(counted.drop("all", "bad"), LOADED_FILES)
     named = lines.where(F.col("parse_error").isNull()).select("meter_id").distinct()
     of_meters = run.store.read(METER_READINGS, run.source.name).join(F.broadcast(named), on="meter_id", how="left_semi")

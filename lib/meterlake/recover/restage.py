@@ -11,10 +11,10 @@ from pyspark.sql import functions as F
 from meterlake import __version__
 from meterlake.errors import LedgerUnbalanced, UsageError
 from meterlake.quality.rules import CONFLICTING_DUPLICATE, EXACT_DUPLICATE, broken_rules
-from meterlake.quality.validation import INTERVAL, SUPERSEDED, contested
+from meterlake.quality.validation import INTERVAL, MEASURED, SUPERSEDED, contested
 from meterlake.recover.scope import Scope
 from meterlake.run import Run
-from meterlake.stage import pending
+from meterlake.stage import delivered, pending
 from meterlake.tables.changes import Changes
 from meterlake.tables.corrected_readings import CORRECTED_READINGS
 from meterlake.tables.meter_readings import METER_READINGS
@@ -23,6 +23,7 @@ from meterlake.tables.recoveries import RELEASED_READINGS
 from meterlake.tables.stg_meter_readings import STG_METER_READINGS
 from meterlake.transforms import quarantined_readings, stg_meter_readings
 from meterlake.transforms.stg_meter_readings import Judged
+from meterlake.vee.step import AMENDED
 
 LINE = ["file_id", "line_order"]
 RELEASED = "released"
@@ -92,8 +93,7 @@ def restage(run: Run, scope: Scope, recovery: str, kind: str) -> Restaged:
 
 def _edges_stand(around: DataFrame, rows: DataFrame, source: str) -> None:
     """The readings beside the scope must come out of the same lines as before, or lines would fall between."""
-    measured = around.where("quality IN ('measured', 'missing')")  # an estimate comes out of no line
-    moved = measured.join(rows.select(*INTERVAL).distinct(), on=list(INTERVAL), how="left_anti").head()
+    moved = around.where(delivered()).join(rows.select(*INTERVAL).distinct(), on=list(INTERVAL), how="left_anti").head()
     if moved:
         raise UsageError(
             f"Time stamps of {source} are read differently than before (no line gives the reading of "
@@ -120,9 +120,27 @@ def _readings(run: Run, scope: Scope, judged: Judged, standing: DataFrame) -> Da
     """The scope's rows of silver. A register's energy also needs the readings beside the scope."""
     source, current = run.source, judged.current
     if source.units.is_register:
-        around = stg_meter_readings.as_delivered(scope.around(standing), source)
+        around = stg_meter_readings.as_delivered(scope.around(standing).where(delivered()), source)
         current = stg_meter_readings.energy_from_registers(current.unionByName(around), source)
-    return stg_meter_readings.build(current.where(F.col("file_id") > 0), source)
+    readings = stg_meter_readings.build(current.where(F.col("file_id") > 0), source)
+    return _with_estimates(readings, scope.of(standing))
+
+
+def _with_estimates(readings: DataFrame, standing: DataFrame) -> DataFrame:
+    """The readings as the step vee had left them where it would find the same deliveries. It judges them next.
+
+    Else a recovery that changes nothing would withdraw every estimate, and make it again.
+    """
+    energy = F.when(F.col("quality") == "measured", F.col("consumption_kwh")).otherwise(F.col("delivered_kwh"))
+    measured = F.xxhash64(energy, *(name for name in MEASURED if name != "consumption_kwh")).alias("measured")
+    left = (F.col(name).alias(f"left_{name}") for name in AMENDED)
+    amended = standing.where(F.col("quality").isin("estimated", "edited") & delivered())
+    told = amended.select(*INTERVAL, measured, *left)
+    both = readings.withColumn("measured", measured).join(told, on=[*INTERVAL, "measured"], how="left")
+    stands = F.col("left_quality").isNotNull()
+    kept = {name: F.when(stands, F.col(f"left_{name}")).otherwise(F.col(name)) for name in AMENDED}
+    alone = standing.where(~delivered()).join(readings.select(*INTERVAL), on=list(INTERVAL), how="left_anti")
+    return both.withColumns(kept).select(*readings.columns).unionByName(alone)
 
 
 def _exchange_quarantine(run: Run, scope: Scope, rejected: DataFrame) -> None:
@@ -137,16 +155,23 @@ def _exchange_trail(run: Run, scope: Scope, trail: DataFrame, recovery: str) -> 
 
 
 def _trail(before: DataFrame, after: DataFrame, recovery: str, kind: str) -> DataFrame:
-    """Rows of `corrected_readings`: every reading that came, went, or has another energy than before."""
+    """Rows of `corrected_readings`: every reading that came, went, or has another energy or quality than before."""
     of_reading = ["reading_id", "source", "meter_id", "reading_timestamp", "reading_date_local"]
-    stood = before.select(*of_reading, F.col("consumption_kwh").alias("before_kwh"), F.lit(True).alias("stood"))
-    stands = after.select(*of_reading, F.col("consumption_kwh").alias("after_kwh"), F.lit(True).alias("stands"))
-    both = stood.join(stands, on=of_reading, how="full_outer")
-    differs = F.col("stood").isNull() | F.col("stands").isNull() | ~F.col("before_kwh").eqNullSafe(F.col("after_kwh"))
-    return both.where(differs).select(
+
+    def named(rows: DataFrame, when: str) -> DataFrame:
+        energy, quality = F.col("consumption_kwh").alias(f"{when}_kwh"), F.col("quality").alias(f"{when}_quality")
+        return rows.select(*of_reading, energy, quality)
+
+    both = named(before, "before").join(named(after, "after"), on=of_reading, how="full_outer")
+    same = F.col("before_kwh").eqNullSafe(F.col("after_kwh")) & F.col("before_quality").eqNullSafe(
+        F.col("after_quality")
+    )
+    return both.where(~same).select(
         *of_reading,
         "before_kwh",
         "after_kwh",
+        "before_quality",
+        "after_quality",
         F.lit(kind).alias("method"),
         F.lit(__version__).alias("rule_version"),
         F.lit(recovery).alias("run_id"),
@@ -156,7 +181,7 @@ def _trail(before: DataFrame, after: DataFrame, recovery: str, kind: str) -> Dat
 
 def _proved(run: Run, scope: Scope, done: Restaged) -> Restaged:
     """Count the scope in the tables as they stand now, against its lines in bronze."""
-    current = scope.of(run.store.read(STG_METER_READINGS)).count()
+    current = scope.of(run.store.read(STG_METER_READINGS)).where(delivered()).count()
     repeated = F.array_contains("reasons", EXACT_DUPLICATE)
     quarantine = scope.of(run.store.read(QUARANTINED_READINGS))
     held = quarantine.agg(F.count_if(~repeated), F.count_if(repeated)).head() or (0, 0)

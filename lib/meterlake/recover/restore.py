@@ -20,6 +20,7 @@ from meterlake.tables.table import Table
 # The step that fills each table that can be restored.
 WRITERS = {
     "stg_meter_readings": "stage",
+    "vee_findings": "vee",
     "int_readings_hourly": "aggregate",
     "int_readings_daily": "aggregate",
     "int_readings_monthly": "aggregate",

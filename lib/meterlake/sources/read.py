@@ -61,7 +61,7 @@ def read_doubtful(doubtful: DataFrame, files: list[tuple[Inspected, int, str]], 
         rows = [(seen.path, file_id, meter) for seen, file_id, meter in layout]
         of_files = lines.sparkSession.createDataFrame(rows, "source_file string, file_id bigint, file_meter string")
         data = lines.join(F.broadcast(of_files), on="file_id", how="inner")
-        frames.append(_typed(data, layout[0][0].header, source))
+        frames.append(typed(data, layout[0][0].header, source))
     return reduce(DataFrame.unionByName, frames)
 
 

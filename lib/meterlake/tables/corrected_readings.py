@@ -37,7 +37,7 @@ CORRECTED_READINGS = Table(
         RUN_ID,
         BATCH_ID,
     ),
-    key=("reading_id", "run_id"),
+    key=("reading_id", "run_id", "batch_id"),
     day="reading_date_local",
     cluster_by=("source", "reading_date_local"),
     derives_from=("stg_meter_readings", "meter_readings"),

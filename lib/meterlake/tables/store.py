@@ -56,9 +56,10 @@ class Store:
 
     def _grow(self, table: Table) -> None:
         there = set(self._snapshot(table).schema().fieldNames())
-        added = ", ".join(f"{column.name} {column.type}" for column in table.columns if column.name not in there)
+        added = [column for column in table.columns if column.name not in there]
         if added:
-            self.spark.sql(f"ALTER TABLE delta.`{self.path(table)}` ADD COLUMNS ({added})")
+            told = ", ".join(f"{column.name} {column.type} COMMENT {_text(column.description)}" for column in added)
+            self.spark.sql(f"ALTER TABLE delta.`{self.path(table)}` ADD COLUMNS ({told})")
 
     def _create(self, table: Table) -> None:
         builder = (
@@ -78,13 +79,20 @@ class Store:
         builder.execute()
 
     def read(self, table: Table, source: str | None = None, version: int | None = None) -> DataFrame:
-        """The table's rows (none when it does not exist yet), of one source when named, as of a version when given."""
+        """The table's rows (none when it does not exist yet), of one source when named, as of a version when given.
+
+        Columns that were declared after the table or that version was written are null.
+        """
         if not self.exists(table):
             return self.spark.createDataFrame([], table.schema)
         reader = self.spark.read.format("delta")
         if version is not None:
             reader = reader.option("versionAsOf", version)
         frame = reader.load(self.path(table))
+        missing = [field for field in table.schema if field.name not in frame.columns]
+        if missing:
+            nothing = {field.name: F.lit(None).cast(field.dataType) for field in missing}
+            frame = frame.withColumns(nothing).select(*table.names)
         return frame if source is None else frame.where(F.col("source") == source)
 
     def version(self, table: Table) -> int:
@@ -221,6 +229,7 @@ class Store:
             frame: the declared columns (what is not amended only matters for rows that are inserted) and `gone`.
             bounds: a condition on the target `t` by which files are skipped; MERGE does not find one by itself.
         """
+        self.ensure(table)
         condition = " AND ".join([bounds, *(f"t.{name} = s.{name}" for name in table.key)])
         target = DeltaTable.forPath(self.spark, self.path(table)).alias("t")
         with self._noting(note):
@@ -295,6 +304,11 @@ def _quoted(names: list[str]) -> str:
     """Batch names as SQL literals. They are made by us; a quote in one would be a bug, not an input."""
     assert all(re.fullmatch(r"[A-Za-z0-9_.:-]+", name) for name in names)
     return ", ".join(f"'{name}'" for name in names)
+
+
+def _text(words: str) -> str:
+    """Words as a SQL literal."""
+    return "'{}'".format(words.replace("\\", "\\\\").replace("'", "\\'"))
 
 
 def _differs(table: Table) -> str:
