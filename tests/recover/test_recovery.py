@@ -1,10 +1,12 @@
 """A source declared in kWh that delivers Wh, found after three days: look, rehearse, backfill, replay, release."""
 
+import shutil
 from datetime import date
 from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
+from tests.conftest import settings_for
 from tests.lake import deliver, rows
 from tests.recover.stories import WATT_HOURS, contents, forced, ledger_is_true, request, unlike, village_day
 
@@ -35,12 +37,27 @@ def three_days(folder: Path) -> Path:
     return folder
 
 
+STEPS = ("ingest", "stage", "vee", "aggregate", "marts")
+
+
+@pytest.fixture(scope="module")
+def published(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `in`, the three files, and `home`, into which they went as kWh. Each story has a copy of it."""
+    folder = tmp_path_factory.mktemp("published")
+    deliver(spark, settings_for(folder / "home"), three_days(folder / "in"), *STEPS)
+    return folder
+
+
+@pytest.fixture
+def settings(settings: Settings, published: Path) -> Settings:
+    shutil.copytree(published / "home", settings.home, dirs_exist_ok=True)
+    return settings
+
+
 @pytest.mark.slow
 def test_given_a_unit_mistake_when_backfilled_then_as_if_it_had_never_been(
-    spark: SparkSession, settings: Settings, tmp_path: Path
+    spark: SparkSession, settings: Settings, published: Path, tmp_path: Path
 ) -> None:
-    steps = ("ingest", "stage", "aggregate", "marts")
-    deliver(spark, settings, three_days(tmp_path / "in"), *steps)
     stood = {name: Store(spark, settings).version(table) for name, table in TABLES.items()}
 
     rehearsed = dry_run(forced(spark, settings, WATT_HOURS), request("backfill"))
@@ -54,7 +71,7 @@ def test_given_a_unit_mistake_when_backfilled_then_as_if_it_had_never_been(
     assert second.kwh_before == 1000 * second.kwh_after
 
     other = settings.model_copy(update={"home": tmp_path / "rebuilt"})
-    deliver(spark, other, tmp_path / "in", *steps, source=WATT_HOURS)
+    deliver(spark, other, published / "in", *STEPS, source=WATT_HOURS)
     assert unlike(contents(spark, settings), contents(spark, other)) == {}
     assert ledger_is_true(spark, settings)
     (record,) = rows(spark, settings, "recoveries")
@@ -63,9 +80,8 @@ def test_given_a_unit_mistake_when_backfilled_then_as_if_it_had_never_been(
 
 
 def test_given_lines_in_quarantine_when_replayed_or_released_then_they_stand_and_the_ledger_balances(
-    spark: SparkSession, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    spark: SparkSession, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    deliver(spark, settings, three_days(tmp_path / "in"))
     store = Store(spark, settings)
     found = {(row.rule, row.lines) for row in counts(store, Selection())}
     assert found == {("unparsable", 1), ("energy_out_of_range", 1), ("negative_energy", 1)}
@@ -101,9 +117,8 @@ def test_given_lines_in_quarantine_when_replayed_or_released_then_they_stand_and
 
 
 def test_given_a_clock_that_moved_when_a_period_is_backfilled_then_it_is_refused(
-    spark: SparkSession, settings: Settings, tmp_path: Path
+    spark: SparkSession, settings: Settings
 ) -> None:
-    deliver(spark, settings, three_days(tmp_path / "in"), source=FIXED)
     moved = FIXED.model_copy(update={"stamp": "end"})
     with pytest.raises(UsageError, match="run `meterlake backfill` without --from and --to"):
         backfill(forced(spark, settings, moved), request("backfill", first=date(2024, 1, 2), last=date(2024, 1, 2)))

@@ -22,6 +22,7 @@ def test_given_a_storm_of_bad_lines_when_run_then_quarantined_told_and_not_stopp
     run.perform("ingest", steps.ingest)
     run.perform("validate_raw", steps.validate("raw_readings"))
     run.perform("stage", steps.stage)
+    run.perform("vee", steps.vee)
     told = run.perform("validate_staging", steps.validate("staging_readings"))
 
     truth = json.loads((tmp_path / "truth" / "summary.json").read_text())
@@ -29,6 +30,8 @@ def test_given_a_storm_of_bad_lines_when_run_then_quarantined_told_and_not_stopp
     ledger = entry(spark, settings)
     assert ledger.quarantined + ledger.unparsable == bad > 60
     assert ledger.lines == ledger.current + bad
+    estimated = [row for row in rows(spark, settings, "stg_meter_readings") if row.quality == "estimated"]
+    assert len(estimated) > bad / 2, "most of them stand alone between good neighbours"
     alerts = [row for row in rows(spark, settings, "quality_results") if row.suite == "alerts" and not row.success]
     assert len(alerts) == 1, "one alert for the batch"
     assert any(said.startswith("warning:") for said in told.said), "the gate passes with a warning"

@@ -16,7 +16,7 @@ from pyspark.sql.pandas.types import to_arrow_schema
 from meterlake.settings import Settings
 from meterlake.tables import arrow_writer
 from meterlake.tables.changes import Changes
-from meterlake.tables.table import Table
+from meterlake.tables.table import Table, comment
 
 NOTE = "spark.databricks.delta.commitInfo.userMetadata"
 RECENT = 20  # commits in which a note is looked for
@@ -58,7 +58,7 @@ class Store:
         there = set(self._snapshot(table).schema().fieldNames())
         added = [column for column in table.columns if column.name not in there]
         if added:
-            told = ", ".join(f"{column.name} {column.type} COMMENT {_text(column.description)}" for column in added)
+            told = ", ".join(f"{column.name} {column.type} COMMENT {_text(comment(column))}" for column in added)
             self.spark.sql(f"ALTER TABLE delta.`{self.path(table)}` ADD COLUMNS ({told})")
 
     def _create(self, table: Table) -> None:
