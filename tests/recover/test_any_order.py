@@ -99,6 +99,8 @@ def test_any_order_ends_as_one_load(spark: SparkSession, settings: Settings, tmp
     assert unlike(contents(spark, other), contents(spark, settings)) == {}
     assert ledger_is_true(spark, other)
     current = {row.reading_id: row.consumption_kwh for row in rows(spark, other, "stg_meter_readings")}
-    trail = sorted(rows(spark, other, "corrected_readings"), key=lambda row: (row.run_id, row.batch_id.startswith("vee:")))
+    trail = sorted(
+        rows(spark, other, "corrected_readings"), key=lambda row: (row.run_id, row.batch_id.startswith("vee:"))
+    )
     last = {row.reading_id: row.after_kwh for row in trail}
     assert {reading: current.get(reading) for reading in last} == last, "the trail ends in what stands"

@@ -37,6 +37,11 @@ def contents(spark: SparkSession, settings: Settings, table: str) -> list[tuple[
     return [tuple(v for n, v in row.asDict().items() if n != "batch_id") for row in rows(spark, settings, table)]
 
 
+def killed(*_: object, **__: object) -> None:
+    """Instead of the write of silver, after that of the trail."""
+    raise KeyboardInterrupt
+
+
 def test_an_estimate_gives_way_to_the_reading_that_comes_late(
     spark: SparkSession, settings: Settings, tmp_path: Path
 ) -> None:
@@ -62,17 +67,25 @@ def test_an_estimate_gives_way_to_the_reading_that_comes_late(
     assert "gap" not in {row.rule for row in rows(spark, settings, "vee_findings")}
 
 
-def test_deliveries_one_by_one_end_as_one_and_an_undo_gives_back(
-    spark: SparkSession, settings: Settings, tmp_path: Path
+def test_bit_by_bit_or_killed_it_ends_as_at_once_and_an_undo_gives_back(
+    spark: SparkSession, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lines = [line.rpartition(",")[0] + ",9" if "04 12:00" in line else line for line in half_hours("a", MONDAY, 240)]
     lines = without(lines, *HOLES, "2024-01-03 23:", "2024-01-04 00:")
-    parts = (lines[:140], lines[190:], lines[140:190])  # the third comes late, and fills what was a gap
-    files = [written(tmp_path / "in" / f"{n}.csv", *part) for n, part in enumerate(parts)]
-    for n, file in enumerate(files):
+    parts = (lines[:140] + lines[190:], lines[140:190])  # the second comes late, and fills what was a gap
+    for n, part in enumerate(parts):
+        file = written(tmp_path / "in" / f"{n}.csv", *part)
         deliver(spark, settings, file, *STEPS, source=EDITING, run_id=f"run-{n}")
+
     at_once = settings.model_copy(update={"home": tmp_path / "at once"})
-    deliver(spark, at_once, tmp_path / "in", *STEPS, source=EDITING)
+    with monkeypatch.context() as patch:
+        patch.setattr("meterlake.vee.step.amend", killed)
+        with pytest.raises(KeyboardInterrupt):
+            deliver(spark, at_once, tmp_path / "in", *STEPS, source=EDITING, run_id="killed")
+    assert {row.run_id for row in rows(spark, at_once, "corrected_readings")} == {"killed"}
+    run_of(spark, at_once, EDITING, run_id="again").perform("vee", steps.vee)
+    assert {row.run_id for row in rows(spark, at_once, "corrected_readings")} == {"again"}, "only what happened"
+
     for table in ("stg_meter_readings", "vee_findings"):
         assert contents(spark, settings, table) == contents(spark, at_once, table), table
     assert qualities(spark, settings)["04 12:00"] == "edited"
@@ -83,33 +96,13 @@ def test_deliveries_one_by_one_end_as_one_and_an_undo_gives_back(
     run = run_of(spark, at_once, EDITING, run_id="undoing")
     with pytest.raises(UsageError, match="No run nothing"):
         undo(run, "nothing")
-    (mark,) = {row.run_id for row in rows(spark, at_once, "corrected_readings")}
-    outcome = undo(run, mark)
+    outcome = undo(run, "again")
     assert outcome.rows_out == outcome.rows_in > 0
     assert qualities(spark, at_once) == {}
     delivered = rows(spark, at_once, "stg_meter_readings")
     assert len(delivered) == len(lines)
     assert max(row.consumption_kwh for row in delivered) == 9.0
     assert run_of(spark, at_once, EDITING).perform("vee", steps.vee).nothing_new, "the undo is not undone by itself"
-
-
-def test_a_run_killed_between_trail_and_silver_leaves_no_false_trail(
-    spark: SparkSession, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lines = without(half_hours("a", MONDAY, 96), *HOLES)
-
-    def killed(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr("meterlake.vee.step.amend", killed)
-        with pytest.raises(KeyboardInterrupt):
-            deliver(spark, settings, written(tmp_path / "1.csv", *lines), *STEPS, run_id="killed")
-    assert {row.run_id for row in rows(spark, settings, "corrected_readings")} == {"killed"}
-    run = run_of(spark, settings, run_id="again")
-    run.perform("vee", steps.vee)
-    assert {row.run_id for row in rows(spark, settings, "corrected_readings")} == {"again"}
-    assert set(qualities(spark, settings).values()) == {"estimated"}
 
 
 def test_batches_are_cut_between_meters_only() -> None:

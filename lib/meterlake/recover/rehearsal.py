@@ -14,8 +14,11 @@ from meterlake.run import Run, new_run_id
 from meterlake.settings import Settings
 from meterlake.tables.catalog import TABLES
 from meterlake.tables.ops import RUNS
+from meterlake.tables.recoveries import RECOVERIES
 from meterlake.tables.store import Store
 
+# Versions stand in both, which are those of the real tables: markers, and the state before a killed recovery.
+NOT_COPIED = (RUNS, RECOVERIES)
 STEPS = ("vee", "aggregate", "score", "marts")
 
 
@@ -27,7 +30,7 @@ def rehearsal(run: Run) -> Iterator[ForcedRun]:
     try:
         store = Store(spark, _elsewhere(run.settings, root))
         for table in TABLES.values():
-            if table is not RUNS and run.store.exists(table):
+            if table not in NOT_COPIED and run.store.exists(table):
                 DeltaTable.forPath(spark, run.store.path(table)).clone(store.path(table), isShallow=True)
         _mark(run, store)
         yield ForcedRun(run.source, store.settings, store, run_id=new_run_id())
