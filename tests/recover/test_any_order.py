@@ -1,6 +1,7 @@
 """Late, repeated and corrected data, in any batches, killed anywhere: the same tables as one load of everything.
 
-METERLAKE_ORDERS=20 tries that many random deliveries instead of one; METERLAKE_SEED begins with another.
+METERLAKE_ORDERS=20 tries that many random deliveries instead of one, which is killed after the commit of silver;
+METERLAKE_SEED begins with another.
 """
 
 import os
@@ -20,7 +21,7 @@ from tests.recover.stories import contents, ledger_is_true, unlike
 from meterlake.settings import Settings
 from meterlake.tables.store import Store
 
-SEED, ORDERS = int(os.environ.get("METERLAKE_SEED", "1")), int(os.environ.get("METERLAKE_ORDERS", "1"))
+SEED, ORDERS = int(os.environ.get("METERLAKE_SEED", "7")), int(os.environ.get("METERLAKE_ORDERS", "1"))
 HOURLY = VILLAGE.model_copy(update={"interval_minutes": 60})
 STEPS = ("ingest", "stage", "vee", "aggregate", "marts")
 DAYS, FILES = 3, 4
