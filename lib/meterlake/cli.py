@@ -8,12 +8,13 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 from meterlake import __version__
 from meterlake.errors import MeterlakeError, Unreachable, UsageError
+from meterlake.recover import options
 from meterlake.settings import Settings, load
 from meterlake.sources.catalog import sources
 
@@ -120,6 +121,10 @@ def _parser() -> argparse.ArgumentParser:
     profile.add_argument("--html", type=Path, metavar="FILE", help="write a page with the stages over time, too")
     history = command("spark-ui", _spark_ui, "Spark's own pages about the runs of this home, until Ctrl-C")
     history.add_argument("--port", type=int, default=18080, help="on 127.0.0.1 (default %(default)s)")
+    held = command("quarantine", _quarantine, "list, show, release or replay lines that broke a rule or do not parse")
+    options.add_selection(held, _day)
+    options.add_backfill(command("backfill", _backfill, "recompute a period from bronze with today's code"), _day)
+    options.add_restore(command("restore", _restore, "make a table what it was at a version or time"), _instant)
     command("sources", _sources, "the declared sources")
     from meterlake.sources import generate
 
@@ -179,6 +184,14 @@ def _hours(text: str) -> int:
     return int(text)
 
 
+def _instant(text: str) -> datetime:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time like 2024-01-31T06:00") from None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
 def _run(parsed: argparse.Namespace, settings: Settings) -> int:
     from meterlake.pipeline import whole_run
 
@@ -220,6 +233,24 @@ def _stores(parsed: argparse.Namespace, settings: Settings) -> None:
         state = "up" if store.running else "down"
         password = settings.home / "secrets" / f"{store.name}_reader"
         print(f"{store.title:<11} {state:<5} {store.jdbc_url}  reader {store.reader}, password in {password}")
+
+
+def _quarantine(parsed: argparse.Namespace, settings: Settings) -> None:
+    from meterlake.recover import commands
+
+    print(commands.quarantine(parsed, settings))
+
+
+def _backfill(parsed: argparse.Namespace, settings: Settings) -> None:
+    from meterlake.recover import commands
+
+    print(commands.backfilled(parsed, settings))
+
+
+def _restore(parsed: argparse.Namespace, settings: Settings) -> None:
+    from meterlake.recover import commands
+
+    print(commands.restored(parsed, settings))
 
 
 def _sources(parsed: argparse.Namespace, settings: Settings) -> None:

@@ -123,7 +123,7 @@ def _counted(run: Run, numbered: list[tuple[Inspected, int, str]], now: datetime
         count = counts.get(file_id, Row(lines=0, bad=0))
         values = (run.source.name, file_id, file.path, file.sha256, file.size, file.lines, count.lines - count.bad)
         extra = sorted(set(file.header) - set(run.source.columns.required) - set(run.source.columns.optional.values()))
-        rows.append(Row(*LOADED_FILES.names)(*values, count.bad, extra, run.run_id, now))
+        rows.append(Row(*LOADED_FILES.names)(*values, count.bad, extra, file.header_line, run.run_id, now))
     return rows
 
 

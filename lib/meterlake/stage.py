@@ -106,11 +106,11 @@ def _scope(run: Run, batches: list[Row], lines: DataFrame) -> Scope:
             f"BETWEEN DATE'{first - timedelta(days=2)}' AND DATE'{last + timedelta(days=2)}'"
         )
     standing = run.store.read(STG_METER_READINGS, version=before).where(within)
-    stood = standing.where(_delivered()).count() if run.store.bytes(STG_METER_READINGS) else 0
+    stood = standing.where(delivered()).count() if run.store.bytes(STG_METER_READINGS) else 0
     return Scope(batches, standing, stood, within, committed is not None)
 
 
-def _delivered() -> Column:
+def delivered() -> Column:
     """Whether a line delivered the reading. One that stands by its estimate only is no line: no balance counts it."""
     return F.col("batch_id") != NOT_DELIVERED
 
@@ -133,7 +133,7 @@ def _write_current(run: Run, judged: stg_meter_readings.Judged, scope: Scope, re
     source, current = run.source, judged.current
     if source.units.is_register:
         # A new reading of a register gives energy to the interval before it, which may stand already.
-        around = stg_meter_readings.as_delivered(scope.standing.where(_delivered()), source)
+        around = stg_meter_readings.as_delivered(scope.standing.where(delivered()), source)
         current = current.unionByName(around.join(current, on=list(INTERVAL), how="left_anti"))
         current = stg_meter_readings.energy_from_registers(current, source)
     else:
@@ -160,7 +160,7 @@ def _ledger(run: Run, count: dict[tuple[str, str], int], scope: Scope) -> list[R
     replaced = sum(rows for (batch, status), rows in count.items() if status == REPLACED and batch != NOT_DELIVERED)
     before = scope.stood
     standing = (
-        run.store.read(STG_METER_READINGS).where(scope.within).where(_delivered()).groupBy("batch_id").count().collect()
+        run.store.read(STG_METER_READINGS).where(scope.within).where(delivered()).groupBy("batch_id").count().collect()
     )
     after, current_of = sum(row["count"] for row in standing), {row.batch_id: row["count"] for row in standing}
     entries = []

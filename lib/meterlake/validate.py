@@ -15,6 +15,7 @@ from meterlake.tables.int_readings_daily import INT_READINGS_DAILY
 from meterlake.tables.mart_anomaly_scores import MART_ANOMALY_SCORES
 from meterlake.tables.meter_readings import METER_READINGS
 from meterlake.tables.ops import LEDGER
+from meterlake.tables.recoveries import RELEASED_READINGS
 from meterlake.tables.shared_columns import READING_DATE_LOCAL
 from meterlake.tables.stg_meter_readings import STG_METER_READINGS
 
@@ -57,10 +58,13 @@ def _validate_staging(run: Run) -> Outcome:
     if changed.nothing and not batches:
         return Outcome(nothing_new=True)
     version = run.store.version(STG_METER_READINGS)
+    readings = changed.days_in(run.store.read(STG_METER_READINGS, version=version), READING_DATE_LOCAL.name)
+    if run.store.exists(RELEASED_READINGS):
+        # What an operator took as valid is not held against the source's limits again.
+        released = run.store.read(RELEASED_READINGS, run.source.name).select("reading_id")
+        readings = readings.join(F.broadcast(released), on="reading_id", how="left_anti")
     frames = {
-        STG_METER_READINGS.name: changed.days_in(
-            run.store.read(STG_METER_READINGS, version=version), READING_DATE_LOCAL.name
-        ),
+        STG_METER_READINGS.name: readings,
         LEDGER.name: run.store.read(LEDGER, run.source.name).where(F.col("batch_id").isin(batches)),
     }
     outcome = _judged(run, "staging_readings", frames)

@@ -3,56 +3,114 @@
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import pyarrow as pa
+import pytest
 from pyspark.sql import SparkSession
-from tests.lake import deliver, half_hours, rows, written
+from tests.lake import VILLAGE, deliver, half_hours, rows, run_of, written
 
+from meterlake import steps
+from meterlake.errors import UsageError
 from meterlake.settings import Settings
+from meterlake.vee.policy import RuleConf, Vee
+from meterlake.vee.step import whole_meters
+from meterlake.vee.undo import undo
 
-STEPS = ("ingest", "stage", "vee", "aggregate", "marts")
+STEPS = ("ingest", "stage", "vee")
 MONDAY = datetime(2024, 1, 1)
+HOLES = ("2024-01-01 10:00", "2024-01-01 10:30")
+# A value of 9 kWh among those below 1.2 is a spike, and this source replaces it.
+EDITING = VILLAGE.model_copy(update={"vee": Vee(rules={"spike": RuleConf(severity="edit")})})
 
 
 def without(lines: list[str], *stamps: str) -> list[str]:
     return [line for line in lines if not any(stamp in line for stamp in stamps)]
 
 
+def qualities(spark: SparkSession, settings: Settings) -> dict[str, str]:
+    """Time -> quality of the readings that are not measured."""
+    readings = rows(spark, settings, "stg_meter_readings")
+    return {f"{row.reading_timestamp:%d %H:%M}": row.quality for row in readings if row.quality != "measured"}
+
+
+def contents(spark: SparkSession, settings: Settings, table: str) -> list[tuple[object, ...]]:
+    """All rows without what belongs to a batch."""
+    return [tuple(v for n, v in row.asDict().items() if n != "batch_id") for row in rows(spark, settings, table)]
+
+
+def killed(*_: object, **__: object) -> None:
+    """Instead of the write of silver, after that of the trail."""
+    raise KeyboardInterrupt
+
+
 def test_an_estimate_gives_way_to_the_reading_that_comes_late(
     spark: SparkSession, settings: Settings, tmp_path: Path
 ) -> None:
     lines = half_hours("a", MONDAY, 96)
-    holes = ("2024-01-01 10:00", "2024-01-01 10:30")
-    deliver(spark, settings, written(tmp_path / "1.csv", *without(lines, *holes)), *STEPS)
-    estimated = [row for row in rows(spark, settings, "stg_meter_readings") if row.quality == "estimated"]
-    assert [f"{row.reading_timestamp}" for row in estimated] == ["2024-01-01 10:00:00", "2024-01-01 10:30:00"]
-    assert {row.batch_id for row in estimated} == {"not_delivered"}
+    deliver(spark, settings, written(tmp_path / "1.csv", *without(lines, *HOLES)), *STEPS, "aggregate")
+    assert qualities(spark, settings) == {"01 10:00": "estimated", "01 10:30": "estimated"}
     (day, _) = rows(spark, settings, "int_readings_daily")
-    assert (day.reading_count, day.quality, day.estimated_share) == (48, "estimated", 2 / 48)
+    assert (day.reading_count, day.quality, day.estimated_share, day.edited_share) == (48, "estimated", 2 / 48, 0)
     (gap,) = [row for row in rows(spark, settings, "vee_findings") if row.rule == "gap"]
     assert (gap.rule_id, gap.interval_count, gap.details) == ("VEE-11", 2, "linear_interpolation")
     assert gap.to_timestamp - gap.from_timestamp == timedelta(hours=1)
-    changes = rows(spark, settings, "corrected_readings")
-    assert [(row.before_kwh, row.before_quality, row.after_quality) for row in changes] == [
-        (None, None, "estimated")
-    ] * 2
+    made = rows(spark, settings, "corrected_readings")
+    assert [(row.before_kwh, row.before_quality, row.after_quality) for row in made] == [(None, None, "estimated")] * 2
 
-    late = [line for line in lines if any(hole in line for hole in holes)]
+    late = [line for line in lines if line not in without(lines, *HOLES)]
     deliver(spark, settings, written(tmp_path / "2.csv", *late), *STEPS)
-    assert {row.quality for row in rows(spark, settings, "stg_meter_readings")} == {"measured"}
+    assert qualities(spark, settings) == {}
     entry = rows(spark, settings, "ledger")[-1]
     assert (entry.current, entry.replaced, entry.readings_after) == (2, 0, entry.readings_before + 2)
     superseded = [row for row in rows(spark, settings, "corrected_readings") if row.method == "superseded"]
     assert [row.before_quality for row in superseded] == ["estimated"] * 2
-    assert [row.before_kwh for row in superseded] == [row.consumption_kwh for row in estimated]
-    assert not [row for row in rows(spark, settings, "vee_findings") if row.rule == "gap"]
+    assert [row.before_kwh for row in superseded] == [row.after_kwh for row in made]
+    assert "gap" not in {row.rule for row in rows(spark, settings, "vee_findings")}
+
+
+def test_bit_by_bit_or_killed_it_ends_as_at_once_and_an_undo_gives_back(
+    spark: SparkSession, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = [line.rpartition(",")[0] + ",9" if "04 12:00" in line else line for line in half_hours("a", MONDAY, 240)]
+    lines = without(lines, *HOLES, "2024-01-03 23:", "2024-01-04 00:")
+    parts = (lines[:140] + lines[190:], lines[140:190])  # the second comes late, and fills what was a gap
+    for n, part in enumerate(parts):
+        file = written(tmp_path / "in" / f"{n}.csv", *part)
+        deliver(spark, settings, file, *STEPS, source=EDITING, run_id=f"run-{n}")
 
     at_once = settings.model_copy(update={"home": tmp_path / "at once"})
-    deliver(spark, at_once, written(tmp_path / "all.csv", *lines), *STEPS)
-    compared = ("consumption_kwh", "quality", "estimated_share")
-    for table in ("int_readings_daily", "vee_findings"):
-        assert [
-            [row[name] for name in row.__fields__ if name in compared or name == "rule"]
-            for row in rows(spark, settings, table)
-        ] == [
-            [row[name] for name in row.__fields__ if name in compared or name == "rule"]
-            for row in rows(spark, at_once, table)
-        ]
+    with monkeypatch.context() as patch:
+        patch.setattr("meterlake.vee.step.amend", killed)
+        with pytest.raises(KeyboardInterrupt):
+            deliver(spark, at_once, tmp_path / "in", *STEPS, source=EDITING, run_id="killed")
+    assert {row.run_id for row in rows(spark, at_once, "corrected_readings")} == {"killed"}
+    run_of(spark, at_once, EDITING, run_id="again").perform("vee", steps.vee)
+    assert {row.run_id for row in rows(spark, at_once, "corrected_readings")} == {"again"}, "only what happened"
+
+    for table in ("stg_meter_readings", "vee_findings"):
+        assert contents(spark, settings, table) == contents(spark, at_once, table), table
+    assert qualities(spark, settings)["04 12:00"] == "edited"
+    (edited,) = [row for row in rows(spark, settings, "stg_meter_readings") if row.quality == "edited"]
+    assert edited.delivered_kwh == 9.0
+    assert edited.consumption_kwh < 2
+
+    run = run_of(spark, at_once, EDITING, run_id="undoing")
+    with pytest.raises(UsageError, match="No run nothing"):
+        undo(run, "nothing")
+    outcome = undo(run, "again")
+    assert outcome.rows_out == outcome.rows_in > 0
+    assert qualities(spark, at_once) == {}
+    delivered = rows(spark, at_once, "stg_meter_readings")
+    assert len(delivered) == len(lines)
+    assert max(row.consumption_kwh for row in delivered) == 9.0
+    assert run_of(spark, at_once, EDITING).perform("vee", steps.vee).nothing_new, "the undo is not undone by itself"
+
+
+def test_batches_are_cut_between_meters_only() -> None:
+    meters = ["a"] * 5 + ["b"] * 4 + ["c"] * 3
+    whole = pa.record_batch({"meter_id": meters})
+    batches = [whole.slice(start, 2) for start in range(0, 12, 2)]
+    tables = [table["meter_id"].to_pylist() for table in whole_meters(iter(batches), 4)]
+    assert tables == [["a"] * 5, ["b"] * 4 + ["c"] * 3]
+    (all_of_it,) = whole_meters(iter(batches), 100)
+    assert all_of_it.num_rows == 12
+    assert list(whole_meters(iter([]), 4)) == []

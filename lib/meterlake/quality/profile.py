@@ -79,12 +79,15 @@ def staging_profile(readings: DataFrame, ledger: DataFrame, source: Source, now:
 
 
 def _batches(ledger: DataFrame) -> DataFrame:
-    """What staging did with the lines of a batch; null where they are too few to speak of a share."""
+    """What staging did with the lines of a batch; null where they are too few to speak of a share.
+
+    A recovery posts differences, which have no share, and no files.
+    """
     rejected = F.try_divide("quarantined", F.col("loaded"))
     return ledger.select(
         F.lit("batch").alias("kind"),
         F.concat_ws(" ", F.lit("batch"), "batch_id").alias("subject"),
-        F.when(F.col("loaded") >= LEAST_LINES, rejected).alias("rejected_share"),
+        F.when((F.col("files") > 0) & (F.col("loaded") >= LEAST_LINES), rejected).alias("rejected_share"),
     )
 
 

@@ -87,20 +87,20 @@ def _header(seen: Inspected, first: bytes, source: Source) -> Inspected:
         text = line.decode(source.format.encoding)
     except UnicodeDecodeError:
         return _refused(seen.path, f"is not {source.format.encoding}", "declare its encoding in [format] of the source")
-    names = _names(text, source.format.separator)
+    names = names_of(text, source.format.separator)
     missing = [name for name in source.columns.required if name not in names]
     if missing:
         return _missing_columns(seen.path, text, names, missing, source)
     return replace(seen, header_line=text, header=names)
 
 
-def _names(header: str, separator: str) -> tuple[str, ...]:
+def names_of(header: str, separator: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in next(csv.reader([header], delimiter=separator), []))
 
 
 def _missing_columns(path: str, text: str, names: tuple[str, ...], missing: list[str], source: Source) -> Inspected:
     for separator, spoken in SEPARATORS.items():
-        if separator != source.format.separator and set(source.columns.required) <= set(_names(text, separator)):
+        if separator != source.format.separator and set(source.columns.required) <= set(names_of(text, separator)):
             declared = SEPARATORS.get(source.format.separator, repr(source.format.separator))
             problem = f"separates its columns by {spoken} where source {source.name} declares {declared}"
             return _refused(path, problem, "correct the separator in [format] of the source")

@@ -61,7 +61,7 @@ def read_doubtful(doubtful: DataFrame, files: list[tuple[Inspected, int, str]], 
         rows = [(seen.path, file_id, meter) for seen, file_id, meter in layout]
         of_files = lines.sparkSession.createDataFrame(rows, "source_file string, file_id bigint, file_meter string")
         data = lines.join(F.broadcast(of_files), on="file_id", how="inner")
-        frames.append(_typed(data, layout[0][0].header, source))
+        frames.append(typed(data, layout[0][0].header, source))
     return reduce(DataFrame.unionByName, frames)
 
 
@@ -81,7 +81,7 @@ def _read_layout(spark: SparkSession, files: list[tuple[Inspected, int, str]], s
     data = lines.where((F.col("line") != header_line) & (F.col("line") != "")).join(
         F.broadcast(delivered), on="file_path", how="inner"
     )
-    return _typed(data, header, source)
+    return typed(data, header, source)
 
 
 def _lines(spark: SparkSession, paths: list[str], source: Source) -> DataFrame:
@@ -121,8 +121,12 @@ def _spark_path(spark: SparkSession, path: str) -> str:
     return filesystem.makeQualified(hadoop_path).toUri().toString().replace("file:///", "file:/", 1)
 
 
-def _typed(data: DataFrame, header: tuple[str, ...], source: Source) -> DataFrame:
-    """`line` -> the typed columns of bronze, with the reason where a line does not parse."""
+def typed(data: DataFrame, header: tuple[str, ...], source: Source) -> DataFrame:
+    """`line` and where it stands -> the typed columns of bronze, with the reason where a line does not parse.
+
+    Args:
+        data: `line`, `source_file`, `file_id`, `line_order`, `file_meter`.
+    """
     columns = _Layout(source, header)
     readable = (F.length("line") <= MAX_LINE) & F.is_valid_utf8("line")
     parsed = F.when(readable, F.from_csv("line", columns.typed_schema, columns.options))

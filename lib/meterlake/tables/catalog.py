@@ -12,6 +12,7 @@ from meterlake.tables.mart_load_profile import MART_LOAD_PROFILE
 from meterlake.tables.meter_readings import METER_READINGS
 from meterlake.tables.ops import LEDGER, LOADED_FILES, QUALITY_RESULTS, RUNS
 from meterlake.tables.quarantined_readings import QUARANTINED_READINGS
+from meterlake.tables.recoveries import RECOVERIES, RECOVERY_DIFFS, RELEASED_READINGS
 from meterlake.tables.stg_meter_readings import STG_METER_READINGS
 from meterlake.tables.stg_meters import STG_METERS
 from meterlake.tables.table import Table
@@ -26,6 +27,7 @@ TABLES: dict[str, Table] = {
         QUARANTINED_READINGS,
         CORRECTED_READINGS,
         VEE_FINDINGS,
+        RELEASED_READINGS,
         INT_READINGS_HOURLY,
         INT_READINGS_DAILY,
         INT_READINGS_MONTHLY,
@@ -38,6 +40,8 @@ TABLES: dict[str, Table] = {
         LOADED_FILES,
         LEDGER,
         QUALITY_RESULTS,
+        RECOVERIES,
+        RECOVERY_DIFFS,
     )
 }
 

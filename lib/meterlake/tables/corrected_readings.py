@@ -29,14 +29,15 @@ CORRECTED_READINGS = Table(
             "method",
             "string",
             "What changed it: superseded (a later file delivered another value), a method of estimation, "
-            "not_estimated (an estimate was withdrawn), undone.",
+            "not_estimated (an estimate was withdrawn), undone, or the recovery that judged its line again (backfill, "
+            "replay, release).",
             required=True,
         ),
         Column("rule_version", "string", "Version of the code that decided.", required=True),
         RUN_ID,
         BATCH_ID,
     ),
-    key=("reading_id", "run_id"),
+    key=("reading_id", "run_id", "batch_id"),
     day="reading_date_local",
     cluster_by=("source", "reading_date_local"),
     derives_from=("stg_meter_readings", "meter_readings"),

@@ -26,7 +26,7 @@ METER_READINGS = Table(
         Column("feeder", "string", "Feeder as delivered."),
         Column("transformer", "string", "Transformer as delivered."),
         Column("customer_id", "string", "Customer as delivered."),
-        Column("raw_line", "string", "The line itself where it does not parse."),
+        Column("raw_line", "string", "The line itself where it does not parse, or did so only when it was replayed."),
         Column("parse_error", "string", "Why the line does not parse; null where it does."),
         Column("source_file", "string", "Path of the file.", required=True),
         Column("file_id", "bigint", "Running number of the file in the order of delivery.", required=True),

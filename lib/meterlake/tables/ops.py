@@ -43,6 +43,7 @@ LOADED_FILES = Table(
         Column("loaded", "bigint", "Lines that parse.", required=True),
         Column("unparsable", "bigint", "Lines kept as raw text with the reason.", required=True),
         Column("extra_columns", "array<string>", "Columns of the file that the source does not declare."),
+        Column("header_line", "string", "Its header, by which raw lines are parsed again after an adapter was fixed."),
         BATCH_ID,
         Column("ingested_at", "timestamp", "When it was read, UTC.", required=True),
     ),
@@ -54,8 +55,9 @@ LEDGER = Table(
     name="ledger",
     layer="ops",
     description="The proof that nothing was lost, per batch: lines = loaded + unparsable; loaded = current + "
-    "exact_duplicates + superseded + quarantined; readings_after = readings_before + current - replaced.",
-    grain="one batch",
+    "exact_duplicates + superseded + quarantined; readings_after = readings_before + current - replaced. A recovery "
+    "posts what it moved as differences under its own name (no files), so that the sums are true of the tables.",
+    grain="one batch or one recovery",
     owner="data-engineering",
     columns=(
         SOURCE,

@@ -16,7 +16,7 @@ from pyspark.sql.pandas.types import to_arrow_schema
 from meterlake.settings import Settings
 from meterlake.tables import arrow_writer
 from meterlake.tables.changes import Changes
-from meterlake.tables.table import Table
+from meterlake.tables.table import Table, comment
 
 NOTE = "spark.databricks.delta.commitInfo.userMetadata"
 RECENT = 20  # commits in which a note is looked for
@@ -29,6 +29,7 @@ class Store:
     spark: SparkSession
     settings: Settings
     _seen: set[str] = field(default_factory=set, repr=False)
+    _whole: set[str] = field(default_factory=set, repr=False)
     _creating: Lock = field(default_factory=Lock, repr=False)
 
     def path(self, table: Table) -> str:
@@ -40,10 +41,25 @@ class Store:
         return table.name in self._seen
 
     def ensure(self, table: Table) -> None:
-        """Create the table from its declaration when it is missing: comments, NOT NULL, CHECKs and clustering."""
+        """Create the table from its declaration when it is missing: comments, NOT NULL, CHECKs and clustering.
+
+        A table of an earlier version of meterlake gets the columns that were declared since.
+        """
         with self._creating:
-            if not self.exists(table):
+            if table.name in self._whole:
+                return
+            if self.exists(table):
+                self._grow(table)
+            else:
                 self._create(table)
+            self._whole.add(table.name)
+
+    def _grow(self, table: Table) -> None:
+        there = set(self._snapshot(table).schema().fieldNames())
+        added = [column for column in table.columns if column.name not in there]
+        if added:
+            told = ", ".join(f"{column.name} {column.type} COMMENT {_text(comment(column))}" for column in added)
+            self.spark.sql(f"ALTER TABLE delta.`{self.path(table)}` ADD COLUMNS ({told})")
 
     def _create(self, table: Table) -> None:
         builder = (
@@ -63,13 +79,20 @@ class Store:
         builder.execute()
 
     def read(self, table: Table, source: str | None = None, version: int | None = None) -> DataFrame:
-        """The table's rows (none when it does not exist yet), of one source when named, as of a version when given."""
+        """The table's rows (none when it does not exist yet), of one source when named, as of a version when given.
+
+        Columns that were declared after the table or that version was written are null.
+        """
         if not self.exists(table):
             return self.spark.createDataFrame([], table.schema)
         reader = self.spark.read.format("delta")
         if version is not None:
             reader = reader.option("versionAsOf", version)
         frame = reader.load(self.path(table))
+        missing = [field for field in table.schema if field.name not in frame.columns]
+        if missing:
+            nothing = {field.name: F.lit(None).cast(field.dataType) for field in missing}
+            frame = frame.withColumns(nothing).select(*table.names)
         return frame if source is None else frame.where(F.col("source") == source)
 
     def version(self, table: Table) -> int:
@@ -91,15 +114,18 @@ class Store:
         return log_of_table.update(False, none, none)
 
     def version_noted(self, table: Table, note: str) -> int | None:
-        """The version of the recent commit that carries `note`; None when there is none.
+        """The version of the (first) recent commit that carries `note`; None when there is none.
 
         A step whose commit is there but whose success marker is not was killed in between.
         """
         if not self.exists(table):
             return None
         recent = DeltaTable.forPath(self.spark, self.path(table)).history(RECENT)
-        found = recent.where(F.col("userMetadata") == note).select("version").head()
-        return int(found[0]) if found else None
+        # What a restore undid is not there any more, although the history still tells of it.
+        undone = recent.where("operation = 'RESTORE'").agg(F.coalesce(F.max("version"), F.lit(-1))).head()
+        noted = (F.col("userMetadata") == note) & (F.col("version") > (undone[0] if undone else -1))
+        found = recent.where(noted).agg(F.min("version")).head()
+        return int(found[0]) if found and found[0] is not None else None
 
     def last_note(self, table: Table) -> str | None:
         """The note of the newest commit that carries one."""
@@ -168,8 +194,8 @@ class Store:
         if self.exists(table):
             DeltaTable.forPath(self.spark, self.path(table)).delete(f"batch_id IN ({_quoted([batch])})")
 
-    def replace(self, frame: DataFrame, table: Table, changes: Changes) -> int:
-        """Make the rows of the changed meter-days equal `frame`, in one atomic commit.
+    def replace(self, frame: DataFrame, table: Table, changes: Changes, note: str | None = None) -> int:
+        """Make the rows of the changed meter-days equal `frame`, in one atomic commit that carries `note`.
 
         New days are appended; where rows stand already, only those that differ are written (MERGE with deletion
         vectors) and those that `frame` no longer has are deleted. Doing it twice changes nothing.
@@ -182,10 +208,14 @@ class Store:
         assert table.day is not None
         existing = changes.days_in(self.read(table), table.day)
         if not self.bytes(table) or not existing.select("source").head(1):
-            return self.append(frame, table)
+            return self.append(frame, table, note)
         if changes.everything:
-            return self._write(frame, table, {"replaceWhere": f"source = '{changes.source}'"})
-        return self._merge(_conformed(frame, table).persist(), existing, table, changes)
+            noted = {"userMetadata": note} if note else {}
+            return self._write(frame, table, {"replaceWhere": f"source = '{changes.source}'"} | noted)
+        # Literal bounds let MERGE skip the files of other days; it does not find them by itself.
+        bounds = f"t.source = '{changes.source}' AND t.{table.day} BETWEEN '{changes.first}' AND '{changes.last}'"
+        with self._noting(note):
+            return self.exchange(frame, existing, table, bounds)
 
     def upsert(self, frame: DataFrame, table: Table, bounds: str = "true", note: str | None = None) -> int:
         """Insert new keys and update the rows that differ; the number of rows that changed.
@@ -209,6 +239,7 @@ class Store:
             frame: the declared columns (what is not amended only matters for rows that are inserted) and `gone`.
             bounds: a condition on the target `t` by which files are skipped; MERGE does not find one by itself.
         """
+        self.ensure(table)
         condition = " AND ".join([bounds, *(f"t.{name} = s.{name}" for name in table.key)])
         target = DeltaTable.forPath(self.spark, self.path(table)).alias("t")
         with self._noting(note):
@@ -241,12 +272,16 @@ class Store:
         rows.write.format("delta").mode(mode).options(**options).save(self.path(table))
         return int(written.get["rows"])
 
-    def _merge(self, frame: DataFrame, existing: DataFrame, table: Table, changes: Changes) -> int:
-        key = list(table.key)
+    def exchange(self, frame: DataFrame, existing: DataFrame, table: Table, bounds: str) -> int:
+        """Make the rows `existing` of the table equal `frame` by one MERGE, and leave the others alone.
+
+        Args:
+            bounds: a condition on the target `t` that holds for all of those rows.
+        """
+        self.ensure(table)
+        frame, key = _conformed(frame, table).persist(), list(table.key)
         gone = existing.select(key).join(frame.select(key), on=key, how="left_anti").withColumn("gone", F.lit(True))
         rows = frame.withColumn("gone", F.lit(False)).unionByName(gone, allowMissingColumns=True)
-        # Literal bounds let MERGE skip the files of other days; it does not find them by itself.
-        bounds = f"t.source = '{changes.source}' AND t.{table.day} BETWEEN '{changes.first}' AND '{changes.last}'"
         condition = " AND ".join([bounds, *(f"t.{name} = s.{name}" for name in key)])
         values: dict[str, Any] = {name: f"s.{name}" for name in table.names}
         merged = (
@@ -283,6 +318,13 @@ def _quoted(names: list[str]) -> str:
     return ", ".join(f"'{name}'" for name in names)
 
 
+def _text(words: str) -> str:
+    """Words as a SQL literal."""
+    return "'{}'".format(words.replace("\\", "\\\\").replace("'", "\\'"))
+
+
 def _differs(table: Table) -> str:
     """True where a matched row is another one than before. Column by column: structs differ by nullability alone."""
-    return "NOT ({})".format(" AND ".join(f"t.{name} <=> s.{name}" for name in table.measures))
+    maps = {column.name for column in table.columns if column.type.startswith("map")}  # Spark does not compare these
+    same = (f"to_json(t.{n}) <=> to_json(s.{n})" if n in maps else f"t.{n} <=> s.{n}" for n in table.measures)
+    return "NOT ({})".format(" AND ".join(same))

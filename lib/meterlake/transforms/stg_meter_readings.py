@@ -66,18 +66,22 @@ def interpret(lines: DataFrame, source: Source) -> DataFrame:
     )
 
 
-def judge(rows: DataFrame, source: Source, standing: DataFrame, contested: DataFrame) -> Judged:
+def judge(
+    rows: DataFrame, source: Source, standing: DataFrame, contested: DataFrame, released: str | None = None
+) -> Judged:
     """Split interpreted rows by the row rules, and compare those about contested intervals with each other.
 
     Args:
         rows: result of `interpret`.
         standing: the current readings of silver that the rows may repeat or replace.
         contested: the intervals that several of `rows` and `standing` are about (see `validation.contested`).
+        released: a boolean column of `rows` that is true where an operator took the line as valid, whatever it breaks.
     """
     stood_nowhere = {"stood_kwh": F.lit(None).cast("double"), "stood_quality": F.lit(None).cast("string")}
-    valid = rows.where(is_valid(source)).drop("delivered_value", "stamp_local", "ingested_at")
+    keeps = is_valid(source) | F.col(released) if released else is_valid(source)
+    valid = rows.where(keeps).drop("delivered_value", "stamp_local", "ingested_at", released or "")
     valid = valid.withColumns(stood_nowhere)
-    rejected = rows.where(~is_valid(source)).withColumn("reasons", broken_rules(source))
+    rejected = rows.where(~keeps).withColumn("reasons", broken_rules(source))
     stood = as_delivered(standing, source).join(contested, on=list(INTERVAL), how="left_semi")
     compared = resolve(valid.join(contested, on=list(INTERVAL), how="left_semi").unionByName(stood))
     return Judged(valid.join(contested, on=list(INTERVAL), how="left_anti"), compared, rejected)
