@@ -8,8 +8,8 @@ from pyspark.sql import functions as F
 
 from meterlake.errors import LedgerUnbalanced
 from meterlake.quality.alerts import raise_alerts
-from meterlake.quality.rules import EXACT_DUPLICATE
-from meterlake.quality.validation import INTERVAL, NOT_DELIVERED, REPLACED, SUPERSEDED, contested
+from meterlake.quality.rules import EXACT_DUPLICATE, OTHER_QUANTITY
+from meterlake.quality.validation import INTERVAL, NOT_DELIVERED, REPLACED, SUPERSEDED, contested, of_torn_days
 from meterlake.run import Outcome, Run
 from meterlake.sources.source import Source
 from meterlake.tables.corrected_readings import CORRECTED_READINGS
@@ -122,7 +122,11 @@ def _note(batches: list[Row]) -> str:
 def _contested(rows: DataFrame, scope: Scope, source: Source) -> DataFrame:
     """The intervals to compare, ready to be sent to every task while they are few."""
     both = rows.select(*INTERVAL).unionByName(scope.standing.select(*INTERVAL))
-    intervals = contested(both, source.interval_minutes).persist()
+    intervals = contested(both, source.grid_minutes)
+    if source.varies:
+        day = [*INTERVAL, "reading_date_local", "interval_minutes"]
+        intervals = intervals.union(of_torn_days(rows.select(day).unionByName(scope.standing.select(day)))).distinct()
+    intervals = intervals.persist()
     return F.broadcast(intervals) if intervals.count() <= FEW_INTERVALS else intervals
 
 
@@ -141,7 +145,12 @@ def _write_current(run: Run, judged: stg_meter_readings.Judged, scope: Scope, re
     readings = stg_meter_readings.build(current, source)
     if replaced or (scope.stood and source.units.is_register):
         bounds = " AND ".join(f"t.{part}" for part in scope.within.split(" AND ", 1))
-        run.store.upsert(readings, STG_METER_READINGS, bounds, note=_note(scope.batches))
+        gone = None
+        if source.varies:
+            # A day that comes again in other lengths leaves readings behind that no new one has the start of.
+            replaced_rows = judged.compared.where(F.col("status") == REPLACED).select("source", *INTERVAL)
+            gone = replaced_rows.join(readings, on=["source", *INTERVAL], how="left_anti")
+        run.store.upsert(readings, STG_METER_READINGS, bounds, note=_note(scope.batches), gone=gone)
     else:
         run.store.append(readings, STG_METER_READINGS, note=_note(scope.batches))
 
@@ -156,7 +165,9 @@ def _ledger(run: Run, count: dict[tuple[str, str], int], scope: Scope) -> list[R
     """An entry per batch. Every count is of rows in a table or of compared rows, none comes by subtraction."""
     quarantined = run.store.read(QUARANTINED_READINGS).where(F.col("batch_id").isin(scope.names))
     repeated = F.array_contains("reasons", EXACT_DUPLICATE)
-    held = {row.batch_id: row["count"] for row in quarantined.where(~repeated).groupBy("batch_id").count().collect()}
+    other = F.count_if(F.col("reasons") == F.array(F.lit(OTHER_QUANTITY))).alias("other")
+    kept = quarantined.where(~repeated).groupBy("batch_id").agg(F.count("*").alias("lines"), other).collect()
+    held, of_other = {row.batch_id: row.lines for row in kept}, {row.batch_id: row.other for row in kept}
     replaced = sum(rows for (batch, status), rows in count.items() if status == REPLACED and batch != NOT_DELIVERED)
     before = scope.stood
     standing = (
@@ -181,6 +192,7 @@ def _ledger(run: Run, count: dict[tuple[str, str], int], scope: Scope) -> list[R
                 count.get((batch.batch_id, EXACT_DUPLICATE), 0),
                 count.get((batch.batch_id, SUPERSEDED), 0),
                 held.get(batch.batch_id, 0),
+                of_other.get(batch.batch_id, 0),
                 replaced if last else 0,
                 before,
                 stands,

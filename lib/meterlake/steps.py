@@ -46,6 +46,7 @@ from meterlake.transforms import (
     mart_anomaly_scores,
     mart_consumption_metrics,
     mart_load_profile,
+    resolution,
 )
 from meterlake.validate import require_passed, validate
 from meterlake.vee.step import vee
@@ -81,6 +82,8 @@ def aggregate(run: Run) -> Outcome:
     depend = changed.also(following_days(LOOKS_BACK_DAYS))
     # One day more than a feature looks back: the prefix sums begin at a UTC midnight.
     near = changed.meters_in(readings, DAY, before=LOOKS_BACK_DAYS + 1, after=LOOKS_BACK_DAYS)
+    if source.varies:
+        near = resolution.on_grid(near, source)
     features = depend.days_in(int_consumption_features.build(near, source), DAY)
     written = store.replace(features, INT_CONSUMPTION_FEATURES, depend)
     return Outcome(rows_in=written, rows_out=rows + written, inputs={STG_METER_READINGS.name: version})

@@ -188,9 +188,12 @@ def _facts(source: Source, threshold: float) -> list[Column]:
     kind = F.col("kind")
     of_run = kind == "run"
     enough = of_run & (F.sum("scored") >= LEAST_READINGS)
+    differences = _differences()
+    if source.varies:  # scores are about half-hours, say, not about the readings of 5 minutes that they are made of
+        differences |= dict.fromkeys(("readings_without_score", "scores_unlike_readings"), ("day", F.lit(False)))
     return [
         F.count_distinct("meter_id").alias("meters"),
-        *(F.sum(F.when(kind == of, d.cast("int"))).alias(name) for name, (of, d) in _differences().items()),
+        *(F.sum(F.when(kind == of, d.cast("int"))).alias(name) for name, (of, d) in differences.items()),
         *(F.sum(name).alias(name) for name in (*_score_faults(threshold), *_metric_faults(source))),
         F.when(of_run, F.try_divide(F.sum("present"), F.sum("expected"))).alias("completeness"),
         F.when(enough, F.sum("flagged") / F.sum("scored")).alias("flagged_share"),

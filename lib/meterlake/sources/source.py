@@ -171,7 +171,9 @@ class Source(Declared):
     @classmethod
     def _nem12_names_its_own_columns(cls, given: Any) -> Any:
         layout = given.get("format") if isinstance(given, dict) else None
-        nem12 = layout.get("layout") == "nem12" if isinstance(layout, dict) else getattr(layout, "layout", "") == "nem12"
+        nem12 = (
+            layout.get("layout") == "nem12" if isinstance(layout, dict) else getattr(layout, "layout", "") == "nem12"
+        )
         return {"columns": NEM12_COLUMNS, **given} if nem12 else given
 
     @field_validator("time_zone")
