@@ -8,6 +8,7 @@ from pyspark.sql import functions as F
 
 from meterlake.errors import LedgerUnbalanced
 from meterlake.quality.alerts import raise_alerts
+from meterlake.quality.repeated_hour import Repeated, repeated_hours, told_apart
 from meterlake.quality.rules import EXACT_DUPLICATE, OTHER_QUANTITY
 from meterlake.quality.validation import INTERVAL, NOT_DELIVERED, REPLACED, SUPERSEDED, contested, of_torn_days
 from meterlake.run import Outcome, Run
@@ -29,6 +30,7 @@ class Scope:
 
     Attributes:
         stood: how many of the readings that `standing` holds were delivered.
+        repeated: the hours on the days of the batches that the source's clock shows twice.
     """
 
     batches: list[Row]
@@ -36,6 +38,7 @@ class Scope:
     stood: int
     within: str
     committed: bool
+    repeated: list[Repeated]
 
     @property
     def names(self) -> list[str]:
@@ -56,6 +59,8 @@ def stage(run: Run) -> Outcome:
     lines = store.read(METER_READINGS, source.name).where(F.col("batch_id").isin(names))
     scope = _scope(run, batches, lines)
     rows = stg_meter_readings.interpret(lines, source)
+    if scope.repeated:
+        rows = told_apart(rows, scope.repeated, source)
     intervals = _contested(rows, scope, source)
     judged = stg_meter_readings.judge(rows, source, scope.standing, intervals)
     judged.compared.persist()  # read four times: quarantine, edit trail, counts, silver
@@ -98,8 +103,9 @@ def _scope(run: Run, batches: list[Row], lines: DataFrame) -> Scope:
     # Pinned, so that the commit of this step does not show up in what it compares with.
     before = run.store.version(STG_METER_READINGS) if committed is None else committed - 1
     first, last = lines.agg(F.min("stamp_local").cast("date"), F.max("stamp_local").cast("date")).head() or (None, None)
-    within = "false"
+    within, repeated = "false", []
     if first and last:
+        repeated = repeated_hours(run.source.time_zone, first, last)
         # Two days: the stamp's day and the interval's local day may differ by one, and a register looks one further.
         within = (
             f"source = '{run.source.name}' AND reading_date_local "
@@ -107,7 +113,7 @@ def _scope(run: Run, batches: list[Row], lines: DataFrame) -> Scope:
         )
     standing = run.store.read(STG_METER_READINGS, version=before).where(within)
     stood = standing.where(_delivered()).count() if run.store.bytes(STG_METER_READINGS) else 0
-    return Scope(batches, standing, stood, within, committed is not None)
+    return Scope(batches, standing, stood, within, committed is not None, repeated)
 
 
 def _delivered() -> Column:

@@ -78,4 +78,6 @@ def test_a_declared_gap_is_no_fault(spark: SparkSession) -> None:
 
 def test_every_rule_has_an_id_of_its_own() -> None:
     ids = [str(rule.__doc__).split(".")[0] for rule in RULES.values()]
-    assert ids == [f"QC-{number:02}" for number in range(1, len(RULES) + 1)]
+    of_pairs = {12, 13}  # QC-12 and QC-13 compare lines with each other: quality/validation.py
+    numbers = [number for number in range(1, len(RULES) + 1 + len(of_pairs)) if number not in of_pairs]
+    assert ids == [f"QC-{number:02}" for number in numbers]

@@ -81,6 +81,11 @@ def quantity_is_active_energy(source: Source) -> Column:
     return F.lower("unit").isin(*ENERGY_UNITS) & F.col("meter_id").rlike(ENERGY_CHANNELS)
 
 
+def hour_is_clear(source: Source) -> Column:
+    """QC-15. In the hour that a clock shows twice in autumn, the order of the lines tells which of the two it is."""
+    return ~F.col("unclear_hour") if source.moves_its_clock else F.lit(True)
+
+
 # What a rejected row is called: the fault, not the rule that found it.
 RULES: dict[str, Rule] = {
     "missing_meter": meter_is_known,
@@ -95,6 +100,7 @@ RULES: dict[str, Rule] = {
     "off_cadence_timestamp": timestamp_is_on_cadence,
     "unknown_label": label_is_known,
     OTHER_QUANTITY: quantity_is_active_energy,
+    "unclear_hour": hour_is_clear,
 }
 
 # Found by comparing lines with each other (quality/validation.py): QC-12 and QC-13.

@@ -64,7 +64,7 @@ class Tally:
                 f"has no header: line {self._line} is {told} where record 100 must stand", "deliver it with its header"
             )
             return
-        version = (line.split(b",", 2) + [b""])[1].strip().upper().decode(errors="replace")
+        version = line.partition(b",")[2].partition(b",")[0].strip().upper().decode(errors="replace")
         if version == "NEM13":
             self._refuse(
                 f"is a NEM13 file (line {self._line}): readings of a register, months apart, have no intervals",

@@ -163,6 +163,11 @@ class Source(Declared):
         return self.format.layout == "nem12"
 
     @property
+    def moves_its_clock(self) -> bool:
+        """Whether the zone may put its clock forward and back."""
+        return self.time_zone != "UTC" and not FIXED_OFFSET.match(self.time_zone)
+
+    @property
     def grid_minutes(self) -> int:
         """What every interval length of the source is a multiple of."""
         return FINEST_MINUTES if self.varies else self.interval_minutes

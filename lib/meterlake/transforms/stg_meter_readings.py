@@ -63,6 +63,7 @@ def interpret(lines: DataFrame, source: Source) -> DataFrame:
         F.col("value").alias("delivered_value"),
         *(["unit"] if source.varies else []),
         "stamp_local",
+        *([F.lit(False).alias("unclear_hour")] if source.moves_its_clock else []),
         "ingested_at",
         "source_file",
         "file_id",
@@ -80,7 +81,7 @@ def judge(rows: DataFrame, source: Source, standing: DataFrame, contested: DataF
         contested: the intervals that several of `rows` and `standing` are about (see `validation.contested`).
     """
     stood_nowhere = {"stood_kwh": F.lit(None).cast("double"), "stood_quality": F.lit(None).cast("string")}
-    valid = rows.where(is_valid(source)).drop("delivered_value", "unit", "stamp_local", "ingested_at")
+    valid = rows.where(is_valid(source)).drop("delivered_value", "unit", "stamp_local", "unclear_hour", "ingested_at")
     valid = valid.withColumns(stood_nowhere)
     rejected = rows.where(~is_valid(source)).withColumn("reasons", broken_rules(source))
     stood = as_delivered(standing, source).join(contested, on=list(INTERVAL), how="left_semi")
