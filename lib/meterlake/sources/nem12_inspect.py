@@ -41,8 +41,7 @@ class Tally:
 
     def _take(self, line: bytes) -> None:
         self._line += 1
-        line = line.removeprefix(codecs.BOM_UTF8) if self._line == 1 else line
-        line = line.strip(b" \t\r\f\v")
+        line = line.strip(b" \t\r\f\v").removeprefix(codecs.BOM_UTF8)
         if self.problem or not line.strip(EMPTY):
             return
         kind = line.split(b",", 1)[0]

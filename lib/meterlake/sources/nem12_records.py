@@ -18,6 +18,7 @@ from datetime import date, datetime
 from meterlake.sources.source import FINEST_MINUTES
 
 DAY_MINUTES = 1440
+BLANK = " \t\r\n\f\v"  # of ASCII only, as the second reader sees it
 QUALITY = re.compile(r"[AEFNSV]\d{0,2}$")
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$")
 FIRST_QUALITY = 2  # position of the first field of a 300 record that can be its quality
@@ -90,7 +91,7 @@ def days_of(lines: Iterable[str]) -> Iterator[Day | Stray]:
     """The days of a file and the lines that belong to none, in the order of the file."""
     channel, day = NOWHERE, None
     for number, delivered in enumerate(lines, start=1):
-        text = delivered.strip().removeprefix("\ufeff")
+        text = delivered.strip(BLANK).removeprefix("\ufeff")
         kind, _, rest = text.partition(",")
         if kind == "400" and day is not None and day.varies:
             _add_detail(day, number, text)
@@ -128,7 +129,7 @@ def _channel(line: int, text: str, fields: list[str]) -> Channel:
 
 
 def _day(line: int, text: str, channel: Channel) -> Day:
-    fields = [part.strip() for part in text.split(",")]
+    fields = [part.strip(BLANK) for part in text.split(",")]
     ends = next((n for n, part in enumerate(fields) if n >= FIRST_QUALITY and QUALITY.match(part)), len(fields))
     values, tail = fields[FIRST_QUALITY:ends], fields[ends:]
     day = Day(line, text, channel, fields[1] if len(fields) > 1 else "", values, _quality(tail))
@@ -163,8 +164,8 @@ def _date(text: str) -> date | None:
 def _add_detail(day: Day, line: int, text: str) -> None:
     """StartInterval, EndInterval, QualityMethod, ReasonCode, ReasonDescription."""
     day.details.append(text)
-    fields = [part.strip() for part in text.split(",")[1:]]
-    whole = len(fields) >= 3 and fields[0].isdigit() and fields[1].isdigit()
+    fields = [part.strip(BLANK) for part in text.split(",")[1:]]
+    whole = len(fields) >= 3 and fields[0].isdecimal() and fields[1].isdecimal()
     if not whole or not QUALITY.match(fields[2]) or fields[2].startswith("V"):
         day.fault = day.fault or f"line {line}: a 400 record that cannot be read"
         return
