@@ -62,7 +62,8 @@ def stage(run: Run) -> Outcome:
     if scope.repeated:
         rows = told_apart(rows, scope.repeated, source)
     intervals = _contested(rows, scope, source)
-    judged = stg_meter_readings.judge(rows, source, scope.standing, intervals)
+    torn = source.varies and bool(_of_torn_days(rows, scope).head(1))
+    judged = stg_meter_readings.judge(rows, source, scope.standing, intervals, lengths_differ=torn)
     judged.compared.persist()  # read four times: quarantine, edit trail, counts, silver
 
     quarantined = quarantined_readings.build(judged.compared, judged.rejected)
@@ -130,10 +131,15 @@ def _contested(rows: DataFrame, scope: Scope, source: Source) -> DataFrame:
     both = rows.select(*INTERVAL).unionByName(scope.standing.select(*INTERVAL))
     intervals = contested(both, source.grid_minutes)
     if source.varies:
-        day = [*INTERVAL, "reading_date_local", "interval_minutes"]
-        intervals = intervals.union(of_torn_days(rows.select(day).unionByName(scope.standing.select(day)))).distinct()
+        intervals = intervals.union(_of_torn_days(rows, scope)).distinct()
     intervals = intervals.persist()
     return F.broadcast(intervals) if intervals.count() <= FEW_INTERVALS else intervals
+
+
+def _of_torn_days(rows: DataFrame, scope: Scope) -> DataFrame:
+    """The intervals of meter-days that are there in several lengths, in the batches and what stands together."""
+    names = [*INTERVAL, "reading_date_local", "interval_minutes"]
+    return of_torn_days(rows.select(names).unionByName(scope.standing.select(names)))
 
 
 def _write_current(run: Run, judged: stg_meter_readings.Judged, scope: Scope, replaced: int) -> None:

@@ -72,13 +72,16 @@ def interpret(lines: DataFrame, source: Source) -> DataFrame:
     )
 
 
-def judge(rows: DataFrame, source: Source, standing: DataFrame, contested: DataFrame) -> Judged:
+def judge(
+    rows: DataFrame, source: Source, standing: DataFrame, contested: DataFrame, lengths_differ: bool = False
+) -> Judged:
     """Split interpreted rows by the row rules, and compare those about contested intervals with each other.
 
     Args:
         rows: result of `interpret`.
         standing: the current readings of silver that the rows may repeat or replace.
         contested: the intervals that several of `rows` and `standing` are about (see `validation.contested`).
+        lengths_differ: whether a meter's day is there in intervals of several lengths (see `resolve_lengths`).
     """
     stood_nowhere = {"stood_kwh": F.lit(None).cast("double"), "stood_quality": F.lit(None).cast("string")}
     valid = rows.where(is_valid(source)).drop("delivered_value", "unit", "stamp_local", "unclear_hour", "ingested_at")
@@ -86,7 +89,7 @@ def judge(rows: DataFrame, source: Source, standing: DataFrame, contested: DataF
     rejected = rows.where(~is_valid(source)).withColumn("reasons", broken_rules(source))
     stood = as_delivered(standing, source).join(contested, on=list(INTERVAL), how="left_semi")
     rivals = valid.join(contested, on=list(INTERVAL), how="left_semi").unionByName(stood)
-    compared = resolve_lengths(rivals) if source.varies else resolve(rivals)
+    compared = resolve_lengths(rivals) if lengths_differ else resolve(rivals)
     return Judged(valid.join(contested, on=list(INTERVAL), how="left_anti"), compared, rejected)
 
 
