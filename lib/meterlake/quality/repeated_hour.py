@@ -104,6 +104,8 @@ def _shift(stamp: Column, hours: list[Repeated]) -> Column:
     """Seconds by which a stamp's second time is later than its first; 0 where it comes once."""
     shift = F.lit(0)
     for hour in hours:
-        within = (stamp >= F.lit(hour.start)) & (stamp < F.lit(hour.end))
+        # As text: a datetime without a zone would be taken for one of the driver's own zone.
+        start, end = (F.lit(f"{moment}").cast("timestamp_ntz") for moment in (hour.start, hour.end))
+        within = (stamp >= start) & (stamp < end)
         shift = F.when(within, int((hour.end - hour.start).total_seconds())).otherwise(shift)
     return shift
