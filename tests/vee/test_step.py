@@ -7,6 +7,7 @@ from pyspark.sql import SparkSession
 from tests.lake import deliver, half_hours, rows, written
 
 from meterlake.settings import Settings
+from meterlake.sources.nem12 import NEM12
 
 STEPS = ("ingest", "stage", "vee", "aggregate", "marts")
 MONDAY = datetime(2024, 1, 1)
@@ -56,3 +57,20 @@ def test_an_estimate_gives_way_to_the_reading_that_comes_late(
             [row[name] for name in row.__fields__ if name in compared or name == "rule"]
             for row in rows(spark, at_once, table)
         ]
+
+
+def test_readings_that_bring_their_own_quality_are_left_alone(
+    spark: SparkSession, settings: Settings, tmp_path: Path
+) -> None:
+    values = ",".join(["0.5"] * 48)
+    details = ("400,1,46,A,,", "400,47,47,S14,76,", "400,48,48,N,,")
+    day = ("200,N,E1,1,E1,N1,M,KWH,30,", f"300,20240501,{values},V,,,20240502000000,", *details)
+    file = written(tmp_path / "nem.csv", *day, "900", header="100,NEM12,202405020000,MDP,RET")
+    told = deliver(spark, settings, file, "ingest", "stage", "vee", source=NEM12)
+    qualities = [row.quality for row in rows(spark, settings, "stg_meter_readings")]
+    assert qualities == ["measured"] * 46 + ["estimated", "missing"]
+    assert not rows(spark, settings, "vee_findings")
+    assert told["vee"].said == [
+        "Readings of nem12 bring their own qualities and lengths: rules and estimation leave them alone."
+    ]
+    assert deliver(spark, settings, file, "vee", source=NEM12)["vee"].nothing_new
