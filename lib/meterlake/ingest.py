@@ -48,6 +48,8 @@ def ingest(run: Run) -> Outcome:
         outcome.rows_out = outcome.rows_in
         outcome.figures["files_loaded"] = len(loaded)
         outcome.figures["unparsable"] = sum(file.unparsable for file in loaded)
+        if run.source.format.layout == "nem12" and outcome.figures["unparsable"]:
+            outcome.said += _first_faults(run)
         outcome.outputs = {METER_READINGS.name: run.store.version(METER_READINGS)}
     elif not delivery.known:
         first = delivery.refused[0]
@@ -125,6 +127,21 @@ def _counted(run: Run, numbered: list[tuple[Inspected, int, str]], now: datetime
         extra = sorted(set(file.header) - set(run.source.columns.required) - set(run.source.columns.optional.values()))
         rows.append(Row(*LOADED_FILES.names)(*values, count.bad, extra, file.header_line, run.run_id, now))
     return rows
+
+
+def _first_faults(run: Run) -> list[str]:
+    """Of the files that were loaded in part, the first fault of each, with its line."""
+    bad = run.store.read(METER_READINGS).where((F.col("batch_id") == run.run_id) & F.col("parse_error").isNotNull())
+    first = F.min_by("parse_error", "line_order").alias("first")
+    files = bad.groupBy("source_file").agg(F.count("*").alias("values"), first).orderBy("source_file").take(NAMED + 1)
+    said = [
+        f"{file.source_file}: {file['values']:,} of its values cannot be read and are kept as text. First fault: "
+        f"{file['first']}."
+        for file in files[:NAMED]
+    ]
+    return said + (
+        ["Other files have values that cannot be read, too: see parse_error in bronze."] * (len(files) > NAMED)
+    )
 
 
 def _refusal(run: Run, file: Inspected) -> Row:

@@ -8,8 +8,9 @@ from pyspark.sql import functions as F
 
 from meterlake.errors import LedgerUnbalanced
 from meterlake.quality.alerts import raise_alerts
-from meterlake.quality.rules import EXACT_DUPLICATE
-from meterlake.quality.validation import INTERVAL, NOT_DELIVERED, REPLACED, SUPERSEDED, contested
+from meterlake.quality.repeated_hour import Repeated, repeated_hours, told_apart
+from meterlake.quality.rules import EXACT_DUPLICATE, OTHER_QUANTITY
+from meterlake.quality.validation import INTERVAL, NOT_DELIVERED, REPLACED, SUPERSEDED, contested, of_torn_days
 from meterlake.run import Outcome, Run
 from meterlake.sources.source import Source
 from meterlake.tables.corrected_readings import CORRECTED_READINGS
@@ -29,6 +30,7 @@ class Scope:
 
     Attributes:
         stood: how many of the readings that `standing` holds were delivered.
+        repeated: the hours on the days of the batches that the source's clock shows twice.
     """
 
     batches: list[Row]
@@ -36,6 +38,7 @@ class Scope:
     stood: int
     within: str
     committed: bool
+    repeated: list[Repeated]
 
     @property
     def names(self) -> list[str]:
@@ -56,8 +59,11 @@ def stage(run: Run) -> Outcome:
     lines = store.read(METER_READINGS, source.name).where(F.col("batch_id").isin(names))
     scope = _scope(run, batches, lines)
     rows = stg_meter_readings.interpret(lines, source)
+    if scope.repeated:
+        rows = told_apart(rows, scope.repeated, source)
     intervals = _contested(rows, scope, source)
-    judged = stg_meter_readings.judge(rows, source, scope.standing, intervals)
+    torn = source.varies and bool(_of_torn_days(rows, scope).head(1))
+    judged = stg_meter_readings.judge(rows, source, scope.standing, intervals, lengths_differ=torn)
     judged.compared.persist()  # read four times: quarantine, edit trail, counts, silver
 
     quarantined = quarantined_readings.build(judged.compared, judged.rejected)
@@ -98,8 +104,9 @@ def _scope(run: Run, batches: list[Row], lines: DataFrame) -> Scope:
     # Pinned, so that the commit of this step does not show up in what it compares with.
     before = run.store.version(STG_METER_READINGS) if committed is None else committed - 1
     first, last = lines.agg(F.min("stamp_local").cast("date"), F.max("stamp_local").cast("date")).head() or (None, None)
-    within = "false"
+    within, repeated = "false", []
     if first and last:
+        repeated = repeated_hours(run.source.time_zone, first, last)
         # Two days: the stamp's day and the interval's local day may differ by one, and a register looks one further.
         within = (
             f"source = '{run.source.name}' AND reading_date_local "
@@ -107,7 +114,7 @@ def _scope(run: Run, batches: list[Row], lines: DataFrame) -> Scope:
         )
     standing = run.store.read(STG_METER_READINGS, version=before).where(within)
     stood = standing.where(delivered()).count() if run.store.bytes(STG_METER_READINGS) else 0
-    return Scope(batches, standing, stood, within, committed is not None)
+    return Scope(batches, standing, stood, within, committed is not None, repeated)
 
 
 def delivered() -> Column:
@@ -122,8 +129,17 @@ def _note(batches: list[Row]) -> str:
 def _contested(rows: DataFrame, scope: Scope, source: Source) -> DataFrame:
     """The intervals to compare, ready to be sent to every task while they are few."""
     both = rows.select(*INTERVAL).unionByName(scope.standing.select(*INTERVAL))
-    intervals = contested(both, source.interval_minutes).persist()
+    intervals = contested(both, source.grid_minutes)
+    if source.varies:
+        intervals = intervals.union(_of_torn_days(rows, scope)).distinct()
+    intervals = intervals.persist()
     return F.broadcast(intervals) if intervals.count() <= FEW_INTERVALS else intervals
+
+
+def _of_torn_days(rows: DataFrame, scope: Scope) -> DataFrame:
+    """The intervals of meter-days that are there in several lengths, in the batches and what stands together."""
+    names = [*INTERVAL, "reading_date_local", "interval_minutes"]
+    return of_torn_days(rows.select(names).unionByName(scope.standing.select(names)))
 
 
 def _write_current(run: Run, judged: stg_meter_readings.Judged, scope: Scope, replaced: int) -> None:
@@ -141,7 +157,12 @@ def _write_current(run: Run, judged: stg_meter_readings.Judged, scope: Scope, re
     readings = stg_meter_readings.build(current, source)
     if replaced or (scope.stood and source.units.is_register):
         bounds = " AND ".join(f"t.{part}" for part in scope.within.split(" AND ", 1))
-        run.store.upsert(readings, STG_METER_READINGS, bounds, note=_note(scope.batches))
+        gone = None
+        if source.varies:
+            # A day that comes again in other lengths leaves readings behind that no new one has the start of.
+            replaced_rows = judged.compared.where(F.col("status") == REPLACED).select("source", *INTERVAL)
+            gone = replaced_rows.join(readings, on=["source", *INTERVAL], how="left_anti")
+        run.store.upsert(readings, STG_METER_READINGS, bounds, note=_note(scope.batches), gone=gone)
     else:
         run.store.append(readings, STG_METER_READINGS, note=_note(scope.batches))
 
@@ -156,7 +177,9 @@ def _ledger(run: Run, count: dict[tuple[str, str], int], scope: Scope) -> list[R
     """An entry per batch. Every count is of rows in a table or of compared rows, none comes by subtraction."""
     quarantined = run.store.read(QUARANTINED_READINGS).where(F.col("batch_id").isin(scope.names))
     repeated = F.array_contains("reasons", EXACT_DUPLICATE)
-    held = {row.batch_id: row["count"] for row in quarantined.where(~repeated).groupBy("batch_id").count().collect()}
+    other = F.count_if(F.col("reasons") == F.array(F.lit(OTHER_QUANTITY))).alias("other")
+    kept = quarantined.where(~repeated).groupBy("batch_id").agg(F.count("*").alias("lines"), other).collect()
+    held, of_other = {row.batch_id: row.lines for row in kept}, {row.batch_id: row.other for row in kept}
     replaced = sum(rows for (batch, status), rows in count.items() if status == REPLACED and batch != NOT_DELIVERED)
     before = scope.stood
     standing = (
@@ -181,6 +204,7 @@ def _ledger(run: Run, count: dict[tuple[str, str], int], scope: Scope) -> list[R
                 count.get((batch.batch_id, EXACT_DUPLICATE), 0),
                 count.get((batch.batch_id, SUPERSEDED), 0),
                 held.get(batch.batch_id, 0),
+                of_other.get(batch.batch_id, 0),
                 replaced if last else 0,
                 before,
                 stands,

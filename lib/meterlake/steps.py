@@ -47,6 +47,7 @@ from meterlake.transforms import (
     mart_anomaly_scores,
     mart_consumption_metrics,
     mart_load_profile,
+    resolution,
 )
 from meterlake.validate import require_passed, validate
 from meterlake.vee.step import vee
@@ -93,6 +94,8 @@ def _features(run: Run, readings: DataFrame, changed: Changes) -> int:
     depend = changed.also(following_days(LOOKS_BACK_DAYS))
     # One day more than a feature looks back: the prefix sums begin at a UTC midnight.
     near = changed.meters_in(readings, DAY, before=LOOKS_BACK_DAYS + 1, after=LOOKS_BACK_DAYS)
+    if run.source.varies:
+        near = resolution.on_grid(near, run.source)
     features = depend.days_in(int_consumption_features.build(near, run.source), DAY)
     return run.store.replace(features, INT_CONSUMPTION_FEATURES, depend)
 

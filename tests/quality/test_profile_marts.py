@@ -6,7 +6,7 @@ import pytest
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from meterlake.quality.profile_marts import Bounds, marts_profile
+from meterlake.quality.profile_marts import Bounds, differences_of_lengths, marts_profile
 from meterlake.sources.source import Source
 from meterlake.tables.catalog import TABLES
 
@@ -165,3 +165,25 @@ def test_only_the_periods_of_changed_days_are_judged_and_those_whole(story: Stor
 
 def test_no_rows_give_no_facts(spark: SparkSession, story: Story, london: Source) -> None:
     assert profiled({name: spark.createDataFrame([], TABLES[name].schema) for name in story}, london) == []
+
+
+# A meter's day with half-hourly scores: expected and metered readings, metered minutes, scores, energies -> faults.
+DAYS_OF_LENGTHS = {
+    "a whole day of 5 minutes": (288, 288, 1440, 48, 12.0, 12.0, set()),
+    "a score is missing": (288, 288, 1440, 47, 11.75, 12.0, {"readings_without_score", "scores_unlike_readings"}),
+    "a score too many": (288, 288, 1440, 49, 12.0, 12.0, {"readings_without_score"}),
+    "other energy": (288, 288, 1440, 48, 13.0, 12.0, {"scores_unlike_readings"}),
+    "a reading is missing and with it a score": (288, 287, 1435, 47, 11.75, 11.96, set()),
+    "a reading is missing and two scores are": (288, 287, 1435, 46, 11.5, 11.96, {"readings_without_score"}),
+    "two of one half-hour are missing": (96, 94, 1410, 47, 11.75, 11.75, set()),
+    "estimates only": (48, 0, 0, 0, None, None, set()),
+}
+
+
+def test_scores_of_half_hours_are_compared_with_shorter_readings(spark: SparkSession) -> None:
+    names = "day string, expected int, metered_count int, metered_minutes int, scored int, scores_kwh double"
+    rows = [(day, *facts[:-1]) for day, facts in DAYS_OF_LENGTHS.items()]
+    frame = spark.createDataFrame(rows, f"{names}, metered_kwh double")
+    told = frame.select("day", *(fault.alias(name) for name, (_, fault) in differences_of_lengths(30).items()))
+    found = {row["day"]: {name for name, raised in row.asDict().items() if raised is True} for row in told.collect()}
+    assert found == {day: facts[-1] for day, facts in DAYS_OF_LENGTHS.items()}

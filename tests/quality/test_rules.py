@@ -8,6 +8,7 @@ from pyspark.sql import SparkSession
 
 from meterlake.quality.rules import RULES, broken_rules, is_valid
 from meterlake.sources.household_power import HOUSEHOLD_POWER
+from meterlake.sources.nem12 import NEM12
 from meterlake.sources.smart_meter import SMART_METER
 from meterlake.sources.source import Source
 
@@ -76,6 +77,26 @@ def test_a_declared_gap_is_no_fault(spark: SparkSession) -> None:
     assert broken(spark, HOUSEHOLD_POWER, delivered_value=None, consumption_kwh=None) == []
 
 
+@pytest.mark.parametrize(
+    ("meter", "unit", "reasons"),
+    [
+        pytest.param("N:E1", "KWH", [], id="consumption"),
+        pytest.param("N:B1", "Wh", [], id="feed_in"),
+        pytest.param("N:Q1", "kVArh", ["other_quantity"], id="reactive_energy"),
+        pytest.param("N:V1", "", ["other_quantity"], id="no_unit"),
+        pytest.param("N:D1", "kWh", ["other_quantity"], id="a_channel_that_would_count_twice"),
+    ],
+)
+def test_quantities_of_nem12(spark: SparkSession, meter: str, unit: str, reasons: list[str]) -> None:
+    values = GOOD | {"meter_id": meter, "unit": unit}
+    row = spark.createDataFrame([tuple(values.values())], SCHEMA + ", unit string")
+    found = row.select(broken_rules(NEM12).alias("broken")).head()
+    assert found is not None
+    assert found.broken == reasons
+
+
 def test_every_rule_has_an_id_of_its_own() -> None:
     ids = [str(rule.__doc__).split(".")[0] for rule in RULES.values()]
-    assert ids == [f"QC-{number:02}" for number in range(1, len(RULES) + 1)]
+    of_pairs = {12, 13}  # QC-12 and QC-13 compare lines with each other: quality/validation.py
+    numbers = [number for number in range(1, len(RULES) + 1 + len(of_pairs)) if number not in of_pairs]
+    assert ids == [f"QC-{number:02}" for number in numbers]

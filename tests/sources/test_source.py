@@ -29,6 +29,11 @@ def test_built_in_and_configured_sources_are_listed(settings: Settings) -> None:
     assert {"smart_meter", "household_power", "ami", "london"} <= set(sources(settings))
 
 
+def test_a_nem12_source_needs_no_columns(tmp_path: Path) -> None:
+    text = GOOD.partition("[columns]")[0] + '[format]\nlayout = "nem12"'
+    assert read_source(declared(tmp_path, text)).varies
+
+
 def test_a_file_in_the_home_adds_a_source(settings: Settings) -> None:
     (settings.folder("sources") / "village.toml").write_text(GOOD)
     assert source_named("village", settings).interval_minutes == 15
@@ -60,5 +65,5 @@ def test_a_mistake_is_one_sentence(tmp_path: Path, text: str, sentence: str) -> 
 
 
 def test_an_unknown_source_names_the_known_ones(settings: Settings) -> None:
-    with pytest.raises(UsageError, match="choose one of ami, household_power, london, smart_meter"):
+    with pytest.raises(UsageError, match="choose one of ami, household_power, london, nem12, smart_meter"):
         source_named("gas", settings)

@@ -11,6 +11,7 @@ from tests.lake import VILLAGE, deliver, half_hours, rows, run_of, written
 from meterlake import steps
 from meterlake.errors import UsageError
 from meterlake.settings import Settings
+from meterlake.sources.nem12 import NEM12
 from meterlake.vee.policy import RuleConf, Vee
 from meterlake.vee.step import whole_meters
 from meterlake.vee.undo import undo
@@ -114,3 +115,20 @@ def test_batches_are_cut_between_meters_only() -> None:
     (all_of_it,) = whole_meters(iter(batches), 100)
     assert all_of_it.num_rows == 12
     assert list(whole_meters(iter([]), 4)) == []
+
+
+def test_readings_that_bring_their_own_quality_are_left_alone(
+    spark: SparkSession, settings: Settings, tmp_path: Path
+) -> None:
+    values = ",".join(["0.5"] * 48)
+    details = ("400,1,46,A,,", "400,47,47,S14,76,", "400,48,48,N,,")
+    day = ("200,N,E1,1,E1,N1,M,KWH,30,", f"300,20240501,{values},V,,,20240502000000,", *details)
+    file = written(tmp_path / "nem.csv", *day, "900", header="100,NEM12,202405020000,MDP,RET")
+    told = deliver(spark, settings, file, "ingest", "stage", "vee", source=NEM12)
+    qualities = [row.quality for row in rows(spark, settings, "stg_meter_readings")]
+    assert qualities == ["measured"] * 46 + ["estimated", "missing"]
+    assert not rows(spark, settings, "vee_findings")
+    assert told["vee"].said == [
+        "Readings of nem12 bring their own qualities and lengths: rules and estimation leave them alone."
+    ]
+    assert deliver(spark, settings, file, "vee", source=NEM12)["vee"].nothing_new

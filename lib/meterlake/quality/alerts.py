@@ -23,12 +23,12 @@ TIMEOUT_SECONDS = 5
 def corrupted_share(entry: Row) -> float:
     """Corrupted lines of a batch / its lines: those that do not parse and those that broke a rule.
 
-    A line that repeats a reading, or that a later file replaces, is no corruption.
+    A line that repeats a reading, that a later file replaces, or that is about another quantity, is no corruption.
 
     Args:
         entry: a row of the ledger.
     """
-    return (entry.unparsable + entry.quarantined) / entry.lines if entry.lines else 0.0
+    return (entry.unparsable + entry.quarantined - entry.other_quantity) / entry.lines if entry.lines else 0.0
 
 
 def raise_alerts(entries: Iterable[Row], *, run_id: str, source: Source, settings: Settings) -> list[Row]:
@@ -57,7 +57,7 @@ def sentence(entry: Row) -> str:
     """How much of a batch is corrupted, and why, in words."""
     return (
         f"{corrupted_share(entry):.2%} of the {entry.lines:,} lines of batch {entry.batch_id} of source {entry.source} "
-        f"are corrupted: {entry.unparsable:,} do not parse, {entry.quarantined:,} broke a rule."
+        f"are corrupted: {entry.unparsable:,} do not parse, {entry.quarantined - entry.other_quantity:,} broke a rule."
     )
 
 

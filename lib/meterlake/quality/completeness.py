@@ -11,7 +11,8 @@ DAY_MINUTES = 1440
 def completeness(daily: DataFrame, source: Source) -> DataFrame:
     """Expected against actual readings of every meter and local day, from the meter's first to its last day.
 
-    A day between them that has no row in `daily` is a day with 0 readings, not a day that is left out.
+    A day between them that has no row in `daily` is a day with 0 readings, not a day that is left out. Where lengths
+    vary, it counts in intervals of the source's declared length.
 
     Args:
         daily: rows of int_readings_daily of this source.
@@ -20,8 +21,10 @@ def completeness(daily: DataFrame, source: Source) -> DataFrame:
         source, meter_id, reading_date_local, expected_count, reading_count, missing_count (all counts bigint) and
         completeness (0-1; above 1 where more readings than intervals are counted).
     """
-    counted = daily.select("source", "meter_id", "reading_date_local", "reading_count")
-    expected = expected_intervals(F.col("reading_date_local"), source.time_zone, source.interval_minutes)
+    own_length = ["interval_minutes"] if source.varies else []
+    counted = daily.select("source", "meter_id", "reading_date_local", "reading_count", *own_length)
+    length = F.coalesce("interval_minutes", F.lit(source.interval_minutes)) if own_length else source.interval_minutes
+    expected = expected_intervals(F.col("reading_date_local"), source.time_zone, length)
     return (
         _every_day(counted)
         .join(counted, on=["source", "meter_id", "reading_date_local"], how="left")
@@ -42,7 +45,7 @@ def completeness(daily: DataFrame, source: Source) -> DataFrame:
     )
 
 
-def expected_intervals(day: Column, zone: str, interval_minutes: int) -> Column:
+def expected_intervals(day: Column, zone: str, interval_minutes: int | Column) -> Column:
     """Intervals that begin on the local `day` (a date) of a clock in `zone`, as bigint.
 
     A local day lasts from its first instant to the first instant of the next: 23, 24 or 25 h, 23.5 h where the clock
@@ -53,7 +56,8 @@ def expected_intervals(day: Column, zone: str, interval_minutes: int) -> Column:
     """
     shift = _minutes_between(_first_instant(day, zone), _first_instant(F.date_add(day, 1), zone)) - DAY_MINUTES
     shifted = F.signum(shift) * F.floor(F.abs(shift) / interval_minutes)
-    return (F.lit(DAY_MINUTES // interval_minutes) + shifted).cast("bigint")
+    usual = F.floor(F.lit(DAY_MINUTES) / interval_minutes)
+    return (usual + shifted).cast("bigint")
 
 
 def _first_instant(day: Column, zone: str) -> Column:

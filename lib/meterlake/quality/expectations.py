@@ -66,7 +66,7 @@ def staging_readings(source: Source, settings: Settings) -> list[ExpectColumnVal
         none("power_without_energy", "Power is known exactly when energy is"),
         none("missing_unlike_null", "Quality is missing exactly when no energy is known"),
         none("unknown_quality", "Quality is measured, estimated, edited or missing"),
-        none("other_interval", f"Every interval lasts {source.interval_minutes} min"),
+        none("other_interval", f"Every interval lasts {'a multiple of ' * source.varies}{source.grid_minutes} min"),
         none("off_the_clock", "Hours are 0 to 23 and weekdays 1 to 7"),
         none("on_another_day", f"The local day is that of the clock in {source.time_zone}"),
         none("label_unlike_text", "The label's flag says what its text says"),

@@ -14,7 +14,7 @@ from meterlake.quality.validation import slots
 from meterlake.sources.source import Source
 from meterlake.tables.stg_meter_readings import STG_METER_READINGS
 from meterlake.transforms.int_readings_hourly import QUALITIES
-from meterlake.transforms.stg_meter_readings import local_time
+from meterlake.transforms.stg_meter_readings import interval_length, local_time
 
 LEAST_LINES = 100  # a share of fewer lines says little: one bad line in three would stop a delivery
 EARLIEST = "1990-01-01"  # no interval meter is older; a clock that lost its battery says 1970 or 1980
@@ -52,7 +52,7 @@ def staging_profile(readings: DataFrame, ledger: DataFrame, source: Source, now:
         now: the moment of the check, with its time zone.
     """
     faults = _reading_faults(source)
-    block, mark = slots(source.interval_minutes)
+    block, mark = slots(source.grid_minutes)
     blocks = (
         readings.withColumn("block", block)
         .withColumn("mark", mark)
@@ -83,11 +83,12 @@ def _batches(ledger: DataFrame) -> DataFrame:
 
     A recovery posts differences, which have no share, and no files.
     """
-    rejected = F.try_divide("quarantined", F.col("loaded"))
+    energy = F.col("loaded") - F.col("other_quantity")
+    rejected = F.try_divide(F.col("quarantined") - F.col("other_quantity"), energy)
     return ledger.select(
         F.lit("batch").alias("kind"),
         F.concat_ws(" ", F.lit("batch"), "batch_id").alias("subject"),
-        F.when((F.col("files") > 0) & (F.col("loaded") >= LEAST_LINES), rejected).alias("rejected_share"),
+        F.when((F.col("files") > 0) & (energy >= LEAST_LINES), rejected).alias("rejected_share"),
     )
 
 
@@ -128,7 +129,7 @@ def _reading_faults(source: Source) -> dict[str, Column]:
     """What can be wrong with a current reading: fact -> condition."""
     own_id = F.concat_ws(":", "source", "meter_id", F.unix_timestamp("reading_timestamp"))
     unknown, energy, limits = F.col("consumption_kwh").isNull(), F.col("consumption_kwh"), source.limits
-    power_of_energy = energy / (source.interval_minutes / 60)
+    power_of_energy = energy / (interval_length(source) / 60)
     return {
         "without_required": _any_null(*(column.name for column in STG_METER_READINGS.columns if column.required)),
         "ids_of_another": ~F.col("reading_id").eqNullSafe(own_id),
@@ -140,7 +141,9 @@ def _reading_faults(source: Source) -> dict[str, Column]:
         "power_without_energy": F.col("active_power_kw").isNull() != unknown,
         "missing_unlike_null": (F.col("quality") == "missing") != unknown,
         "unknown_quality": ~F.col("quality").isin(*QUALITIES),
-        "other_interval": F.col("interval_minutes") != source.interval_minutes,
+        "other_interval": F.pmod("interval_minutes", F.lit(source.grid_minutes)) != 0
+        if source.varies
+        else F.col("interval_minutes") != source.interval_minutes,
         "off_the_clock": ~(F.col("hour_of_day").between(0, 23) & F.col("day_of_week").between(1, 7)),
         "label_unlike_text": (F.col("anomaly_label") == "anomaly") != F.col("is_anomaly"),
     }

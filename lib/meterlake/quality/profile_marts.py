@@ -60,7 +60,7 @@ def _sums(frames: Frames, source: Source, threshold: float, changed: Bounds) -> 
     complete = completeness(days["int_readings_daily"], source)
     flags = {"flags_scored": "reading_count", "flags_flagged": "flagged_count", "flags_worst": "worst_score"}
     return [
-        _readings(days["stg_meter_readings"]),
+        _readings(days["stg_meter_readings"], source),
         _scores(days["mart_anomaly_scores"], threshold),
         _in_periods(per_day, "hours"),
         _in_periods(around["int_readings_daily"], "days"),
@@ -72,9 +72,12 @@ def _sums(frames: Frames, source: Source, threshold: float, changed: Bounds) -> 
     ]
 
 
-def _readings(readings: DataFrame) -> DataFrame:
+def _readings(readings: DataFrame, source: Source) -> DataFrame:
     """Summed here, as there are millions of them; what is smaller is summed side by side."""
     metered = F.when(F.col("quality") != "estimated", F.col("consumption_kwh"))
+    if source.varies:  # a longer reading is split for the scores: its parts are estimates
+        metered = F.when(F.col("interval_minutes") <= source.interval_minutes, metered)
+    minutes = F.sum(F.when(F.col("metered").isNotNull(), F.col("interval_minutes")).otherwise(0))
     days = (
         readings.withColumn("metered", metered)
         .groupBy("meter_id", "reading_date_local")
@@ -84,6 +87,7 @@ def _readings(readings: DataFrame) -> DataFrame:
             exact_sum("metered").alias("metered_kwh"),  # an estimate gets no score
             F.count("metered").alias("metered_count"),
             F.count("*").alias("readings_all"),
+            minutes.alias("metered_minutes"),
         )
     )
     sums = {name: F.col(name) for name in days.columns[2:]}
@@ -168,6 +172,21 @@ def _differences() -> dict[str, tuple[str, Column]]:
     }
 
 
+def differences_of_lengths(minutes: int) -> dict[str, tuple[str, Column]]:
+    """The same of scores about intervals of so many minutes that are made of shorter readings.
+
+    A reading that is not metered costs the score of its interval at most, so a whole day has all its scores and energy.
+    """
+    scored, metered = _counts("scored", "metered_minutes")
+    unmetered = F.coalesce("expected", F.lit(0)) - F.coalesce("metered_count", F.lit(0))
+    enough = scored * minutes >= metered - unmetered * minutes
+    differs = _energy_differs("scores", "metered", scored * ROUNDING_KWH)
+    return {
+        "readings_without_score": ("day", ~(enough & (scored * minutes <= metered))),
+        "scores_unlike_readings": ("day", (unmetered <= 0) & differs),
+    }
+
+
 def _counts(*names: str) -> list[Column]:
     return [F.coalesce(name, F.lit(0)) for name in names]
 
@@ -188,9 +207,12 @@ def _facts(source: Source, threshold: float) -> list[Column]:
     kind = F.col("kind")
     of_run = kind == "run"
     enough = of_run & (F.sum("scored") >= LEAST_READINGS)
+    differences = _differences()
+    if source.varies:
+        differences |= differences_of_lengths(source.interval_minutes)
     return [
         F.count_distinct("meter_id").alias("meters"),
-        *(F.sum(F.when(kind == of, d.cast("int"))).alias(name) for name, (of, d) in _differences().items()),
+        *(F.sum(F.when(kind == of, d.cast("int"))).alias(name) for name, (of, d) in differences.items()),
         *(F.sum(name).alias(name) for name in (*_score_faults(threshold), *_metric_faults(source))),
         F.when(of_run, F.try_divide(F.sum("present"), F.sum("expected"))).alias("completeness"),
         F.when(enough, F.sum("flagged") / F.sum("scored")).alias("flagged_share"),

@@ -10,6 +10,10 @@ from meterlake.sources.source import Bounds, Source
 
 Rule = Callable[[Source], Column]
 
+OTHER_QUANTITY = "other_quantity"
+ENERGY_UNITS = ("kwh", "wh", "mwh")
+ENERGY_CHANNELS = ":[EB][^:]*$"  # suffix E: taken from the grid, B: fed into it
+
 
 def meter_is_known(source: Source) -> Column:
     """QC-01. The line names its meter."""
@@ -59,12 +63,27 @@ def timestamp_is_not_in_future(source: Source) -> Column:
 def timestamp_is_on_cadence(source: Source) -> Column:
     """QC-10. The time stamp lies on the source's grid of intervals, counted from local midnight."""
     microseconds = F.unix_micros(F.col("stamp_local").cast("timestamp"))
-    return _null_or(F.pmod(microseconds, F.lit(source.interval_minutes * 60_000_000)) == 0, "stamp_local")
+    return _null_or(F.pmod(microseconds, F.lit(source.grid_minutes * 60_000_000)) == 0, "stamp_local")
 
 
 def label_is_known(source: Source) -> Column:
     """QC-11. The anomaly label is one that the source declares, in any case, or absent."""
     return _null_or(F.col("anomaly_label").isin("normal", "anomaly"), "anomaly_label")
+
+
+def quantity_is_active_energy(source: Source) -> Column:
+    """QC-14. Where lines bring their own unit: it is one of active energy, and a channel of consumption or feed-in.
+
+    NEM12 also delivers reactive energy (kVArh), voltage, and check or net channels that would count energy twice.
+    """
+    if not source.varies:
+        return F.lit(True)
+    return F.lower("unit").isin(*ENERGY_UNITS) & F.col("meter_id").rlike(ENERGY_CHANNELS)
+
+
+def hour_is_clear(source: Source) -> Column:
+    """QC-15. In the hour that a clock shows twice in autumn, the order of the lines tells which of the two it is."""
+    return ~F.col("unclear_hour") if source.moves_its_clock else F.lit(True)
 
 
 # What a rejected row is called: the fault, not the rule that found it.
@@ -80,6 +99,8 @@ RULES: dict[str, Rule] = {
     "future_timestamp": timestamp_is_not_in_future,
     "off_cadence_timestamp": timestamp_is_on_cadence,
     "unknown_label": label_is_known,
+    OTHER_QUANTITY: quantity_is_active_energy,
+    "unclear_hour": hour_is_clear,
 }
 
 # Found by comparing lines with each other (quality/validation.py): QC-12 and QC-13.

@@ -35,6 +35,7 @@ MEASURED = (
     "wind_speed_kmh",
     "avg_past_consumption_kwh",
     "anomaly_label",
+    "delivered_quality",
 )
 
 INTERVAL = ("meter_id", "reading_timestamp")
@@ -85,7 +86,7 @@ def resolve(rows: DataFrame) -> DataFrame:
 
     Returns:
         The same rows with `status` (current, exact_duplicate, conflicting_duplicate, superseded; replaced for a row
-        that was current before) and `after_kwh`, the interval's energy in the end.
+        that was current before), and `after_kwh` and `after_quality`, the interval's energy and quality in the end.
     """
     by_interval = Window.partitionBy(*INTERVAL)
     # Ordered although it takes the whole file: so it shares the sort of the windows below.
@@ -103,10 +104,58 @@ def resolve(rows: DataFrame) -> DataFrame:
     changed = judged.withColumn("changes", ~F.col("conflicts") & ~stood.eqNullSafe(F.col("measured")))
     changes_later = F.coalesce(F.max("changes").over(after), F.lit(False))
     # In a struct, so that a change to an unknown value is told from a line that changes nothing.
-    last_change = F.last(F.when(F.col("changes"), F.struct("consumption_kwh")), ignorenulls=True).over(whole)
+    in_the_end = F.struct("consumption_kwh", quality_of("consumption_kwh", "delivered_quality").alias("quality"))
+    last_change = F.last(F.when(F.col("changes"), in_the_end), ignorenulls=True).over(whole)
     return changed.select(
-        *rows.columns, _status(changes_later).alias("status"), last_change["consumption_kwh"].alias("after_kwh")
+        *rows.columns,
+        _status(changes_later).alias("status"),
+        last_change["consumption_kwh"].alias("after_kwh"),
+        last_change["quality"].alias("after_quality"),
     )
+
+
+def quality_of(energy: str, delivered: str) -> Column:
+    """Quality of a delivered reading: what the source says where it says so, else measured; missing without energy.
+
+    A delivered substitute (NEM12) that may still be replaced is an estimate, a final one an edit.
+    """
+    told = F.when(F.col(energy).isNull(), "missing")
+    for flag, quality in (("E", "estimated"), ("S", "estimated"), ("F", "edited")):
+        told = told.when(F.col(delivered).startswith(flag), quality)
+    return told.otherwise("measured")
+
+
+def of_torn_days(rows: DataFrame) -> DataFrame:
+    """Of the meter-days that hold intervals of several lengths, all intervals: they overlap, whatever their starts.
+
+    Args:
+        rows: meter_id, reading_timestamp, reading_date_local, interval_minutes.
+    """
+    day, length = ["meter_id", "reading_date_local"], F.col("interval_minutes")
+    torn = rows.groupBy(*day).agg(F.min(length).alias("shortest"), F.max(length).alias("longest"))
+    torn = torn.where("shortest < longest").select(*day)
+    return rows.join(torn, on=day, how="left_semi").select(*INTERVAL)
+
+
+def resolve_lengths(rows: DataFrame) -> DataFrame:
+    """As `resolve`, where a later file may deliver a meter's day in intervals of another length.
+
+    A day has one length: that of the last file that delivered it in one. What files before it delivered in another
+    length is superseded as a whole, a day that one file delivers in several lengths is a `conflicting_duplicate`.
+    """
+    day = Window.partitionBy("meter_id", "reading_date_local")
+    in_file = Window.partitionBy("meter_id", "reading_date_local", "file_id")
+    length, whole = F.col("interval_minutes"), ~F.col("torn")
+    told = rows.withColumn("torn", F.min(length).over(in_file) != F.max(length).over(in_file))
+    last = F.max(F.when(whole, F.struct("file_id", "interval_minutes"))).over(day)
+    told = told.withColumn("of_another_length", whole & (length != last["interval_minutes"]))
+    turned = F.max(F.when(F.col("of_another_length"), F.col("file_id"))).over(day)
+    told = told.withColumn("outdated", whole & F.coalesce(F.col("file_id") <= turned, F.lit(False)))
+    replaced = F.when(F.col("file_id") == 0, F.lit(REPLACED)).otherwise(F.lit(SUPERSEDED))
+    status = F.when(F.col("torn"), F.lit(CONFLICTING_DUPLICATE)).otherwise(replaced)
+    none = {"after_kwh": F.lit(None).cast("double"), "after_quality": F.lit(None).cast("string")}
+    set_aside = told.where("torn OR outdated").select(*rows.columns, status.alias("status")).withColumns(none)
+    return resolve(told.where("NOT torn AND NOT outdated").select(*rows.columns)).unionByName(set_aside)
 
 
 def _status(changes_later: Column) -> Column:

@@ -3,14 +3,24 @@
 from pyspark.sql import Row
 from pyspark.sql import functions as F
 
-from meterlake.quality.rules import EXACT_DUPLICATE
+from meterlake.quality.rules import EXACT_DUPLICATE, OTHER_QUANTITY
 from meterlake.run import Run
 from meterlake.stage import check_balance, delivered
 from meterlake.tables.ops import LEDGER, LOADED_FILES
 from meterlake.tables.quarantined_readings import QUARANTINED_READINGS
 from meterlake.tables.stg_meter_readings import STG_METER_READINGS
 
-SUMS = ("lines", "loaded", "unparsable", "current", "exact_duplicates", "superseded", "quarantined", "replaced")
+SUMS = (
+    "lines",
+    "loaded",
+    "unparsable",
+    "current",
+    "exact_duplicates",
+    "superseded",
+    "quarantined",
+    "other_quantity",
+    "replaced",
+)
 
 
 def post(run: Run, recovery: str) -> Row | None:
@@ -39,6 +49,7 @@ def post(run: Run, recovery: str) -> Row | None:
         delta["exact_duplicates"],
         superseded,
         delta["quarantined"],
+        delta["other_quantity"],
         0,
         booked["current"],
         found["current"],
@@ -66,9 +77,13 @@ def _found(run: Run) -> dict[str, int]:
     (lines,) = files.agg(*(F.coalesce(F.sum(n), F.lit(0)).alias(n) for n in SUMS[:3])).collect()
     repeated = F.array_contains("reasons", EXACT_DUPLICATE)
     held = run.store.read(QUARANTINED_READINGS, run.source.name).join(staged, on="batch_id", how="left_semi")
-    (rejected,) = held.agg(F.count_if(~repeated).alias("broken"), F.count_if(repeated).alias("repeated")).collect()
+    other = F.count_if(F.col("reasons") == F.array(F.lit(OTHER_QUANTITY))).alias("other")
+    (rejected,) = held.agg(
+        F.count_if(~repeated).alias("broken"), F.count_if(repeated).alias("repeated"), other
+    ).collect()
     return lines.asDict() | {
         "current": run.store.read(STG_METER_READINGS, run.source.name).where(delivered()).count(),
         "exact_duplicates": rejected.repeated,
         "quarantined": rejected.broken,
+        "other_quantity": rejected.other,
     }

@@ -57,7 +57,7 @@ def parse_again(run: Run) -> DataFrame:
     store, source = run.store, run.source
     raw = store.read(METER_READINGS, source.name).where(F.col("parse_error").isNotNull()).persist()
     files = [row.file_id for row in raw.select("file_id").distinct().collect()]
-    if files:
+    if files and source.format.layout == "csv":  # a NEM12 record means nothing without those before it
         read = _read_by_file(run, raw, files)
         place = raw.select("source", *LINE, "raw_line", "source_file", "batch_id", "ingested_at")
         again = place.join(read.drop("raw_line", "source_file"), on=LINE, how="inner")

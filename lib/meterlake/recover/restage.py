@@ -10,10 +10,12 @@ from pyspark.sql import functions as F
 
 from meterlake import __version__
 from meterlake.errors import LedgerUnbalanced, UsageError
+from meterlake.quality.repeated_hour import repeated_hours, told_apart
 from meterlake.quality.rules import CONFLICTING_DUPLICATE, EXACT_DUPLICATE, broken_rules
 from meterlake.quality.validation import INTERVAL, MEASURED, SUPERSEDED, contested
 from meterlake.recover.scope import Scope
 from meterlake.run import Run
+from meterlake.sources.source import Source
 from meterlake.stage import delivered, pending
 from meterlake.tables.changes import Changes
 from meterlake.tables.corrected_readings import CORRECTED_READINGS
@@ -67,7 +69,7 @@ def restage(run: Run, scope: Scope, recovery: str, kind: str) -> Restaged:
         )
     store, source = run.store, run.source
     scope = scope.from_the_day_before() if source.units.is_register else scope
-    rows = stg_meter_readings.interpret(scope.lines(store.read(METER_READINGS)), source)
+    rows = _interpreted(scope.lines(store.read(METER_READINGS)), source)
     note = f"recovered {recovery}"
     committed = store.version_noted(STG_METER_READINGS, note)
     before = store.version(STG_METER_READINGS) if committed is None else committed - 1
@@ -91,6 +93,14 @@ def restage(run: Run, scope: Scope, recovery: str, kind: str) -> Restaged:
     return _proved(run, scope, Restaged(changes, lines, 0, 0, superseded, 0, corrections))
 
 
+def _interpreted(lines: DataFrame, source: Source) -> DataFrame:
+    """The lines as `stage` reads them: those of an hour that the clock shows twice are told apart."""
+    rows = stg_meter_readings.interpret(lines, source)
+    first, last = lines.agg(F.min("stamp_local").cast("date"), F.max("stamp_local").cast("date")).head() or (None, None)
+    repeated = repeated_hours(source.time_zone, first, last) if first and last else []
+    return told_apart(rows, repeated, source) if repeated else rows
+
+
 def _edges_stand(around: DataFrame, rows: DataFrame, source: str) -> None:
     """The readings beside the scope must come out of the same lines as before, or lines would fall between."""
     moved = around.where(delivered()).join(rows.select(*INTERVAL).distinct(), on=list(INTERVAL), how="left_anti").head()
@@ -111,7 +121,9 @@ def _judged(run: Run, inside: DataFrame) -> Judged:
     decided = marked.where(RELEASED).select(*INTERVAL, "file_id").distinct()
     rivals = marked.where(~F.col(RELEASED)).join(F.broadcast(decided), on=[*INTERVAL, "file_id"], how="left_semi")
     rest = marked.join(rivals.select(*LINE), on=LINE, how="left_anti") if decided.head(1) else marked
-    judged = stg_meter_readings.judge(rest, source, nothing, contested(rest, source.interval_minutes), RELEASED)
+    # Where a meter's intervals may be of several lengths, all are compared: a scope is small.
+    rivalled = rest.select(*INTERVAL).distinct() if source.varies else contested(rest, source.grid_minutes)
+    judged = stg_meter_readings.judge(rest, source, nothing, rivalled, lengths_differ=source.varies, released=RELEASED)
     refused = rivals.withColumn("reasons", F.array_append(broken_rules(source), F.lit(CONFLICTING_DUPLICATE)))
     return Judged(judged.alone, judged.compared, judged.rejected.unionByName(refused))
 

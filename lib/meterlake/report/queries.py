@@ -11,6 +11,7 @@ from meterlake.tables.int_readings_hourly import INT_READINGS_HOURLY
 from meterlake.tables.mart_anomaly_scores import MART_ANOMALY_SCORES
 from meterlake.tables.ops import LEDGER, QUALITY_RESULTS
 from meterlake.tables.store import Store
+from meterlake.transforms.int_readings_hourly import hours_of
 
 LEDGER_SUMS = ("files", "lines", "loaded", "unparsable", "current", "exact_duplicates", "superseded", "quarantined")
 MOST_REASONS = 50
@@ -108,9 +109,8 @@ def unparsable(lines: DataFrame) -> DataFrame:
 def heat(store: Store, source: Source) -> DataFrame:
     """Mean load per meter in kW by local weekday (1 Monday) and hour: at most 168 rows."""
     known = store.read(INT_READINGS_HOURLY, source.name).where(F.col("reading_count") > 0)
-    hours = F.sum("reading_count") * (source.interval_minutes / 60)
     return known.groupBy((F.weekday("reading_date_local") + 1).alias("day_of_week"), "hour_of_day").agg(
-        (F.sum("consumption_kwh") / hours).alias("mean_kw")
+        (F.sum("consumption_kwh") / hours_of(source)).alias("mean_kw")
     )
 
 

@@ -66,8 +66,9 @@ def headline(facts: Facts, summary: Mapping[str, Any]) -> list[Tile]:
     flagged_share = f"{percent(flagged / scored if scored else None, 2)} of those scored"
     seconds = float(summary.get("seconds") or steps(facts, summary)["seconds"].sum())
     rate = f"{number(lines / seconds)} lines/s" if facts.of_run and seconds else "nothing new in this run"
+    cadence = "of 5 min or more" if source.varies else f"every {source.interval_minutes} min"
     return [
-        ("Readings", number(known), f"with a value, every {source.interval_minutes} min", "measured"),
+        ("Readings", number(known), f"with a value, {cadence}", "measured"),
         ("Meters", number(facts.meters), source.name, ""),
         ("Period", number(len(days)), period(days), ""),
         ("Energy", figures(energy) if energy < 100 else number(energy), "kWh", "measured"),

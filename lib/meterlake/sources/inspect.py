@@ -7,6 +7,7 @@ loading idempotent (the content's hash), and what is wrong with the file as a wh
 import codecs
 import csv
 import hashlib
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -14,10 +15,12 @@ import numpy as np
 from pyspark.sql import SparkSession
 
 from meterlake.files import filesystem_of
+from meterlake.sources.nem12_inspect import Tally
 from meterlake.sources.source import Source
 
 CHUNK = 8 << 20
 BLANK = b" \t\r\f\v"
+ZIP = b"PK\x03\x04"
 SEPARATORS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
 
 
@@ -26,7 +29,7 @@ class Inspected:
     """One file. `problem` and `remedy` are set when it cannot be read; the rest describes its uncompressed content.
 
     Attributes:
-        lines: lines that are neither blank nor a (possibly repeated) header.
+        lines: lines that are neither blank nor a (possibly repeated) header; of NEM12 the values.
         header_line: the header as it stands in the file.
         header: its names.
     """
@@ -56,6 +59,8 @@ def inspect(path: str, source: Source) -> Inspected:
     try:
         chunks = _chunks(path)
         first = next(chunks, b"")
+        if source.format.layout == "nem12":
+            return _counted_nem12(Inspected(path), first, chunks)
         seen = _header(Inspected(path), first.removeprefix(codecs.BOM_UTF8), source)
         return seen if seen.problem else _counted(seen, first, chunks, source)
     except (OSError, EOFError) as error:
@@ -70,6 +75,13 @@ def _chunks(path: str) -> Iterator[bytes]:
     with filesystem.open_input_stream(inner, compression="detect") as stream:
         while chunk := stream.read(CHUNK):
             yield chunk
+
+
+def text_lines(path: str, encoding: str) -> Iterator[str]:
+    """The lines of a file, unpacked, ends of line and all; a byte that is no text is replaced."""
+    filesystem, inner = filesystem_of(path)
+    with filesystem.open_input_stream(inner, compression="detect") as stream:
+        yield from io.TextIOWrapper(stream, encoding, errors="replace", newline="\n")
 
 
 def _refused(path: str, problem: str, remedy: str) -> Inspected:
@@ -124,6 +136,24 @@ def _counted(seen: Inspected, first: bytes, rest: Iterator[bytes], source: Sourc
             lines += count_data_lines(whole + newline, header)
     lines += count_data_lines(carry + b"\n", header)
     return replace(seen, sha256=digest.hexdigest(), size=size, lines=lines)
+
+
+def _counted_nem12(seen: Inspected, first: bytes, rest: Iterator[bytes]) -> Inspected:
+    if first.startswith(ZIP):
+        return _refused(seen.path, "is a zip archive", "unpack it")
+    if not first.strip():
+        return _refused(seen.path, "is empty", "deliver it again")
+    digest, size, tally = hashlib.sha256(), 0, Tally()
+    for chunk in _prepended(first, rest):
+        digest.update(chunk)
+        size += len(chunk)
+        if b"\0" in chunk:
+            return _refused(seen.path, "holds binary data", "deliver it again as text")
+        tally.add(chunk)
+    tally.end()
+    if tally.problem:
+        return _refused(seen.path, tally.problem, tally.remedy)
+    return replace(seen, sha256=digest.hexdigest(), size=size, lines=tally.values)
 
 
 def _prepended(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:

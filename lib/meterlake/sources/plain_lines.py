@@ -48,8 +48,10 @@ class Layout:
 
 
 def is_plain(source: Source) -> bool:
-    """Whether the source's lines can be plain: UTF-8, decimal points, and ISO time stamps in one column."""
+    """Whether the source's lines can be plain: a table, UTF-8, decimal points, and ISO time stamps in one column."""
     form = source.format
+    if form.layout != "csv":
+        return False
     utf8 = form.encoding.upper().replace("-", "") == "UTF8"
     return utf8 and form.decimal == "." and not form.timestamp and len(source.columns.stamps) == 1
 

@@ -14,6 +14,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from meterlake.sources.inspect import Inspected
+from meterlake.sources.nem12_read import read_nem12
 from meterlake.sources.source import Source
 
 MAX_LINE = 65_536
@@ -30,6 +31,8 @@ NUMBERS = (
     "avg_past_consumption",
 )
 TEXTS = ("anomaly_label", "region", "feeder", "transformer", "customer_id")
+# What a source's lines may each bring along, and its declaration says otherwise.
+OWN = {"interval_minutes": "int", "unit": "string", "delivered_quality": "string"}
 ISO = "yyyy-MM-dd HH:mm[:ss]"
 ROW_BITS = 33  # monotonically_increasing_id: the task above, the row in the task below
 
@@ -43,6 +46,10 @@ def read_lines(spark: SparkSession, files: list[tuple[Inspected, int, str]], sou
     Returns:
         The measurement columns of `meter_readings`, `raw_line`, `parse_error`, `source_file`, `file_id`, `line_order`.
     """
+    if source.format.layout == "nem12":
+        absent = [name for name in (*NUMBERS, *TEXTS) if name != "value"]
+        types = {name: "double" if name in NUMBERS else "string" for name in absent}
+        return read_nem12(spark, files, source.format.encoding).select("*", *_nulls(types))
     frames = (_read_layout(spark, list(layout), source) for layout in _by_header(files))
     return reduce(DataFrame.unionByName, frames)
 
@@ -63,6 +70,10 @@ def read_doubtful(doubtful: DataFrame, files: list[tuple[Inspected, int, str]], 
         data = lines.join(F.broadcast(of_files), on="file_id", how="inner")
         frames.append(typed(data, layout[0][0].header, source))
     return reduce(DataFrame.unionByName, frames)
+
+
+def _nulls(types: dict[str, str]) -> list[Column]:
+    return [F.lit(None).cast(kind).alias(name) for name, kind in types.items()]
 
 
 def _by_header(files: list[tuple[Inspected, int, str]]) -> Iterator[Iterator[tuple[Inspected, int, str]]]:
@@ -137,6 +148,7 @@ def typed(data: DataFrame, header: tuple[str, ...], source: Source) -> DataFrame
     names = ("meter_id", "stamp_local", *NUMBERS, *TEXTS)
     return rows.select(
         *(F.when(known, F.col(name)).alias(name) for name in names),
+        *_nulls(OWN),
         F.when(failed, F.col("line")).alias("raw_line"),
         error.alias("parse_error"),
         "source_file",

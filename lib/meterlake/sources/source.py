@@ -1,7 +1,7 @@
 """A data source is declared, not coded: what its columns are called, their units, its clock and its limits."""
 
 import re
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -21,11 +21,14 @@ class Format(Declared):
     """How the text is written.
 
     Attributes:
+        layout: `csv` is a table with a header; `nem12` the Australian interval files (sources/nem12.py), whose columns
+            need no declaration and whose readings each bring their own length, unit and quality.
         timestamp: Spark datetime patterns that are tried in order; empty is ISO 8601 (`2024-01-31 00:15[:00]`).
         null_marks: texts that stand for "no value here", besides an empty field. With `missing_is_declared` a line
             whose value is one of these is a known gap (quality `missing`), not an error.
     """
 
+    layout: Literal["csv", "nem12"] = "csv"
     separator: Annotated[str, Field(min_length=1, max_length=1)] = ","
     decimal: Literal[".", ","] = "."
     timestamp: tuple[str, ...] = ()
@@ -86,6 +89,11 @@ class Columns(Declared):
         return self
 
 
+# What the specification calls its fields; they have no header in the file.
+NEM12_COLUMNS = Columns(meter_id="NMI", timestamp="IntervalDate", value="IntervalValue")
+FINEST_MINUTES = 5  # NEM12 intervals last 5, 15 or 30 min; voltage channels of 10 min are about
+
+
 class Units(Declared):
     """What the numbers are.
 
@@ -127,7 +135,8 @@ class Source(Declared):
     """One data source.
 
     Attributes:
-        interval_minutes: cadence; a time stamp off its grid (counted from local midnight) is an error.
+        interval_minutes: cadence; a time stamp off its grid (counted from local midnight) is an error. Where readings
+            bring their own length (`varies`), the length that features and scores bring them to.
         time_zone: zone of the file's clock: an IANA zone with its summer time, a fixed offset like +01:00, or UTC.
         stamp: whether a time stamp marks the start or the end of its interval.
         country: ISO 3166 code of the country, or a part of it (GB-ENG), whose holidays the customers keep.
@@ -147,6 +156,30 @@ class Source(Declared):
     limits: Limits = Limits()
     labels: dict[str, bool] = {"normal": False, "anomaly": True, "abnormal": True}
     vee: Vee = Vee()
+
+    @property
+    def varies(self) -> bool:
+        """Whether each reading brings its own interval length; else all last `interval_minutes`."""
+        return self.format.layout == "nem12"
+
+    @property
+    def moves_its_clock(self) -> bool:
+        """Whether the zone may put its clock forward and back."""
+        return self.time_zone != "UTC" and not FIXED_OFFSET.match(self.time_zone)
+
+    @property
+    def grid_minutes(self) -> int:
+        """What every interval length of the source is a multiple of."""
+        return FINEST_MINUTES if self.varies else self.interval_minutes
+
+    @model_validator(mode="before")
+    @classmethod
+    def _nem12_names_its_own_columns(cls, given: Any) -> Any:
+        layout = given.get("format") if isinstance(given, dict) else None
+        nem12 = (
+            layout.get("layout") == "nem12" if isinstance(layout, dict) else getattr(layout, "layout", "") == "nem12"
+        )
+        return {"columns": NEM12_COLUMNS, **given} if nem12 else given
 
     @field_validator("time_zone")
     @classmethod

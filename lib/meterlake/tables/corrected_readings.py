@@ -22,9 +22,14 @@ CORRECTED_READINGS = Table(
         READING_TIMESTAMP,
         READING_DATE_LOCAL,
         Column("before_kwh", "double", "Energy before the change; null when it was missing.", "kWh"),
-        Column("after_kwh", "double", "Energy after the change; null when it is missing now.", "kWh"),
+        Column(
+            "after_kwh",
+            "double",
+            "Energy after the change; null when it is missing now, or the day has intervals of another length now.",
+            "kWh",
+        ),
         Column("before_quality", "string", "Quality before the change; null when there was no reading."),
-        Column("after_quality", "string", "Quality after the change; null when there is no reading now."),
+        Column("after_quality", "string", "Quality after the change; null when there is no such reading now."),
         Column(
             "method",
             "string",

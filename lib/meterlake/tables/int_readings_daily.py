@@ -1,5 +1,5 @@
 from meterlake.tables.int_readings_hourly import CONSUMPTION_MEASURES
-from meterlake.tables.shared_columns import METER_ID, READING_DATE_LOCAL, SOURCE
+from meterlake.tables.shared_columns import INTERVAL_MINUTES, METER_ID, READING_DATE_LOCAL, SOURCE
 from meterlake.tables.table import Column, Table
 
 # The hour of the largest consumption, for a day and a month.
@@ -16,7 +16,7 @@ INT_READINGS_DAILY = Table(
     description="Consumption, power and peak of each meter and local day.",
     grain="one meter and local day",
     owner="data-engineering",
-    columns=(SOURCE, METER_ID, READING_DATE_LOCAL, *CONSUMPTION_MEASURES, *PEAK_MEASURES),
+    columns=(SOURCE, METER_ID, READING_DATE_LOCAL, INTERVAL_MINUTES, *CONSUMPTION_MEASURES, *PEAK_MEASURES),
     key=("source", "meter_id", "reading_date_local"),
     day="reading_date_local",
     cluster_by=("source", "reading_date_local", "meter_id"),

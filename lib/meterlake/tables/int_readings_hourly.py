@@ -1,4 +1,4 @@
-from meterlake.tables.shared_columns import METER_ID, QUALITY, READING_DATE_LOCAL, SOURCE
+from meterlake.tables.shared_columns import INTERVAL_MINUTES, METER_ID, QUALITY, READING_DATE_LOCAL, SOURCE
 from meterlake.tables.table import Column, Table
 
 # The measures of an hour, a day and a month are the same: declared once.
@@ -30,6 +30,7 @@ INT_READINGS_HOURLY = Table(
         Column("hour_start", "timestamp", "Start of the local clock hour, UTC.", required=True),
         READING_DATE_LOCAL,
         Column("hour_of_day", "int", "Hour on the source's clock, 0-23.", "h", required=True),
+        INTERVAL_MINUTES,
         *CONSUMPTION_MEASURES,
     ),
     key=("source", "meter_id", "hour_start"),

@@ -6,7 +6,7 @@ METER_READINGS = Table(
     layer="bronze",
     description="Every line of every delivered file, typed, with the numbers and the clock as delivered. "
     "Units and time zone are applied in silver, so that a mistake in a declaration can be corrected without the files.",
-    grain="one line of one file",
+    grain="one line of one file; of NEM12 one value",
     owner="data-engineering",
     columns=(
         SOURCE,
@@ -26,7 +26,19 @@ METER_READINGS = Table(
         Column("feeder", "string", "Feeder as delivered."),
         Column("transformer", "string", "Transformer as delivered."),
         Column("customer_id", "string", "Customer as delivered."),
-        Column("raw_line", "string", "The line itself where it does not parse, or did so only when it was replayed."),
+        Column("interval_minutes", "int", "Length of the interval, where lines bring their own (NEM12).", "min"),
+        Column("unit", "string", "Unit of `value`, where lines bring their own (NEM12)."),
+        Column(
+            "delivered_quality",
+            "string",
+            "Quality that the source delivered: NEM12 `flag[method][:reason code[:description]]`, for instance F14:76.",
+        ),
+        Column(
+            "raw_line",
+            "string",
+            "The line itself where it does not parse, or did so only when it was replayed; of a NEM12 day the first "
+            "row has all its records.",
+        ),
         Column("parse_error", "string", "Why the line does not parse; null where it does."),
         Column("source_file", "string", "Path of the file.", required=True),
         Column("file_id", "bigint", "Running number of the file in the order of delivery.", required=True),

@@ -70,6 +70,12 @@ LEDGER = Table(
         Column("exact_duplicates", "bigint", "Lines that repeat a reading, value by value.", required=True),
         Column("superseded", "bigint", "Lines of the batch that a later file of it replaces.", required=True),
         Column("quarantined", "bigint", "Lines that broke a rule.", required=True),
+        Column(
+            "other_quantity",
+            "bigint",
+            "Of the quarantined lines those that are about no active energy (kVArh, volts) and break no other rule.",
+            required=True,
+        ),
         Column("replaced", "bigint", "Earlier readings that this batch superseded.", required=True),
         Column("readings_before", "bigint", "Current readings in the scope of the batch before it.", required=True),
         Column("readings_after", "bigint", "Current readings in the scope of the batch after it.", required=True),

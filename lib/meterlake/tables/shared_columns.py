@@ -18,6 +18,9 @@ QUALITY = Column(
 )
 REGION = Column("region", "string", "Region of the grid that the meter belongs to, as delivered.")
 FEEDER = Column("feeder", "string", "Feeder that supplies the meter, as delivered.")
+INTERVAL_MINUTES = Column(
+    "interval_minutes", "int", "Length of the readings' intervals; a meter's local day has one.", "min", required=True
+)
 BATCH_ID = Column(
     "batch_id",
     "string",

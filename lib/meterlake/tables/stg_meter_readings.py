@@ -46,6 +46,7 @@ STG_METER_READINGS = Table(
         Column("hour_of_day", "int", "Hour of the interval start on the source's clock, 0-23.", "h", required=True),
         Column("day_of_week", "int", "Local day of the week, 1 Monday to 7 Sunday (ISO 8601).", required=True),
         QUALITY,
+        Column("delivered_quality", "string", "Quality, method and reason that the source delivered, as in bronze."),
         BATCH_ID,
     ),
     key=("source", "meter_id", "reading_timestamp"),

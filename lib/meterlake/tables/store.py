@@ -217,20 +217,40 @@ class Store:
         with self._noting(note):
             return self.exchange(frame, existing, table, bounds)
 
-    def upsert(self, frame: DataFrame, table: Table, bounds: str = "true", note: str | None = None) -> int:
+    def upsert(
+        self,
+        frame: DataFrame,
+        table: Table,
+        bounds: str = "true",
+        note: str | None = None,
+        gone: DataFrame | None = None,
+    ) -> int:
         """Insert new keys and update the rows that differ; the number of rows that changed.
 
         Args:
             bounds: a condition on the target `t` by which files are skipped; MERGE does not find one by itself.
+            gone: keys of rows to delete in the same commit; none of them is in `frame`.
         """
         self.ensure(table)
         if not self.bytes(table):
             return self.append(frame, table, note)
         same_key = " AND ".join([bounds, *(f"t.{name} = s.{name}" for name in table.key)])
         target = DeltaTable.forPath(self.spark, self.path(table)).alias("t")
-        merge = target.merge(_conformed(frame, table).alias("s"), same_key)
+        rows = _conformed(frame, table)
+        if gone is not None:
+            with self._noting(note):
+                return self._merge_and_delete(target, rows, gone, table, same_key)
+        merge = target.merge(rows.alias("s"), same_key)
         with self._noting(note):
             return _affected(merge.whenMatchedUpdateAll(_differs(table)).whenNotMatchedInsertAll().execute())
+
+    def _merge_and_delete(self, target: Any, rows: DataFrame, gone: DataFrame, table: Table, same_key: str) -> int:
+        left = gone.select(*table.key).withColumn("gone", F.lit(True))
+        rows = rows.withColumn("gone", F.lit(False)).unionByName(left, allowMissingColumns=True)
+        values: dict[str, Any] = {name: f"s.{name}" for name in table.names}
+        merge = target.merge(rows.alias("s"), same_key).whenMatchedDelete("s.gone")
+        merge = merge.whenMatchedUpdate(_differs(table), values).whenNotMatchedInsert("NOT s.gone", values)
+        return _affected(merge.execute())
 
     def amend(self, frame: DataFrame, table: Table, amended: tuple[str, ...], bounds: str, note: str) -> None:
         """Update the `amended` columns of rows that stand, insert others, delete those marked `gone`: one commit.

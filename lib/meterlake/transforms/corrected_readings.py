@@ -21,7 +21,7 @@ def build(compared: DataFrame, run_id: str, batch_id: str) -> DataFrame:
         F.col("stood_kwh").alias("before_kwh"),
         F.col("after_kwh"),
         F.col("stood_quality").alias("before_quality"),
-        F.when(F.col("after_kwh").isNull(), "missing").otherwise("measured").alias("after_quality"),
+        F.col("after_quality"),
         F.lit("superseded").alias("method"),
         F.lit(__version__).alias("rule_version"),
         F.lit(run_id).alias("run_id"),

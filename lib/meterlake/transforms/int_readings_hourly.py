@@ -17,9 +17,13 @@ def build(readings: DataFrame, source: Source) -> DataFrame:
     hours = readings.withColumn("hour_start", _hour_start(source)).groupBy(
         "source", "meter_id", "hour_start", "reading_date_local", "hour_of_day"
     )
-    known_hours = F.count("consumption_kwh") * (source.interval_minutes / 60)
-    expected = max(1, 60 // source.interval_minutes)
+    length, expected = F.lit(source.interval_minutes), F.lit(max(1, 60 // source.interval_minutes))
+    if source.varies:  # all readings of a meter's day have one length (see validation.resolve_lengths)
+        length = F.max("interval_minutes")
+        expected = F.greatest(F.lit(1), F.floor(60 / length))
+    known_hours = F.count("consumption_kwh") * (length / 60)
     return hours.agg(
+        length.alias("interval_minutes"),
         exact_sum("consumption_kwh").alias("consumption_kwh"),
         (exact_sum("consumption_kwh") / known_hours).alias("avg_power_kw"),
         F.max("active_power_kw").alias("max_power_kw"),
@@ -28,7 +32,7 @@ def build(readings: DataFrame, source: Source) -> DataFrame:
             "avg_voltage_v"
         ),
         F.count("consumption_kwh").alias("reading_count"),
-        F.lit(expected).cast("bigint").alias("expected_count"),
+        expected.cast("bigint").alias("expected_count"),
         (F.count("consumption_kwh") / expected).alias("completeness"),
         *(share_of(quality).alias(f"{quality}_share") for quality in SHARES),
         worst_quality().alias("quality"),
@@ -41,6 +45,16 @@ def exact_sum(energy: str) -> Column:
     Null when no value is known. Measured on 2.9 M readings: 0.8 s, against 1.3 s for decimal(18,8).
     """
     return F.sum(F.rint(F.col(energy) * GRID).cast("bigint")) / GRID
+
+
+def hours_of(source: Source, count: str = "reading_count") -> Column:
+    """Hours that the intervals counted in a group's rows of hours or days last together."""
+    return minutes_of(count) / 60 if source.varies else F.sum(count) * (source.interval_minutes / 60)
+
+
+def minutes_of(count: str) -> Column:
+    """The same in minutes, where lengths vary."""
+    return F.sum(F.col(count) * F.col("interval_minutes"))
 
 
 def share_of(quality: str) -> Column:

@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 
 from meterlake.sources.source import Source
 from meterlake.transforms.int_readings_daily import peak_of
-from meterlake.transforms.int_readings_hourly import SHARES, exact_sum, joint_share, worst_quality
+from meterlake.transforms.int_readings_hourly import SHARES, exact_sum, hours_of, joint_share, worst_quality
 
 METER = ("source", "meter_id")
 
@@ -94,7 +94,7 @@ def _compared(daily: DataFrame, period: Period, source: Source) -> DataFrame:
 
 
 def _summed(daily: DataFrame, period: Period, source: Source) -> DataFrame:
-    mean_power = F.col("consumption_kwh") / (F.col("reading_count") * (source.interval_minutes / 60))
+    mean_power = F.col("consumption_kwh") / F.col("known_hours")
     peak = peak_of("peak_hour_kwh", "peak_hour_start", "peak_hour_of_day")
     start = period.start(F.col("reading_date_local")).cast("date")
     return (
@@ -107,11 +107,19 @@ def _summed(daily: DataFrame, period: Period, source: Source) -> DataFrame:
             F.sum("expected_count").alias("expected_count"),
             *(joint_share(quality).alias(f"{quality}_share") for quality in SHARES),
             worst_quality().alias("quality"),
+            hours_of(source).alias("known_hours"),
+            hours_of(source, "expected_count").alias("expected_hours"),
         )
         .withColumn("period", F.lit(period.name))
         .withColumn("load_factor", F.when(F.col("peak_power_kw") > 0, mean_power / F.col("peak_power_kw")))
-        .withColumn("completeness", F.col("reading_count") / F.col("expected_count"))
+        .withColumn("completeness", _completeness(source))
+        .drop("known_hours", "expected_hours")
     )
+
+
+def _completeness(source: Source) -> Column:
+    known, expected = ("known_hours", "expected_hours") if source.varies else ("reading_count", "expected_count")
+    return F.col(known) / F.col(expected)
 
 
 def _change(before: str) -> Column:

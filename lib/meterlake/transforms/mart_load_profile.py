@@ -4,7 +4,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from meterlake.sources.source import Source
-from meterlake.transforms.int_readings_hourly import exact_sum
+from meterlake.transforms.int_readings_hourly import exact_sum, hours_of
 
 SEASONS = ("winter", "spring", "summer", "autumn")  # meteorological: December begins winter
 
@@ -20,7 +20,7 @@ def build(hourly: DataFrame, meters: DataFrame, source: Source) -> DataFrame:
         known.groupBy("source", "meter_id", "month_local", "day_type", "hour_of_day")
         .agg(
             exact_sum("consumption_kwh").alias("energy_kwh"),
-            (F.sum("reading_count") * (source.interval_minutes / 60)).alias("hours"),
+            hours_of(source).alias("hours"),
         )
         .withColumn("season", _season(F.col("month_local")))
         .withColumn("mean_load_kw", F.col("energy_kwh") / F.col("hours"))

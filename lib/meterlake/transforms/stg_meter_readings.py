@@ -1,15 +1,17 @@
 """Bronze lines -> readings: UTC, kWh and kW, judged by the row rules and against each other."""
 
 from dataclasses import dataclass
+from functools import reduce
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from meterlake.quality.rules import broken_rules, is_valid
-from meterlake.quality.validation import CURRENT, INTERVAL, MEASURED, resolve
+from meterlake.quality.validation import CURRENT, INTERVAL, MEASURED, quality_of, resolve, resolve_lengths
 from meterlake.sources.source import Source
 
-FACTORS = {"kWh": 1.0, "Wh": 1e-3, "kW": 1.0, "W": 1e-3}
+FACTORS = {"kWh": 1.0, "Wh": 1e-3, "MWh": 1e3, "kW": 1.0, "W": 1e-3}
+NO_DATA = "N"
 GRID = 1e8  # steps per kWh: energy is kept on a grid of 1e-8, so that sums of scaled integers are exact
 
 
@@ -19,8 +21,8 @@ class Judged:
 
     Attributes:
         alone: valid rows about an interval that no other row is about: they are current.
-        compared: valid and standing rows about the other intervals, with `status` and `after_kwh` as `resolve` gives
-            them.
+        compared: valid and standing rows about the other intervals, with `status`, `after_kwh` and `after_quality`
+            as `resolve` gives them.
         rejected: rows that broke a row rule, with their `reasons`.
     """
 
@@ -47,6 +49,7 @@ def interpret(lines: DataFrame, source: Source) -> DataFrame:
         "source",
         F.trim("meter_id").alias("meter_id"),
         start.alias("reading_timestamp"),
+        interval_length(source).alias("interval_minutes"),
         *_metered(source),
         F.col("voltage").alias("voltage_v"),
         *(_on_grid(F.col(f"sub_metering_{n}") * sub_metering).alias(f"sub_metering_{n}_kwh") for n in (1, 2, 3)),
@@ -55,9 +58,12 @@ def interpret(lines: DataFrame, source: Source) -> DataFrame:
         (F.col("wind_speed") * (3.6 if source.units.wind_speed == "m/s" else 1.0)).alias("wind_speed_kmh"),
         _on_grid(F.col("avg_past_consumption") * _factor(source)).alias("avg_past_consumption_kwh"),
         _label(source).alias("anomaly_label"),
+        (F.col("delivered_quality") if source.varies else F.lit(None).cast("string")).alias("delivered_quality"),
         local_time(start, source).cast("date").alias("reading_date_local"),
         F.col("value").alias("delivered_value"),
+        *(["unit"] if source.varies else []),
         "stamp_local",
+        *([F.lit(False).alias("unclear_hour")] if source.moves_its_clock else []),
         "ingested_at",
         "source_file",
         "file_id",
@@ -67,7 +73,13 @@ def interpret(lines: DataFrame, source: Source) -> DataFrame:
 
 
 def judge(
-    rows: DataFrame, source: Source, standing: DataFrame, contested: DataFrame, released: str | None = None
+    rows: DataFrame,
+    source: Source,
+    standing: DataFrame,
+    contested: DataFrame,
+    *,
+    lengths_differ: bool = False,
+    released: str | None = None,
 ) -> Judged:
     """Split interpreted rows by the row rules, and compare those about contested intervals with each other.
 
@@ -75,15 +87,19 @@ def judge(
         rows: result of `interpret`.
         standing: the current readings of silver that the rows may repeat or replace.
         contested: the intervals that several of `rows` and `standing` are about (see `validation.contested`).
+        lengths_differ: whether a meter's day is there in intervals of several lengths (see `resolve_lengths`).
         released: a boolean column of `rows` that is true where an operator took the line as valid, whatever it breaks.
     """
     stood_nowhere = {"stood_kwh": F.lit(None).cast("double"), "stood_quality": F.lit(None).cast("string")}
     keeps = is_valid(source) | F.col(released) if released else is_valid(source)
-    valid = rows.where(keeps).drop("delivered_value", "stamp_local", "ingested_at", released or "")
+    valid = rows.where(keeps).drop(
+        "delivered_value", "unit", "stamp_local", "unclear_hour", "ingested_at", released or ""
+    )
     valid = valid.withColumns(stood_nowhere)
     rejected = rows.where(~keeps).withColumn("reasons", broken_rules(source))
     stood = as_delivered(standing, source).join(contested, on=list(INTERVAL), how="left_semi")
-    compared = resolve(valid.join(contested, on=list(INTERVAL), how="left_semi").unionByName(stood))
+    rivals = valid.join(contested, on=list(INTERVAL), how="left_semi").unionByName(stood)
+    compared = resolve_lengths(rivals) if lengths_differ else resolve(rivals)
     return Judged(valid.join(contested, on=list(INTERVAL), how="left_anti"), compared, rejected)
 
 
@@ -93,6 +109,7 @@ def as_delivered(standing: DataFrame, source: Source) -> DataFrame:
         "source",
         "meter_id",
         "reading_timestamp",
+        "interval_minutes",
         *(_as_delivered(name, source) for name in MEASURED),
         F.col("consumption_kwh").alias("stood_kwh"),
         F.col("quality").alias("stood_quality"),
@@ -125,13 +142,13 @@ def energy_from_registers(current: DataFrame, source: Source) -> DataFrame:
 def build(current: DataFrame, source: Source) -> DataFrame:
     """Rows of `stg_meter_readings` from the rows that `judge` found to be current."""
     local = local_time(F.col("reading_timestamp"), source)
-    hours = source.interval_minutes / 60
+    hours = interval_length(source) / 60
     return current.select(
         F.concat_ws(":", "source", "meter_id", F.unix_timestamp("reading_timestamp")).alias("reading_id"),
         "source",
         "meter_id",
         "reading_timestamp",
-        F.lit(source.interval_minutes).alias("interval_minutes"),
+        interval_length(source).alias("interval_minutes"),
         *(name for name in MEASURED if name != "anomaly_label"),
         F.lit(None).cast("double").alias("delivered_kwh"),
         (F.col("consumption_kwh") / hours).alias("active_power_kw"),
@@ -140,7 +157,7 @@ def build(current: DataFrame, source: Source) -> DataFrame:
         "reading_date_local",
         F.hour(local).alias("hour_of_day"),
         (F.weekday(local) + 1).alias("day_of_week"),
-        F.when(F.col("consumption_kwh").isNull(), "missing").otherwise("measured").alias("quality"),
+        quality_of("consumption_kwh", "delivered_quality").alias("quality"),
         "batch_id",
     )
 
@@ -148,6 +165,11 @@ def build(current: DataFrame, source: Source) -> DataFrame:
 def local_time(instant: Column, source: Source) -> Column:
     """An instant on the source's clock, as a timestamp whose fields read as local time."""
     return instant if source.time_zone == "UTC" else F.from_utc_timestamp(instant, source.time_zone)
+
+
+def interval_length(source: Source) -> Column:
+    """Minutes of a row's interval: its own where the source varies."""
+    return F.col("interval_minutes") if source.varies else F.lit(source.interval_minutes)
 
 
 def _interval_start(source: Source) -> Column:
@@ -161,21 +183,39 @@ def _interval_start(source: Source) -> Column:
 
 def _metered(source: Source) -> tuple[Column, Column]:
     """(consumption_kwh, register_kwh): the energy of a register's interval is known only beside the next reading."""
-    metered, unknown = _on_grid(F.col("value") * _factor(source)), F.lit(None).cast("double")
+    metered, unknown = _on_grid(_value(source) * _factor(source)), F.lit(None).cast("double")
     energy, register = (unknown, metered) if source.units.is_register else (metered, unknown)
     return energy.alias("consumption_kwh"), register.alias("register_kwh")
 
 
 def _as_delivered(measure: str, source: Source) -> Column:
-    """A standing reading's measure as a line delivers it: energy that a register or an estimate gave is not."""
-    if measure != "consumption_kwh":
+    """A standing reading's measure as a line delivers it: energy that a register or an estimate gave is not.
+
+    Where lines bring their own quality an estimate is what was delivered: the step `vee` leaves them alone.
+    """
+    if measure != "consumption_kwh" or source.varies:
         return F.col(measure)
     delivered = F.when(F.col("quality") == "measured", F.col(measure)).otherwise(F.col("delivered_kwh"))
     return (F.lit(None).cast("double") if source.units.is_register else delivered).alias(measure)
 
 
-def _factor(source: Source) -> float:
-    """kWh per unit of the delivered value; mean power is multiplied by the length of the interval."""
+def _value(source: Source) -> Column:
+    """The delivered value; null where the source says that it stands for no data."""
+    value = F.col("value")
+    return F.when(~F.col("delivered_quality").startswith(NO_DATA), value) if source.varies else value
+
+
+def _factor(source: Source) -> float | Column:
+    """kWh per unit of the delivered value; mean power is multiplied by the length of the interval.
+
+    Where lines bring their own unit, of the row; null for what is no active energy.
+    """
+    if source.varies:
+        return reduce(
+            lambda factor, unit: factor.when(F.lower("unit") == unit.lower(), FACTORS[unit]),
+            ("Wh", "MWh"),
+            F.when(F.lower("unit") == "kwh", 1.0),
+        )
     unit = source.units.value.removeprefix("register_")
     return FACTORS[unit] * (source.interval_minutes / 60 if unit in ("kW", "W") else 1.0)
 

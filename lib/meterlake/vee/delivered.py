@@ -47,7 +47,10 @@ def read_series(paths: list[str], source: Source) -> list[MeterSeries]:
 
     Raises:
         InputError: a file cannot be read as its source declares it, or none holds a reading.
+        UsageError: its readings are of several lengths.
     """
+    if source.varies:
+        raise UsageError(f"{source.name}: its readings are of several lengths; evaluate a source with one length.")
     readings = pd.concat([_read_file(path, source) for path in _told(paths)], ignore_index=True)
     readings = readings.drop_duplicates()
     readings = readings[~readings.duplicated(["meter", "instant"], keep=False)].sort_values(["meter", "instant"])

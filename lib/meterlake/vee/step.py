@@ -43,6 +43,8 @@ def vee(run: Run) -> Outcome:
     changed = run.changes("vee", STG_METER_READINGS)
     if changed.nothing:
         return Outcome(nothing_new=True)
+    if source.varies:
+        return _left_alone(run)
     _forget_unfinished(run)
     version = store.version(STG_METER_READINGS)
     scope = _scope(changed, store.read(STG_METER_READINGS, version=version))
@@ -63,6 +65,19 @@ def vee(run: Run) -> Outcome:
     outcome.figures = {f"vee_{name or 'withdrawn'}": float(count) for name, count in counts.items()}
     outcome.said = _said(counts)
     return outcome
+
+
+def _left_alone(run: Run) -> Outcome:
+    """Where lines bring their own lengths and qualities (NEM12), the meter's data provider has done this work.
+
+    It validates, substitutes and says so for each interval before it delivers (AEMO, Metrology Procedure: Part B). Our
+    rules look at series of one interval length, and an estimate of ours would stand against the market's.
+    """
+    seen = run.store.version(STG_METER_READINGS)
+    said = (
+        f"Readings of {run.source.name} bring their own qualities and lengths: rules and estimation leave them alone."
+    )
+    return Outcome(inputs={STG_METER_READINGS.name: seen}, said=[said])
 
 
 def _scope(changed: Changes, readings: DataFrame) -> Scope:

@@ -1,0 +1,150 @@
+"""NEM12 files -> rows of bronze, one per delivered value. A task reads whole files, line by line."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from meterlake.sources.inspect import Inspected, text_lines
+from meterlake.sources.nem12_records import Day, Span, Stray, days_of, number, spans_of
+
+LINE_BITS = 11  # line_order: the line above, the interval in the 11 bits below (a day has at most 288)
+EPOCH = datetime(1970, 1, 1)
+MINUTE = 60_000_000
+BATCH = 50_000  # rows
+
+SCHEMA = pa.schema(
+    [
+        ("file_id", pa.int64()),
+        ("meter_id", pa.string()),
+        ("interval_minutes", pa.int32()),
+        ("unit", pa.string()),
+        ("delivered_quality", pa.string()),
+        ("stamp_local", pa.timestamp("us")),
+        ("value", pa.float64()),
+        ("raw_line", pa.string()),
+        ("parse_error", pa.string()),
+        ("line_order", pa.int64()),
+    ]
+)
+SQL_SCHEMA = (
+    "file_id bigint, meter_id string, interval_minutes int, unit string, delivered_quality string, "
+    "stamp_local timestamp_ntz, value double, raw_line string, parse_error string, line_order bigint"
+)
+
+
+def read_nem12(spark: SparkSession, files: list[tuple[Inspected, int, str]], encoding: str) -> DataFrame:
+    """Every value of the files, with the columns of `SCHEMA` and `source_file`.
+
+    Files are dealt out to the tasks one by one: a market participant sends tens of thousands of small ones a day.
+    """
+    delivered = spark.createDataFrame(
+        [(seen.path, file_id) for seen, file_id, _ in files], "source_file string, file_id bigint"
+    )
+    slices = max(1, min(len(files), 4 * spark.sparkContext.defaultParallelism))
+
+    def read(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            for row in batch.to_pylist():
+                yield from rows_of(text_lines(row["source_file"], encoding), row["file_id"])
+
+    values = delivered.repartition(slices).mapInArrow(read, SQL_SCHEMA)
+    return values.join(F.broadcast(delivered), on="file_id", how="inner")
+
+
+def rows_of(lines: Iterable[str], file_id: int) -> Iterator[pa.RecordBatch]:
+    """The rows of one file, in the order of its lines."""
+    block = _Block(file_id)
+    for found in days_of(lines):
+        block.add_stray(found) if isinstance(found, Stray) else block.add(found)
+        if block.rows >= BATCH:
+            yield block.batch()
+            block = _Block(file_id)
+    if block.rows:
+        yield block.batch()
+
+
+@dataclass
+class _Block:
+    """Rows in the making: what a run of intervals shares is kept once, and spread out at the end."""
+
+    file_id: int
+    rows: int = 0
+    counts: list[int] = field(default_factory=list)
+    runs: list[tuple[str | None, int | None, str | None, str | None]] = field(default_factory=list)
+    stamps: list[Any] = field(default_factory=list)
+    values: list[Any] = field(default_factory=list)
+    orders: list[Any] = field(default_factory=list)
+    faults: dict[int, tuple[str, str]] = field(default_factory=dict)
+
+    def add(self, day: Day) -> None:
+        fault, spans = day.fault, []
+        if fault is None:
+            try:
+                spans = spans_of(day)
+            except ValueError as gaps:
+                fault = str(gaps)
+        if fault is None:
+            self._add_values(day, spans)
+        else:
+            # The first row keeps all records of the day, so that nothing is lost; the others their own field.
+            texts = [day.raw, *day.values[1:]]
+            self._add_unreadable(day.line, texts, fault)
+
+    def add_stray(self, stray: Stray) -> None:
+        self._add_unreadable(stray.line, [stray.text], stray.fault)
+
+    def _add_values(self, day: Day, spans: list[Span]) -> None:
+        minutes, count = day.channel.interval_minutes, len(day.values)
+        for span in spans:
+            self.counts.append(span.last - span.first + 1)
+            self.runs.append((day.channel.meter_id, minutes, day.channel.unit, span.quality))
+        midnight = (datetime.strptime(day.day, "%Y%m%d") - EPOCH).days * 1440
+        self.stamps.append((midnight + np.arange(count) * minutes) * MINUTE)
+        self.values.append(np.array([self._value(day, index) for index in range(count)]))
+        self._end(day.line, count)
+
+    def _value(self, day: Day, index: int) -> float:
+        try:
+            return number(day.values[index])
+        except ValueError as problem:
+            self.faults[self.rows + index] = (day.values[index], f"line {day.line}, interval {index + 1}: {problem}")
+            return np.nan
+
+    def _add_unreadable(self, line: int, texts: list[str], fault: str) -> None:
+        self.counts.append(len(texts))
+        self.runs.append((None, None, None, None))
+        self.faults |= {self.rows + index: (text, fault) for index, text in enumerate(texts)}
+        self.stamps.append(np.zeros(len(texts), dtype=np.int64))
+        self.values.append(np.full(len(texts), np.nan))
+        self._end(line, len(texts))
+
+    def _end(self, line: int, count: int) -> None:
+        self.orders.append((line << LINE_BITS) + np.arange(count))
+        self.rows += count
+
+    def batch(self) -> pa.RecordBatch:
+        shared = pa.Table.from_arrays([pa.array(c) for c in zip(*self.runs, strict=True)], names=list("abcd"))
+        spread = np.repeat(np.arange(len(self.counts)), self.counts)
+        failed = np.zeros(self.rows, dtype=bool)
+        failed[list(self.faults)] = True
+        raw, errors = np.full((2, self.rows), None, dtype=object)
+        for row, (text, fault) in self.faults.items():
+            raw[row], errors[row] = text, fault
+        columns = [
+            pa.array(np.full(self.rows, self.file_id)),
+            # A value that does not parse has no measurements, whatever its neighbours say.
+            *(column.combine_chunks().take(pa.array(spread, mask=failed)) for column in shared.columns),
+            pa.array(np.concatenate(self.stamps), mask=failed),
+            pa.array(np.concatenate(self.values), from_pandas=True),
+            pa.array(raw, pa.string()),
+            pa.array(errors, pa.string()),
+            pa.array(np.concatenate(self.orders)),
+        ]
+        arrays = [column.cast(kind) for column, kind in zip(columns, SCHEMA.types, strict=True)]
+        return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
