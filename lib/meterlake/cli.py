@@ -120,6 +120,7 @@ def _parser() -> argparse.ArgumentParser:
     profile.add_argument("--html", type=Path, metavar="FILE", help="write a page with the stages over time, too")
     history = command("spark-ui", _spark_ui, "Spark's own pages about the runs of this home, until Ctrl-C")
     history.add_argument("--port", type=int, default=18080, help="on 127.0.0.1 (default %(default)s)")
+    _add_anomaly(commands.add_parser("anomaly", help="how good the anomaly detection is"), command)
     command("sources", _sources, "the declared sources")
     from meterlake.sources import generate
 
@@ -155,6 +156,15 @@ def _add_vee(step: argparse.ArgumentParser, command: Callable[..., argparse.Argu
     _add_evaluation(command("evaluate", _vee_evaluate, "mask known readings, estimate them, compare", actions))
     pictures = command("pictures", _vee_pictures, "draw days of generated meters before and after estimation", actions)
     pictures.add_argument("--out", type=Path, required=True, help="folder for the PNG files")
+
+
+def _add_anomaly(parser: argparse.ArgumentParser, command: Callable[..., argparse.ArgumentParser]) -> None:
+    """`meterlake anomaly ACTION`."""
+    from meterlake.anomaly.evaluation import commands
+
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
+    for name, action in commands.ACTIONS.items():
+        action.add_arguments(command(name, _anomaly, action.about, actions))
 
 
 def _add_evaluation(parser: argparse.ArgumentParser) -> None:
@@ -201,6 +211,12 @@ def _maintain(parsed: argparse.Namespace, settings: Settings) -> None:
 
 def _vee(parsed: argparse.Namespace, settings: Settings) -> None:
     from meterlake.vee import commands
+
+    print(commands.ACTIONS[parsed.name].does(parsed, settings))
+
+
+def _anomaly(parsed: argparse.Namespace, settings: Settings) -> None:
+    from meterlake.anomaly.evaluation import commands
 
     print(commands.ACTIONS[parsed.name].does(parsed, settings))
 

@@ -139,7 +139,7 @@ def _blocks(of: Population) -> list[NDArray[np.int64]]:
 def _inputs(of: Population, part: NDArray[np.int64] | None = None) -> tuple[dict[str, Floats], NDArray[np.int64]]:
     """features.INPUTS of the known readings of the judged days, and the flat (series, day) each belongs to."""
     part = np.arange(len(of.kwh)) if part is None else part
-    kwh, (_, days, slots) = of.kwh[part], of.kwh.shape
+    kwh, days = of.kwh[part], of.kwh.shape[1]
     known = ~np.isnan(kwh)
     series, day, slot = np.nonzero(known)
     minute = (of.first_day[part][series] + day) * 1440 + slot * of.interval_minutes
@@ -152,7 +152,11 @@ def _inputs(of: Population, part: NDArray[np.int64] | None = None) -> tuple[dict
     )
     windows = step.windows(step._Series.of(table), of.interval_minutes)  # the pass of the pipeline, as it is
     judged = of.judged[part][series, day]
-    columns = {"consumption_kwh": kwh[known], **windows, "hour_of_day": (slot * of.interval_minutes // 60).astype(float)}
+    columns = {
+        "consumption_kwh": kwh[known],
+        **windows,
+        "hour_of_day": (slot * of.interval_minutes // 60).astype(float),
+    }
     return {name: columns[name][judged] for name in INPUTS}, (part[series] * days + day)[judged]
 
 
@@ -174,12 +178,15 @@ def by_meter_day(train: Population, conf: Model) -> Scorer:
 
 
 def _hours(of: Population) -> Floats:
-    return np.arange(of.kwh.shape[2]) * of.interval_minutes // 60 * 1.0
+    return (np.arange(of.kwh.shape[2]) * of.interval_minutes // 60).astype(np.float64)
 
 
 def _worst(scores: Floats, of: Population) -> Floats:
     """(c, w) the largest score of each judged day, NaN elsewhere."""
     return np.where(of.judged, np.nanmax(np.where(np.isnan(scores), -np.inf, scores), axis=2), np.nan)
+
+
+PRODUCT, PRODUCT_BY_DAY, METER_DAY = "the product's flags", "the product's score, by day", "meter-day"
 
 
 def detectors(conf: Model) -> tuple[Detector, ...]:
@@ -191,6 +198,3 @@ def detectors(conf: Model) -> tuple[Detector, ...]:
         Detector(PRODUCT_BY_DAY, product),
         Detector(METER_DAY, by_meter_day),
     )
-
-
-PRODUCT, PRODUCT_BY_DAY, METER_DAY = "the product's flags", "the product's score, by day", "meter-day"

@@ -10,6 +10,7 @@ from meterlake.anomaly.evaluation.detectors import Detector, Scorer, detectors
 from meterlake.anomaly.evaluation.injections import INJECTIONS, Event, draw
 from meterlake.anomaly.evaluation.measure import Judged, Merit, merit
 from meterlake.anomaly.evaluation.population import Households, Population, split, untouched, with_faults
+from meterlake.errors import UsageError
 from meterlake.settings import Model
 
 log = logging.getLogger("meterlake")
@@ -67,10 +68,16 @@ class Evaluation:
 
 
 def evaluate(households: Households, conf: Model, setup: Setup) -> Evaluation:
-    """Every detector at every kind of fault and at all of them. Same input, settings and seed: the same result."""
+    """Every detector at every kind of fault and at all of them. Same input, settings and seed: the same result.
+
+    Raises:
+        UsageError: the series are too short.
+    """
     train_meters, train_days, test_meters, test_days = split(households)
     train, test = untouched(train_meters, train_days), untouched(test_meters, test_days)
     faults = _faults(test_meters, test_days, test.peers, setup)
+    if not faults or not train.judged.any():
+        raise UsageError("No fault fits into the later half of the readings; deliver half a year of readings or more.")
     truth = [fault for events, copies in faults.values() for fault in _truth(test_meters, events, copies)]
     rows: list[Row] = []
     fitted: dict[object, tuple[Scorer, dict[str, Floats], Floats]] = {}
@@ -80,7 +87,7 @@ def evaluate(households: Households, conf: Model, setup: Setup) -> Evaluation:
             scores = {kind: scorer(copies) for kind, (_, copies) in faults.items()}
             fitted[detector.fit] = scorer, scores, scorer(test)
         scorer, scores, plain = fitted[detector.fit]
-        threshold = detector.threshold or float(np.nanquantile(scorer(train), 1 - setup.alarm_share))
+        threshold = detector.threshold or _threshold(detector, train, conf, setup.alarm_share)
         rows += _rows(detector, threshold, test, plain, faults, scores, setup)
         log.info("judged    by %s", detector.name)
     return Evaluation(
@@ -120,6 +127,17 @@ def _truth(of: Households, events: list[Event], copies: Population) -> list[Faul
         )
         for event, missing in zip(events, copies.missing_kwh, strict=True)
     ]
+
+
+def _threshold(detector: Detector, train: Population, conf: Model, alarm_share: float) -> float:
+    """The score that the share of the training days exceeds, each judged by a fit to the other half of the meters: a
+    method knows the days that it was fitted to too well.
+    """
+    halves = [train.of(train.meter % 2 == half) for half in (0, 1)]
+    if not all(half.judged.any() for half in halves):
+        return float(np.nanquantile(detector.fit(train, conf)(train), 1 - alarm_share))
+    scores = [detector.fit(one, conf)(other).ravel() for one, other in (halves, reversed(halves))]
+    return float(np.nanquantile(np.concatenate(scores), 1 - alarm_share))
 
 
 def _rows(

@@ -144,8 +144,8 @@ def _meters_drawn(meter: Ints, seed: int) -> Floats:
 def _figures(weight: Floats, anomalous: Bools, after: Bools, ends: Ints, flagged: int, base_rate: float) -> Floats:
     """(draws, figures) for weights (draws, n) of days in falling order of their score.
 
-    The anomalous days are scaled to weigh `base_rate`, those after a fault by the same factor, the untouched ones to the
-    rest. Equal scores are in random order: between them the counts rise in a straight line.
+    The anomalous days are scaled to weigh `base_rate`, those after a fault by the same factor, the untouched ones
+    to the rest. Equal scores are in random order: between them the counts rise in a straight line.
     """
     positive, trailing = weight * anomalous, weight * after
     plain = weight - positive - trailing
@@ -154,7 +154,9 @@ def _figures(weight: Floats, anomalous: Bools, after: Bools, ends: Ints, flagged
         rest = (1 - base_rate - factor * trailing.sum(axis=1, keepdims=True)) / plain.sum(axis=1, keepdims=True)
         right = np.cumsum(factor * positive, axis=1)
         all_ = np.cumsum(factor * (positive + trailing) + rest * plain, axis=1)
-        above = (right[:, flagged - 1], all_[:, flagged - 1]) if flagged else (np.zeros(len(weight)), np.zeros(len(weight)))
+        above = (
+            (right[:, flagged - 1], all_[:, flagged - 1]) if flagged else (np.zeros(len(weight)), np.zeros(len(weight)))
+        )
         precision, recall = above[0] / above[1], above[0] / base_rate
         right, all_ = right[:, ends], all_[:, ends]
         gain = np.diff(right, axis=1, prepend=0.0)

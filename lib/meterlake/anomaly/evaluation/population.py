@@ -65,14 +65,22 @@ class Population:
     anomalous: Bools
     missing_kwh: Floats
 
-    @property
-    def weekday(self) -> Ints:
-        """(c, w) 0 is Monday; 1970-01-01 was a Thursday."""
-        return (self.first_day[:, None] + np.arange(self.kwh.shape[1]) + 3) % 7
+    def of(self, rows: Bools) -> "Population":
+        """Some of the series."""
+        return Population(
+            self.interval_minutes,
+            self.meter[rows],
+            self.first_day[rows],
+            self.kwh[rows],
+            self.peers[rows],
+            self.judged[rows],
+            self.anomalous[rows],
+            self.missing_kwh[rows],
+        )
 
 
 def households(series: list[MeterSeries], interval_minutes: int) -> Households:
-    """The series on one grid. A day of 23 hours has unknown slots, and of one of 25 the repeated slots keep the last."""
+    """The series on one grid. A day of 23 hours has unknown slots; of one of 25 the repeated keep the last."""
     first = min(int(one.local_day[0]) for one in series)
     last = max(int(one.local_day[-1]) for one in series)
     kwh = np.full((len(series), last - first + 1, 1440 // interval_minutes), np.nan)
