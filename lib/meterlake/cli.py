@@ -125,6 +125,7 @@ def _parser() -> argparse.ArgumentParser:
     options.add_selection(held, _day)
     options.add_backfill(command("backfill", _backfill, "recompute a period from bronze with today's code"), _day)
     options.add_restore(command("restore", _restore, "make a table what it was at a version or time"), _instant)
+    _add_anomaly(commands.add_parser("anomaly", help="how good the anomaly detection is"), command)
     command("sources", _sources, "the declared sources")
     from meterlake.sources import generate
 
@@ -160,6 +161,15 @@ def _add_vee(step: argparse.ArgumentParser, command: Callable[..., argparse.Argu
     _add_evaluation(command("evaluate", _vee_evaluate, "mask known readings, estimate them, compare", actions))
     pictures = command("pictures", _vee_pictures, "draw days of generated meters before and after estimation", actions)
     pictures.add_argument("--out", type=Path, required=True, help="folder for the PNG files")
+
+
+def _add_anomaly(parser: argparse.ArgumentParser, command: Callable[..., argparse.ArgumentParser]) -> None:
+    """`meterlake anomaly ACTION`."""
+    from meterlake.anomaly.evaluation import commands
+
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
+    for name, action in commands.ACTIONS.items():
+        action.add_arguments(command(name, _anomaly, action.about, actions))
 
 
 def _add_evaluation(parser: argparse.ArgumentParser) -> None:
@@ -214,6 +224,12 @@ def _maintain(parsed: argparse.Namespace, settings: Settings) -> None:
 
 def _vee(parsed: argparse.Namespace, settings: Settings) -> None:
     from meterlake.vee import commands
+
+    print(commands.ACTIONS[parsed.name].does(parsed, settings))
+
+
+def _anomaly(parsed: argparse.Namespace, settings: Settings) -> None:
+    from meterlake.anomaly.evaluation import commands
 
     print(commands.ACTIONS[parsed.name].does(parsed, settings))
 

@@ -1,9 +1,11 @@
 """Fit the forest on a bounded sample in which every meter and every hour of the day has the same say."""
 
-from datetime import UTC
+from collections.abc import Mapping
+from datetime import UTC, datetime
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from sklearn.ensemble import IsolationForest
@@ -12,6 +14,8 @@ from meterlake.anomaly.features import INPUTS, NAMES, matrix, typical_kwh
 from meterlake.anomaly.model import Calibration, TrainedModel, Training
 from meterlake.errors import UsageError
 from meterlake.settings import Model
+
+Floats = NDArray[np.float64]
 
 FEWEST_ROWS = 100
 STRATUM = ("meter_id", "hour_of_day")
@@ -41,17 +45,31 @@ def train(features: DataFrame, conf: Model) -> TrainedModel:
     if len(rows) < FEWEST_ROWS:
         raise TooFewReadings(len(rows))
     columns = {name: rows[name].to_numpy(dtype=np.float64) for name in INPUTS}
+    first, last = (
+        stamp.to_pydatetime().replace(tzinfo=UTC)
+        for stamp in (rows["reading_timestamp"].min(), rows["reading_timestamp"].max())
+    )
+    return fit(columns, first, last, conf)
+
+
+def fit(columns: Mapping[str, Floats], first: datetime, last: datetime, conf: Model) -> TrainedModel:
+    """The model of a training sample: forest, calibration and what reasons need, without Spark.
+
+    Args:
+        columns: features.INPUTS of the sampled rows, in their order.
+        first, last: earliest and latest interval start of the sample, UTC.
+    """
     typical = typical_kwh(columns)
     inputs = matrix(columns, typical)
     forest = IsolationForest(
-        n_estimators=conf.trees, max_samples=min(conf.subsample, len(rows)), random_state=conf.seed, n_jobs=1
+        n_estimators=conf.trees, max_samples=min(conf.subsample, len(inputs)), random_state=conf.seed, n_jobs=1
     ).fit(inputs)
     raw = -forest.score_samples(inputs)
     calibration = Calibration.of(raw, conf.contamination, conf.threshold)
     training = Training(
-        rows=len(rows),
-        first=rows["reading_timestamp"].min().to_pydatetime().replace(tzinfo=UTC),
-        last=rows["reading_timestamp"].max().to_pydatetime().replace(tzinfo=UTC),
+        rows=len(inputs),
+        first=first,
+        last=last,
         flagged_share=float(np.mean(calibration(raw) > conf.threshold)),
         seed=conf.seed,
         trees=conf.trees,

@@ -1,0 +1,101 @@
+"""`meterlake anomaly ACTION`. Each action returns what it has to say."""
+
+import argparse
+import csv
+from datetime import date, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from meterlake.errors import UsageError
+from meterlake.settings import Settings
+from meterlake.vee.commands import Action
+
+if TYPE_CHECKING:
+    from meterlake.anomaly.evaluation.evaluate import Fault
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--source", help="name of a source (see `meterlake sources`) or its TOML file")
+    parser.add_argument("--input", nargs="+", help="files, folders or quoted globs; half a year of readings or more")
+    parser.add_argument("--seed", type=int, default=1, help="other faults for another seed (default %(default)s)")
+    parser.add_argument(
+        "--base-rate", type=_share, default=0.01, help="share of anomalous meter-days (default %(default)s)"
+    )
+    parser.add_argument(
+        "--alarm-share",
+        type=_share,
+        default=0.001,
+        help="share of ordinary meter-days that a detector may flag (default %(default)s)",
+    )
+    parser.add_argument("--faults-per-meter", type=int, default=2, help="of each kind (default %(default)s)")
+    parser.add_argument("--theft", type=Path, metavar="FILE", help="CSV of daily use with theft flags, too")
+    parser.add_argument("--truth", type=Path, metavar="FILE", help="CSV to write the truth table to")
+    parser.add_argument("--page", type=Path, metavar="FILE", help="page whose generated blocks are replaced, too")
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = 0.0
+    if not 0 < share < 0.5:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a share between 0 and 0.5")
+    return share
+
+
+def _evaluate(parsed: argparse.Namespace, settings: Settings) -> str:
+    if not parsed.theft and not (parsed.source and parsed.input):
+        raise UsageError("meterlake anomaly evaluate: name readings by --source and --input, or flags by --theft.")
+    if parsed.seed < 0 or parsed.faults_per_meter < 1:
+        raise UsageError("--seed must be 0 or more and --faults-per-meter 1 or more.")
+    told = [_faults(parsed, settings)] if parsed.input else []
+    return "\n\n".join([*told, *([_theft(parsed)] if parsed.theft else [])])
+
+
+def _faults(parsed: argparse.Namespace, settings: Settings) -> str:
+    from meterlake.anomaly.evaluation import tables
+    from meterlake.anomaly.evaluation.evaluate import Setup, evaluate
+    from meterlake.anomaly.evaluation.population import households
+    from meterlake.sources.catalog import source_named
+    from meterlake.sources.delivery import files_of
+    from meterlake.vee.delivered import read_series
+
+    source = source_named(parsed.source, settings)
+    series = read_series([file for given in parsed.input for file in files_of(given)], source)
+    setup = Setup(parsed.base_rate, parsed.alarm_share, parsed.faults_per_meter, parsed.seed)
+    found = evaluate(households(series, source.interval_minutes), settings.model, setup)
+    if parsed.truth:
+        _write_truth(parsed.truth, found.truth)
+    _write(parsed.page, "anomaly kinds", tables.as_markdown(tables.kinds()))
+    _write(parsed.page, "anomaly evaluate", tables.whole(found, source.name, tables.as_markdown))
+    return tables.whole(found, source.name, tables.as_text)
+
+
+def _theft(parsed: argparse.Namespace) -> str:
+    from meterlake.anomaly.evaluation import tables, theft
+
+    kwh, flagged = theft.read(parsed.theft)
+    lines = tables.theft(theft.evaluate(kwh, flagged, parsed.seed), len(flagged), float(flagged.mean()))
+    _write(parsed.page, "anomaly theft", tables.as_markdown(lines))
+    return tables.as_text(lines)
+
+
+def _write_truth(file: Path, truth: list["Fault"]) -> None:
+    with file.open("w", newline="", encoding="utf-8") as out:
+        table = csv.writer(out)
+        table.writerow(("meter", "type", "first", "last", "missing_kwh"))
+        for fault in truth:
+            first, last = (date(1970, 1, 1) + timedelta(days=day) for day in (fault.first_day, fault.last_day))
+            table.writerow((fault.meter, fault.kind, first, last, f"{fault.missing_kwh:.4f}"))
+
+
+def _write(page: Path | None, name: str, text: str) -> None:
+    from meterlake.vee import page as pages
+
+    if page:
+        pages.write(page, name, text)
+
+
+ACTIONS = {
+    "evaluate": Action("put typed faults into real readings, find them, compare detectors", _arguments, _evaluate)
+}

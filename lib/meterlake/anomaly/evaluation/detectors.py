@@ -1,0 +1,200 @@
+"""What is compared: the product's model as it is, three baselines that anyone has, and the score of whole days.
+
+A detector is fitted to untouched training series and then gives each judged day of a population one score, larger is
+stranger. A method that judges readings gives a day the score of its worst reading, as mart_anomaly_flags does.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from sklearn.ensemble import IsolationForest
+
+from meterlake.anomaly import meter_day
+from meterlake.anomaly.evaluation.population import Population
+from meterlake.anomaly.features import INPUTS, matrix
+from meterlake.anomaly.train import fit as fit_model
+from meterlake.settings import Model
+from meterlake.transforms import int_consumption_features as step
+
+Floats = NDArray[np.float64]
+Scorer = Callable[[Population], Floats]
+
+DAY_SECONDS = 86_400
+# Readings of one pass, to bound memory.
+BLOCK = 1_000_000
+WEEKS = 8
+# Share of the meter's mean that is added to a spread of 0.
+FLOOR = 0.1
+
+
+@dataclass(frozen=True)
+class Detector:
+    """A method: `fit` gives its scorer. `threshold` is its own, or None for the level that the alarm share sets."""
+
+    name: str
+    fit: Callable[[Population, Model], Scorer]
+    threshold: float | None = None
+
+
+def global_z(train: Population, conf: Model) -> Scorer:
+    """Baseline: |x - mean| / standard deviation, both of all training readings; the day's largest."""
+    readings = train.kwh[train.judged]
+    mean, spread = np.nanmean(readings), np.nanstd(readings)
+
+    def score(of: Population) -> Floats:
+        return _worst(np.abs(of.kwh - mean) / spread, of)
+
+    return score
+
+
+def hampel(train: Population, conf: Model) -> Scorer:
+    """Baseline: |x - median| / (1.4826 MAD + floor) over the same slot of the week in the eight weeks before; the day's
+    largest (Hampel, JASA 69, 1974).
+    """
+
+    def score(of: Population) -> Floats:
+        found = np.full(of.judged.shape, np.nan)
+        for row in range(len(of.kwh)):
+            kwh = of.kwh[row]
+            weeks = np.stack([_earlier(kwh, 7 * week) for week in range(1, WEEKS + 1)])[:, of.judged[row]]
+            with np.errstate(invalid="ignore"):
+                middle = _median(weeks)
+                spread = 1.4826 * _median(np.abs(weeks - middle))
+                floor = FLOOR * np.nanmean(weeks, axis=(0, 2))[:, None] + 1e-6
+                found[row, of.judged[row]] = np.nanmax(np.abs(kwh[of.judged[row]] - middle) / (spread + floor), axis=1)
+        return np.where(np.isnan(found) & of.judged, 0.0, found)
+
+    return score
+
+
+def _earlier(kwh: Floats, days: int) -> Floats:
+    shifted = np.full_like(kwh, np.nan)
+    shifted[days:] = kwh[:-days]
+    return shifted
+
+
+def _median(weeks: Floats) -> Floats:
+    """Along the first axis, of what is known; faster than nanmedian for few."""
+    ordered = np.sort(weeks, axis=0)
+    count = np.sum(~np.isnan(ordered), axis=0)[None]
+    low, high = (np.take_along_axis(ordered, np.maximum(at, 0), axis=0)[0] for at in ((count - 1) // 2, count // 2))
+    return 0.5 * (low + np.where(np.isnan(high), low, high))
+
+
+def raw_forest(train: Population, conf: Model) -> Scorer:
+    """Baseline: an isolation forest on the reading and its hour, as tutorials do it; the day's largest score."""
+    hour = np.broadcast_to(_hours(train), train.kwh.shape)[train.judged]
+    rows = np.stack([train.kwh[train.judged], hour], axis=-1).reshape(-1, 2)
+    rows = rows[~np.isnan(rows[:, 0])]
+    chosen = np.random.default_rng(conf.seed).permutation(len(rows))[: conf.training_rows]
+    forest = IsolationForest(n_estimators=conf.trees, random_state=conf.seed, n_jobs=1).fit(rows[chosen])
+
+    def score(of: Population) -> Floats:
+        hour = np.broadcast_to(_hours(of), of.kwh.shape)[of.judged]
+        # Few values are different: score each once.
+        rows, back = np.unique(np.stack([of.kwh[of.judged], hour], axis=-1).reshape(-1, 2), axis=0, return_inverse=True)
+        known = ~np.isnan(rows[:, 0])
+        values = np.full(len(rows), np.nan)
+        values[known] = -forest.score_samples(rows[known])
+        grid = np.full(of.kwh.shape, np.nan)
+        grid[of.judged] = values[back].reshape(-1, of.kwh.shape[2])
+        return _worst(grid, of)
+
+    return score
+
+
+def product(train: Population, conf: Model) -> Scorer:
+    """The pipeline's own code: the windows of int_consumption_features, the matrix, forest and calibration of
+    anomaly/train.py. A day's score is `worst_score` of mart_anomaly_flags.
+    """
+    columns, rows = _inputs(train)
+    stratum = train.meter[rows // train.kwh.shape[1]] * 24 + columns["hour_of_day"].astype(np.int64)
+    chosen = _even_sample(stratum, conf.training_rows, conf.seed)
+    days = train.first_day[0] + np.flatnonzero(train.judged.any(axis=0))[[0, -1]]
+    first, last = (datetime.fromtimestamp(int(day) * DAY_SECONDS, UTC) for day in days)
+    model = fit_model({name: values[chosen] for name, values in columns.items()}, first, last, conf)
+
+    def score(of: Population) -> Floats:
+        worst = np.full(of.judged.size, -np.inf)
+        for part in _blocks(of):
+            columns, rows = _inputs(of, part)
+            scores = model.calibration(model.raw_scores(matrix(columns, model.typical_kwh)))
+            np.maximum.at(worst, rows, scores)
+        return np.where(of.judged, worst.reshape(of.judged.shape), np.nan)
+
+    return score
+
+
+def _blocks(of: Population) -> list[NDArray[np.int64]]:
+    """The series in parts of at most BLOCK readings."""
+    each = max(1, BLOCK // (of.kwh.shape[1] * of.kwh.shape[2]))
+    everyone = np.arange(len(of.kwh))
+    return [everyone[start : start + each] for start in range(0, len(everyone), each)]
+
+
+def _inputs(of: Population, part: NDArray[np.int64] | None = None) -> tuple[dict[str, Floats], NDArray[np.int64]]:
+    """features.INPUTS of the known readings of the judged days, and the flat (series, day) each belongs to."""
+    part = np.arange(len(of.kwh)) if part is None else part
+    kwh, days = of.kwh[part], of.kwh.shape[1]
+    known = ~np.isnan(kwh)
+    series, day, slot = np.nonzero(known)
+    minute = (of.first_day[part][series] + day) * 1440 + slot * of.interval_minutes
+    table = pa.table(
+        {
+            "meter_id": pa.array(series.astype(str)),
+            "reading_timestamp": pa.array(minute * 60_000_000).cast(pa.timestamp("us")),
+            "consumption_kwh": kwh[known],
+        }
+    )
+    windows = step.windows(step._Series.of(table), of.interval_minutes)  # the pass of the pipeline, as it is
+    judged = of.judged[part][series, day]
+    columns = {
+        "consumption_kwh": kwh[known],
+        **windows,
+        "hour_of_day": (slot * of.interval_minutes // 60).astype(float),
+    }
+    return {name: columns[name][judged] for name in INPUTS}, (part[series] * days + day)[judged]
+
+
+def _even_sample(stratum: NDArray[np.int64], rows: int, seed: int) -> NDArray[np.int64]:
+    """At most `rows` positions, evenly from all strata; what train.sample does by a hash."""
+    _, number, size = np.unique(stratum, return_inverse=True, return_counts=True)
+    rank = np.random.default_rng(seed).random(len(stratum)) * size[number]
+    return np.argsort(rank, kind="stable")[:rows]
+
+
+def by_meter_day(train: Population, conf: Model) -> Scorer:
+    """The score of whole days, anomaly/meter_day.py."""
+    scorer = meter_day.fit(train.kwh, train.peers, train.judged)
+
+    def score(of: Population) -> Floats:
+        return np.where(of.judged, scorer(of.kwh, of.peers), np.nan)
+
+    return score
+
+
+def _hours(of: Population) -> Floats:
+    return (np.arange(of.kwh.shape[2]) * of.interval_minutes // 60).astype(np.float64)
+
+
+def _worst(scores: Floats, of: Population) -> Floats:
+    """(c, w) the largest score of each judged day, NaN elsewhere."""
+    return np.where(of.judged, np.nanmax(np.where(np.isnan(scores), -np.inf, scores), axis=2), np.nan)
+
+
+PRODUCT, PRODUCT_BY_DAY, METER_DAY = "the product's flags", "the product's score, by day", "meter-day"
+
+
+def detectors(conf: Model) -> tuple[Detector, ...]:
+    return (
+        Detector("global z-score", global_z),
+        Detector("Hampel by hour of the week", hampel),
+        Detector("isolation forest on raw values", raw_forest),
+        Detector(PRODUCT, product, conf.threshold),
+        Detector(PRODUCT_BY_DAY, product),
+        Detector(METER_DAY, by_meter_day),
+    )

@@ -1,0 +1,153 @@
+"""What `meterlake anomaly evaluate` found, as tables for people: on the screen and in docs/anomalies.md."""
+
+import math
+from collections.abc import Callable
+
+from meterlake.anomaly.evaluation.detectors import METER_DAY, PRODUCT, PRODUCT_BY_DAY
+from meterlake.anomaly.evaluation.evaluate import OVERALL, Evaluation, Row
+from meterlake.anomaly.evaluation.injections import INJECTIONS
+from meterlake.anomaly.evaluation.measure import LISTS, OF, Figure
+from meterlake.anomaly.evaluation.theft import Found
+
+Lines = list[tuple[str, ...]]
+
+# What the owner asks for: precision at a detector's own threshold, at the base rate, overall and for so many kinds.
+ASKED, ASKED_KINDS = 0.8, 7
+HEADER = (
+    "precision (95 %)",
+    "recall of days (95 %)",
+    *(f"precision of the first {size} of {OF:,}" for size in LISTS),
+    "PR-AUC (95 %)",
+    "faults found (by chance)",
+    "days to find, median",
+)
+
+
+def overall(of: Evaluation) -> Lines:
+    """A line for each detector, at all kinds of fault together."""
+    head = ("detector", *HEADER, "untouched days flagged")
+    rows = [row for row in of.rows if row.kind == OVERALL]
+    return [head, *((row.detector, *_cells(row), _percent(row.merit.false_alarms, 2)) for row in rows)]
+
+
+def by_kind(of: Evaluation, detector: str) -> Lines:
+    """A line for each kind of fault, for one detector."""
+    rows = [row for row in of.rows if row.detector == detector]
+    return [("kind", "faults", *HEADER), *((row.kind, f"{row.merit.events:,}", *_cells(row)) for row in rows)]
+
+
+def pr_auc(of: Evaluation) -> Lines:
+    """PR-AUC of every detector by kind of fault. The product's score is one, whatever its threshold."""
+    names = [name for name in dict.fromkeys(row.detector for row in of.rows) if name != PRODUCT_BY_DAY]
+    found = {(row.detector, row.kind): row.merit.pr_auc.value for row in of.rows}
+    kinds = dict.fromkeys(row.kind for row in of.rows)
+    return [("kind", *names), *((kind, *(_percent(found[name, kind], 1) for name in names)) for kind in kinds)]
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    merit = row.merit
+    found = f"{_percent(merit.found)} ({_percent(merit.by_chance)})"
+    delay = "-" if math.isnan(merit.days_to_detect) else f"{merit.days_to_detect:g}"
+    lists = (_percent(figure.value) for figure in merit.at)
+    return _range(merit.precision), _range(merit.recall), *lists, _range(merit.pr_auc), found, delay
+
+
+def _percent(share: float, digits: int = 0) -> str:
+    return "-" if math.isnan(share) else f"{100 * share:.{digits}f} %"
+
+
+def _range(figure: Figure) -> str:
+    if math.isnan(figure.value):
+        return "nothing flagged"
+    return f"{100 * figure.value:.1f} % ({100 * figure.low:.0f} to {100 * figure.high:.0f})"
+
+
+def verdict(of: Evaluation, detector: str = METER_DAY) -> str:
+    """Whether the precision that is asked for is met, and at which kinds it is not."""
+    precision = {row.kind: row.merit.precision.value for row in of.rows if row.detector == detector}
+    total = precision.pop(OVERALL)
+    met = [kind for kind, value in precision.items() if value > ASKED]
+    missed = [f"{kind} {_percent(value)}" for kind, value in precision.items() if not value > ASKED]
+    asked = f"{_percent(ASKED)} overall and for {ASKED_KINDS} kinds"
+    good = total > ASKED and len(met) >= ASKED_KINDS
+    return (
+        f"Asked for: precision above {asked} at a base rate of {_percent(of.setup.base_rate, 1)}. {detector}: "
+        f"{'met' if good else 'missed'}, {_percent(total)} overall; above it for {len(met)} of {len(precision)} kinds"
+        f"{' (' + ', '.join(met) + ')' if met else ''}; below: {', '.join(missed) or 'none'}."
+    )
+
+
+def made_by(of: Evaluation, source: str) -> str:
+    """The command and what it judged, in a sentence."""
+    setup, (train, test), (train_days, test_days) = of.setup, of.meters, of.days
+    return (
+        f"`meterlake anomaly evaluate --source {source} --seed {setup.seed} --base-rate {setup.base_rate:g} "
+        f"--alarm-share {setup.alarm_share:g} --faults-per-meter {setup.faults_per_meter}`: fitted to {train_days:,} "
+        f"meter-days of {train} meters, judged on {test_days:,} untouched meter-days of {test} others in later months "
+        f"and {len(of.truth):,} faults."
+    )
+
+
+def kinds() -> Lines:
+    """The kinds of fault, with their sizes and sources."""
+    return [
+        ("kind", "what the meter does", "lasts", "form from"),
+        *((one.kind.name, one.what, _lasts(*one.kind.lasts_minutes), one.source) for one in INJECTIONS),
+    ]
+
+
+def _lasts(shortest: int, longest: int) -> str:
+    unit, name = (1440, "days") if longest % 1440 == 0 else (60, "h") if longest % 60 == 0 else (1, "min")
+    bounds = dict.fromkeys((shortest // unit, longest // unit))
+    return f"{' to '.join(map(str, bounds))} {name}"
+
+
+def theft(found: list[Found], customers: int, base_rate: float) -> Lines:
+    """A line for each score of the theft file."""
+    head = ("score", "ROC-AUC (95 %)", "precision of the first 100", f"of the first 1 % ({customers // 100:,})")
+    chance = (
+        f"by chance: {_percent(base_rate, 1)} of {customers:,} are flagged",
+        "0.500",
+        *[_percent(base_rate, 1)] * 2,
+    )
+    return [
+        head,
+        *(
+            (
+                one.score,
+                f"{one.roc_auc.value:.3f} ({one.roc_auc.low:.3f} to {one.roc_auc.high:.3f})",
+                _percent(one.at_best),
+                _percent(one.at_percent),
+            )
+            for one in found
+        ),
+        chance,
+    ]
+
+
+def whole(of: Evaluation, source: str, written: Callable[[Lines], str]) -> str:
+    """All tables, with what they are."""
+    parts = [
+        made_by(of, source),
+        verdict(of),
+        written(overall(of)),
+        f"By kind of fault, {METER_DAY}:",
+        written(by_kind(of, METER_DAY)),
+        f"By kind of fault, {PRODUCT} (any reading above the threshold):",
+        written(by_kind(of, PRODUCT)),
+        f"PR-AUC by kind of fault; by chance {_percent(of.setup.base_rate, 1)}:",
+        written(pr_auc(of)),
+    ]
+    return "\n\n".join(parts)
+
+
+def as_markdown(lines: Lines) -> str:
+    return "\n".join(f"| {' | '.join(line)} |" for line in [lines[0], ("---",) * len(lines[0]), *lines[1:]])
+
+
+def as_text(lines: Lines) -> str:
+    """Columns of even width."""
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+    )
