@@ -33,7 +33,7 @@ endif
 # Two workers, each with a Spark of its own: most tests wait for one thread of planning. TEST_WORKERS=0 is one process.
 TEST_WORKERS ?= 2
 test: $(VENV)/.dev  ## all tests, with coverage
-	@$(BIN)/python -m pytest --numprocesses $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder --cov --cov-report=term
+	@$(BIN)/python -m pytest --numprocesses $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder --cov --cov-report=term --durations=25 --durations-min=20
 
 lint: $(VENV)/.dev  ## formatting, linter, types
 	@$(BIN)/ruff format --check .

@@ -89,7 +89,8 @@ class Scope:
 
 def of_pairs(source: str, pairs: DataFrame) -> Scope:
     """The scope of these meter-days (`meter_id`, `reading_date_local`; nulls are left out, see `Scope.days`)."""
-    days = pairs.select("meter_id", DAY).dropna().where(F.col("meter_id") != "").distinct().persist()
+    # Not persisted: Spark would make a persisted frame anew after each commit to a table that the pairs are found in.
+    days = pairs.select("meter_id", DAY).dropna().where(F.col("meter_id") != "").distinct().localCheckpoint()
     first, last = days.agg(F.min(DAY), F.max(DAY)).head() or (None, None)
     never = date(1900, 1, 1)  # no meter-day: only the lines without meter or time
     return Scope(source, first or never, last or never, days)
