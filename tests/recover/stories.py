@@ -16,8 +16,9 @@ from meterlake.stage import delivered
 from meterlake.tables.catalog import TABLES
 from meterlake.tables.store import Store
 
-# What differs between two runs of the same data, or tells of runs.
-OF_A_RUN = {"batch_id", "ingested_at", "run_id", "scored_at", "raw_line", "source_file"}
+# What differs between two runs of the same data, or tells of runs. `line_order` only orders the lines of a file: the
+# number of a line depends on how many files its task read.
+OF_A_RUN = {"batch_id", "ingested_at", "run_id", "scored_at", "raw_line", "source_file", "line_order"}
 WATT_HOURS = VILLAGE.model_copy(update={"units": Units(value="Wh")})
 
 
