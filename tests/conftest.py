@@ -33,9 +33,11 @@ def spark_for_much(spark: SparkSession, settings: Settings) -> SparkSession:
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
+def settings(tmp_path: Path) -> Iterator[Settings]:
     """conf/test.toml with an empty home, and ports that nobody uses."""
-    return settings_for(tmp_path / "home")
+    yield settings_for(tmp_path / "home")
+    if session := SparkSession.getActiveSession():
+        session.catalog.clearCache()  # each query is compared with all that is cached, also with what steps left there
 
 
 @pytest.fixture(scope="session")

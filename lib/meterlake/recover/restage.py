@@ -3,7 +3,7 @@
 No reading that stands is looked at, only lines in the order of delivery, so the result is that of a full rebuild.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -76,19 +76,18 @@ def restage(run: Run, scope: Scope, recovery: str, kind: str) -> Restaged:
     standing = store.read(STG_METER_READINGS, source.name, before)
     if not scope.whole:
         _edges_stand(scope.around(standing), rows, source.name)
-    inside = scope.of(rows).persist()
+    # Checkpoints, not caches: with all that they are made of in it, the plan of each MERGE below took a minute.
+    inside = scope.of(rows).localCheckpoint()
     lines, changes = inside.count(), scope.changes([inside, standing])
     judged = _judged(run, inside)
-    judged.compared.persist()
+    judged = replace(judged, compared=judged.compared.localCheckpoint())
 
     rejected = quarantined_readings.build(judged.compared, judged.rejected)
     _exchange_quarantine(run, scope, rejected)
-    readings = _readings(run, scope, judged, standing).persist()
+    readings = _readings(run, scope, judged, standing).localCheckpoint()
     _exchange_trail(run, scope, _trail(scope.of(standing), readings, recovery, kind), recovery)
     store.replace(readings, STG_METER_READINGS, changes, note)
     superseded = judged.compared.where(F.col("status") == SUPERSEDED).count()
-    for frame in (inside, judged.compared, readings):
-        frame.unpersist()
     corrections = store.read(CORRECTED_READINGS).where(F.col("batch_id") == recovery).count()
     return _proved(run, scope, Restaged(changes, lines, 0, 0, superseded, 0, corrections))
 

@@ -77,7 +77,7 @@ class Scope:
     def changes(self, frames: list[DataFrame]) -> Changes:
         """Its meter-days with rows in one of the frames, as the steps take changes."""
         pairs = reduce(DataFrame.unionByName, (self.of(frame).select(*PAIR) for frame in frames)).dropna().distinct()
-        days = pairs.select("meter_id", F.col(DAY).alias("day")).persist()
+        days = pairs.select("meter_id", F.col(DAY).alias("day")).localCheckpoint()
         first, last = days.agg(F.min("day"), F.max("day")).head() or (None, None)
         return Changes(self.source, None if self.whole else days, first, last)
 
