@@ -37,6 +37,7 @@ def _daily(store: Store, day: date, kwh: float) -> DataFrame:
         "reading_date_local": F.lit(day),
         "consumption_kwh": F.lit(kwh),
         "reading_count": F.lit(48),
+        "interval_minutes": F.lit(30),
         "expected_count": F.lit(48),
         "completeness": F.lit(1.0),
         "quality": F.lit("measured"),

@@ -150,6 +150,7 @@ def _operations(store: Store, current: int, bad_meter: str | None) -> None:
     loaded = current + twice + superseded + rejected
     lines = {"lines": loaded + unparsable, "loaded": loaded, "unparsable": unparsable}
     went = {"current": current, "exact_duplicates": twice, "superseded": superseded, "quarantined": rejected}
+    went["other_quantity"] = 0
     state = {"files": 1, "replaced": 0, "readings_before": 0, "readings_after": current}
     rows(store, LEDGER, OF_SOURCE | lines | went | state | {"batch_id": BATCH, "run_id": RUN})
     extra = ["notes<img src=x>"] if bad_meter else None
