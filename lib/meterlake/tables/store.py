@@ -234,23 +234,12 @@ class Store:
         self.ensure(table)
         if not self.bytes(table):
             return self.append(frame, table, note)
-        same_key = " AND ".join([bounds, *(f"t.{name} = s.{name}" for name in table.key)])
-        target = DeltaTable.forPath(self.spark, self.path(table)).alias("t")
         rows = _conformed(frame, table)
-        if gone is not None:
-            with self._noting(note):
-                return self._merge_and_delete(target, rows, gone, table, same_key)
-        merge = target.merge(rows.alias("s"), same_key)
         with self._noting(note):
-            return _affected(merge.whenMatchedUpdateAll(_differs(table)).whenNotMatchedInsertAll().execute())
-
-    def _merge_and_delete(self, target: Any, rows: DataFrame, gone: DataFrame, table: Table, same_key: str) -> int:
-        left = gone.select(*table.key).withColumn("gone", F.lit(True))
-        rows = rows.withColumn("gone", F.lit(False)).unionByName(left, allowMissingColumns=True)
-        values: dict[str, Any] = {name: f"s.{name}" for name in table.names}
-        merge = target.merge(rows.alias("s"), same_key).whenMatchedDelete("s.gone")
-        merge = merge.whenMatchedUpdate(_differs(table), values).whenNotMatchedInsert("NOT s.gone", values)
-        return _affected(merge.execute())
+            if gone is None:
+                merge = self._target(table).merge(rows.alias("s"), _same_key(table, bounds))
+                return _affected(merge.whenMatchedUpdateAll(_differs(table)).whenNotMatchedInsertAll().execute())
+            return self._merge(_marked(rows, gone.select(*table.key)), table, bounds)
 
     def amend(self, frame: DataFrame, table: Table, amended: tuple[str, ...], bounds: str, note: str) -> None:
         """Update the `amended` columns of rows that stand, insert others, delete those marked `gone`: one commit.
@@ -260,16 +249,8 @@ class Store:
             bounds: a condition on the target `t` by which files are skipped; MERGE does not find one by itself.
         """
         self.ensure(table)
-        condition = " AND ".join([bounds, *(f"t.{name} = s.{name}" for name in table.key)])
-        target = DeltaTable.forPath(self.spark, self.path(table)).alias("t")
         with self._noting(note):
-            (
-                target.merge(frame.alias("s"), condition)
-                .whenMatchedDelete("s.gone")
-                .whenMatchedUpdate(set={name: f"s.{name}" for name in amended})
-                .whenNotMatchedInsert("NOT s.gone", {name: f"s.{name}" for name in table.names})
-                .execute()
-            )
+            self._merge(frame, table, bounds, amended)
 
     @contextmanager
     def _noting(self, note: str | None) -> Iterator[None]:
@@ -300,21 +281,35 @@ class Store:
         """
         self.ensure(table)
         frame, key = _conformed(frame, table).persist(), list(table.key)
-        gone = existing.select(key).join(frame.select(key), on=key, how="left_anti").withColumn("gone", F.lit(True))
-        rows = frame.withColumn("gone", F.lit(False)).unionByName(gone, allowMissingColumns=True)
-        condition = " AND ".join([bounds, *(f"t.{name} = s.{name}" for name in key)])
-        values: dict[str, Any] = {name: f"s.{name}" for name in table.names}
-        merged = (
-            DeltaTable.forPath(self.spark, self.path(table))
-            .alias("t")
-            .merge(rows.alias("s"), condition)
-            .whenMatchedDelete("s.gone")
-            .whenMatchedUpdate(_differs(table), values)
-            .whenNotMatchedInsert("NOT s.gone", values)
-            .execute()
-        )
+        gone = existing.select(key).join(frame.select(key), on=key, how="left_anti")
+        changed = self._merge(_marked(frame, gone), table, bounds)
         frame.unpersist()
-        return _affected(merged)
+        return changed
+
+    def _merge(self, rows: DataFrame, table: Table, bounds: str, amended: tuple[str, ...] | None = None) -> int:
+        """One MERGE: rows marked `gone` are deleted, others inserted, or updated where they stand.
+
+        Args:
+            amended: the columns to update; None updates all, where one differs.
+        """
+        values: dict[str, Any] = {name: f"s.{name}" for name in table.names}
+        differs, update = (_differs(table), values) if amended is None else (None, {n: values[n] for n in amended})
+        merge = self._target(table).merge(rows.alias("s"), _same_key(table, bounds)).whenMatchedDelete("s.gone")
+        merge = merge.whenMatchedUpdate(differs, update).whenNotMatchedInsert("NOT s.gone", values)
+        return _affected(merge.execute())
+
+    def _target(self, table: Table) -> DeltaTable:
+        return DeltaTable.forPath(self.spark, self.path(table)).alias("t")
+
+
+def _marked(rows: DataFrame, gone: DataFrame) -> DataFrame:
+    """The rows, and of those that are `gone` the keys, told apart by that column."""
+    left = gone.withColumn("gone", F.lit(True))
+    return rows.withColumn("gone", F.lit(False)).unionByName(left, allowMissingColumns=True)
+
+
+def _same_key(table: Table, bounds: str) -> str:
+    return " AND ".join([bounds, *(f"t.{name} = s.{name}" for name in table.key)])
 
 
 def _conformed(frame: DataFrame, table: Table) -> DataFrame:
