@@ -1,7 +1,7 @@
 """Bronze -> silver: current readings, quarantine, edit trail, and the ledger that proves nothing is lost."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 
 from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 from meterlake.errors import LedgerUnbalanced
 from meterlake.quality.alerts import raise_alerts
 from meterlake.quality.repeated_hour import Repeated, repeated_hours, told_apart
-from meterlake.quality.rules import EXACT_DUPLICATE, OTHER_QUANTITY
+from meterlake.quality.rules import EXACT_DUPLICATE
 from meterlake.quality.validation import INTERVAL, NOT_DELIVERED, REPLACED, SUPERSEDED, contested, of_torn_days
 from meterlake.run import Outcome, Run
 from meterlake.sources.source import Source
@@ -58,9 +58,7 @@ def stage(run: Run) -> Outcome:
     names = [batch.batch_id for batch in batches]
     lines = store.read(METER_READINGS, source.name).where(F.col("batch_id").isin(names))
     scope = _scope(run, batches, lines)
-    rows = stg_meter_readings.interpret(lines, source)
-    if scope.repeated:
-        rows = told_apart(rows, scope.repeated, source)
+    rows = told_apart(stg_meter_readings.interpret(lines, source), scope.repeated, source)
     intervals = _contested(rows, scope, source)
     torn = source.varies and bool(_of_torn_days(rows, scope).head(1))
     judged = stg_meter_readings.judge(rows, source, scope.standing, intervals, lengths_differ=torn)
@@ -103,10 +101,9 @@ def _scope(run: Run, batches: list[Row], lines: DataFrame) -> Scope:
     committed = run.store.version_noted(STG_METER_READINGS, note)
     # Pinned, so that the commit of this step does not show up in what it compares with.
     before = run.store.version(STG_METER_READINGS) if committed is None else committed - 1
-    first, last = lines.agg(F.min("stamp_local").cast("date"), F.max("stamp_local").cast("date")).head() or (None, None)
-    within, repeated = "false", []
+    first, last = days_spanned(lines)
+    within = "false"
     if first and last:
-        repeated = repeated_hours(run.source.time_zone, first, last)
         # Two days: the stamp's day and the interval's local day may differ by one, and a register looks one further.
         within = (
             f"source = '{run.source.name}' AND reading_date_local "
@@ -114,7 +111,14 @@ def _scope(run: Run, batches: list[Row], lines: DataFrame) -> Scope:
         )
     standing = run.store.read(STG_METER_READINGS, version=before).where(within)
     stood = standing.where(delivered()).count() if run.store.bytes(STG_METER_READINGS) else 0
+    repeated = repeated_hours(run.source.time_zone, first, last)
     return Scope(batches, standing, stood, within, committed is not None, repeated)
+
+
+def days_spanned(lines: DataFrame) -> tuple[date | None, date | None]:
+    """First and last day of the lines' stamps, on the source's clock; None where no line has one."""
+    stamp = F.col("stamp_local")
+    return lines.agg(F.min(stamp).cast("date"), F.max(stamp).cast("date")).head() or (None, None)
 
 
 def delivered() -> Column:
@@ -176,10 +180,7 @@ def _counted(compared: DataFrame) -> dict[tuple[str, str], int]:
 def _ledger(run: Run, count: dict[tuple[str, str], int], scope: Scope) -> list[Row]:
     """An entry per batch. Every count is of rows in a table or of compared rows, none comes by subtraction."""
     quarantined = run.store.read(QUARANTINED_READINGS).where(F.col("batch_id").isin(scope.names))
-    repeated = F.array_contains("reasons", EXACT_DUPLICATE)
-    other = F.count_if(F.col("reasons") == F.array(F.lit(OTHER_QUANTITY))).alias("other")
-    kept = quarantined.where(~repeated).groupBy("batch_id").agg(F.count("*").alias("lines"), other).collect()
-    held, of_other = {row.batch_id: row.lines for row in kept}, {row.batch_id: row.other for row in kept}
+    kept = {row.batch_id: row for row in quarantined.groupBy("batch_id").agg(*quarantined_readings.counts()).collect()}
     replaced = sum(rows for (batch, status), rows in count.items() if status == REPLACED and batch != NOT_DELIVERED)
     before = scope.stood
     standing = (
@@ -189,7 +190,7 @@ def _ledger(run: Run, count: dict[tuple[str, str], int], scope: Scope) -> list[R
     entries = []
     for position, batch in enumerate(scope.batches):
         last = position == len(scope.batches) - 1
-        current = current_of.get(batch.batch_id, 0)
+        current, held = current_of.get(batch.batch_id, 0), kept.get(batch.batch_id)
         # Several batches at once change the state in one commit: the steps between them are not states that stood.
         stands = after if last else before + current
         entries.append(
@@ -203,8 +204,8 @@ def _ledger(run: Run, count: dict[tuple[str, str], int], scope: Scope) -> list[R
                 current,
                 count.get((batch.batch_id, EXACT_DUPLICATE), 0),
                 count.get((batch.batch_id, SUPERSEDED), 0),
-                held.get(batch.batch_id, 0),
-                of_other.get(batch.batch_id, 0),
+                held.quarantined if held else 0,
+                held.other_quantity if held else 0,
                 replaced if last else 0,
                 before,
                 stands,

@@ -27,9 +27,9 @@ class Repeated:
     end: datetime
 
 
-def repeated_hours(zone: str, first: date, last: date) -> list[Repeated]:
-    """The repeated hours of a zone's clock on the local days from `first` to `last`."""
-    if FIXED_OFFSET.match(zone):
+def repeated_hours(zone: str, first: date | None, last: date | None) -> list[Repeated]:
+    """The repeated hours of a zone's clock on the local days from `first` to `last`; None is of no day."""
+    if first is None or last is None or FIXED_OFFSET.match(zone):
         return []
     clock = ZoneInfo(zone)
     # A day more on either side: days are walked through in UTC.
@@ -62,8 +62,10 @@ def told_apart(rows: DataFrame, hours: list[Repeated], source: Source) -> DataFr
 
     Args:
         rows: result of `stg_meter_readings.interpret`.
-        hours: what `repeated_hours` found for the days of the rows; not empty.
+        hours: what `repeated_hours` found for the days of the rows.
     """
+    if not hours:
+        return rows
     days = [hour.start.date() for hour in hours]
     on_day = F.coalesce(F.col("stamp_local").cast("date").isin(days), F.lit(False))
     compared = _compared(rows.where(on_day), hours)

@@ -3,12 +3,12 @@
 from pyspark.sql import Row
 from pyspark.sql import functions as F
 
-from meterlake.quality.rules import EXACT_DUPLICATE, OTHER_QUANTITY
 from meterlake.run import Run
 from meterlake.stage import check_balance, delivered
 from meterlake.tables.ops import LEDGER, LOADED_FILES
 from meterlake.tables.quarantined_readings import QUARANTINED_READINGS
 from meterlake.tables.stg_meter_readings import STG_METER_READINGS
+from meterlake.transforms import quarantined_readings
 
 SUMS = (
     "lines",
@@ -75,15 +75,7 @@ def _found(run: Run) -> dict[str, int]:
     staged = run.store.read(LEDGER, run.source.name).select("batch_id")
     files = run.store.read(LOADED_FILES, run.source.name).join(staged, on="batch_id", how="left_semi")
     (lines,) = files.agg(*(F.coalesce(F.sum(n), F.lit(0)).alias(n) for n in SUMS[:3])).collect()
-    repeated = F.array_contains("reasons", EXACT_DUPLICATE)
     held = run.store.read(QUARANTINED_READINGS, run.source.name).join(staged, on="batch_id", how="left_semi")
-    other = F.count_if(F.col("reasons") == F.array(F.lit(OTHER_QUANTITY))).alias("other")
-    (rejected,) = held.agg(
-        F.count_if(~repeated).alias("broken"), F.count_if(repeated).alias("repeated"), other
-    ).collect()
-    return lines.asDict() | {
-        "current": run.store.read(STG_METER_READINGS, run.source.name).where(delivered()).count(),
-        "exact_duplicates": rejected.repeated,
-        "quarantined": rejected.broken,
-        "other_quantity": rejected.other,
-    }
+    (rejected,) = held.agg(*quarantined_readings.counts()).collect()
+    current = run.store.read(STG_METER_READINGS, run.source.name).where(delivered()).count()
+    return lines.asDict() | rejected.asDict() | {"current": current}

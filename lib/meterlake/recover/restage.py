@@ -11,12 +11,12 @@ from pyspark.sql import functions as F
 from meterlake import __version__
 from meterlake.errors import LedgerUnbalanced, UsageError
 from meterlake.quality.repeated_hour import repeated_hours, told_apart
-from meterlake.quality.rules import CONFLICTING_DUPLICATE, EXACT_DUPLICATE, broken_rules
+from meterlake.quality.rules import CONFLICTING_DUPLICATE, broken_rules
 from meterlake.quality.validation import INTERVAL, MEASURED, SUPERSEDED, contested
 from meterlake.recover.scope import Scope
 from meterlake.run import Run
 from meterlake.sources.source import Source
-from meterlake.stage import delivered, pending
+from meterlake.stage import days_spanned, delivered, pending
 from meterlake.tables.changes import Changes
 from meterlake.tables.corrected_readings import CORRECTED_READINGS
 from meterlake.tables.meter_readings import METER_READINGS
@@ -95,9 +95,7 @@ def restage(run: Run, scope: Scope, recovery: str, kind: str) -> Restaged:
 def _interpreted(lines: DataFrame, source: Source) -> DataFrame:
     """The lines as `stage` reads them: those of an hour that the clock shows twice are told apart."""
     rows = stg_meter_readings.interpret(lines, source)
-    first, last = lines.agg(F.min("stamp_local").cast("date"), F.max("stamp_local").cast("date")).head() or (None, None)
-    repeated = repeated_hours(source.time_zone, first, last) if first and last else []
-    return told_apart(rows, repeated, source) if repeated else rows
+    return told_apart(rows, repeated_hours(source.time_zone, *days_spanned(lines)), source)
 
 
 def _edges_stand(around: DataFrame, rows: DataFrame, source: str) -> None:
@@ -193,10 +191,9 @@ def _trail(before: DataFrame, after: DataFrame, recovery: str, kind: str) -> Dat
 def _proved(run: Run, scope: Scope, done: Restaged) -> Restaged:
     """Count the scope in the tables as they stand now, against its lines in bronze."""
     current = scope.of(run.store.read(STG_METER_READINGS)).where(delivered()).count()
-    repeated = F.array_contains("reasons", EXACT_DUPLICATE)
-    quarantine = scope.of(run.store.read(QUARANTINED_READINGS))
-    held = quarantine.agg(F.count_if(~repeated), F.count_if(repeated)).head() or (0, 0)
-    if done.lines != current + held[0] + held[1] + done.superseded:
+    (held,) = scope.of(run.store.read(QUARANTINED_READINGS)).agg(*quarantined_readings.counts()).collect()
+    found = current + held.exact_duplicates + done.superseded + held.quarantined
+    if done.lines != found:
         balance = "lines of the scope = current + exact duplicates + superseded + quarantined"
-        raise LedgerUnbalanced(balance, done.lines, current + held[0] + held[1] + done.superseded)
-    return Restaged(done.changes, done.lines, current, held[1], done.superseded, held[0], done.corrections)
+        raise LedgerUnbalanced(balance, done.lines, found)
+    return replace(done, current=current, exact_duplicates=held.exact_duplicates, quarantined=held.quarantined)

@@ -78,10 +78,11 @@ def restore(store: Store, name: str, request: tuple[str, str], version: int | No
     first_undone = min(undone, key=lambda row: row.version)
     step = WRITERS[name]
     batches = _stage_again(store, undone) if step == "stage" else []
-    steps = [] if step == "stage" else _set_back(store, step, first_undone.timestamp)
+    recovery = f"restore-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    steps = [] if step == "stage" else _set_back(store, recovery, step, first_undone.timestamp)
     after = _rows(store, table)
     rows = {source: (before.get(source, 0), after.get(source, 0)) for source in sorted({*before, *after})}
-    _record(store, table, rows, request, undone[0].version)
+    _record(store, recovery, table, rows, request, undone[0].version)
     return Restored(name, version, undone, rows, steps, batches)
 
 
@@ -133,17 +134,17 @@ def _stage_again(store: Store, undone: list[Row]) -> list[tuple[str, str]]:
     return [(entry.source, entry.batch_id) for entry in entries]
 
 
-def _set_back(store: Store, step: str, undone_at: datetime) -> list[tuple[str, str]]:
+def _set_back(store: Store, recovery: str, step: str, undone_at: datetime) -> list[tuple[str, str]]:
     """Mark each source's step as done with what it had read before the first undone commit; with nothing if never."""
     marks = store.read(RUNS).where(F.col("step") == step)
     ended = F.col("started_at") + F.make_dt_interval(secs=F.col("seconds"))
     stood = F.max_by("inputs", F.when(ended <= F.lit(undone_at), F.col("started_at"))).alias("inputs")
     figures = F.max_by("figures", F.when(ended <= F.lit(undone_at), F.col("started_at"))).alias("figures")
     now = datetime.now(UTC)
-    name = f"restore-{now:%Y%m%dT%H%M%SZ}"
     found = marks.groupBy("source").agg(stood, figures).collect()
     rows: list[tuple[Any, ...]] = [
-        (name, step, row.source, now, 0.0, 0, 0, row.inputs or {}, {}, row.figures or {}, __version__) for row in found
+        (recovery, step, row.source, now, 0.0, 0, 0, row.inputs or {}, {}, row.figures or {}, __version__)
+        for row in found
     ]
     if rows:
         store.append_rows(rows, RUNS)
@@ -151,13 +152,17 @@ def _set_back(store: Store, step: str, undone_at: datetime) -> list[tuple[str, s
 
 
 def _record(
-    store: Store, table: Table, rows: dict[str, tuple[int, int]], request: tuple[str, str], newest: int
+    store: Store,
+    recovery: str,
+    table: Table,
+    rows: dict[str, tuple[int, int]],
+    request: tuple[str, str],
+    newest: int,
 ) -> None:
     now = datetime.now(UTC)
-    name = f"restore-{now:%Y%m%dT%H%M%SZ}"
     values = []
     for source, (before, after) in rows.items():
         counts = {table.name: newest}, {table.name: before}, {table.name: after}
-        values.append((name, source, "restore", None, None, *request, __version__, "done", now, now, *counts, None))
+        values.append((recovery, source, "restore", None, None, *request, __version__, "done", now, now, *counts, None))
     if values:
         store.append_rows(values, RECOVERIES)
