@@ -58,7 +58,7 @@ def days_of(kwh: Floats) -> Days:
         hourly = _mean(known.reshape(*kwh.shape[:2], 24, slots // 24)) if slots > 24 else known
         profile = hourly / np.nansum(hourly, axis=2, keepdims=True)
         night = np.nansum(profile[..., [22, 23, 0, 1, 2, 3, 4, 5]], axis=2)
-    own = _median(past(mean, 1, FARTHEST), 1)
+    own = median(past(mean, 1, FARTHEST), 1)
     ordered = np.sort(known, axis=2)  # NaN last
     count = np.sum(~np.isnan(known), axis=2)
     at = np.maximum(count // 10, 0)[..., None]
@@ -97,11 +97,11 @@ def peer_level(kwh: Floats) -> Floats:
     """
     energy = days_of(kwh).energy
     with np.errstate(invalid="ignore", divide="ignore"):
-        ratio = energy / _median(past(energy, 1, 28), LEAST)
+        ratio = energy / median(past(energy, 1, 28), LEAST)
     ratio[~np.isfinite(ratio)] = np.nan
     level = np.ones_like(energy)
     for row in range(len(energy) if len(energy) > 1 else 0):
-        level[row] = np.nan_to_num(_median(np.delete(ratio, row, axis=0).T, 1), nan=1.0)
+        level[row] = np.nan_to_num(median(np.delete(ratio, row, axis=0).T, 1), nan=1.0)
     return level
 
 
@@ -181,7 +181,7 @@ def _log_ratio(value: Floats, other: Floats, floor: float) -> Floats:
 
 
 def _reference(values: Floats) -> Floats:
-    return _median(past(values, NEAREST, FARTHEST), LEAST)
+    return median(past(values, NEAREST, FARTHEST), LEAST)
 
 
 def _most(values: Floats, nearest: int) -> Floats:
@@ -192,8 +192,8 @@ def _most(values: Floats, nearest: int) -> Floats:
 def _spread(values: Floats) -> Floats:
     """Of the past: 1.4826 times the median distance from the median (Hampel, JASA 69, 1974)."""
     window = past(values, NEAREST, FARTHEST)
-    middle = _median(window, LEAST)
-    return 1.4826 * _median(np.abs(window - middle[..., None]), LEAST)
+    middle = median(window, LEAST)
+    return 1.4826 * median(np.abs(window - middle[..., None]), LEAST)
 
 
 def _week_mean(values: Floats) -> Floats:
@@ -210,7 +210,7 @@ def _mean(values: Floats) -> Floats:
     return np.divide(total, count, out=np.full(count.shape, np.nan), where=count > 0)
 
 
-def _median(values: Floats, least: int) -> Floats:
+def median(values: Floats, least: int) -> Floats:
     return _quantile(values, 0.5, least)
 
 

@@ -10,6 +10,7 @@ import hashlib
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 from pyspark.sql import SparkSession
@@ -59,10 +60,13 @@ def inspect(path: str, source: Source) -> Inspected:
     try:
         chunks = _chunks(path)
         first = next(chunks, b"")
+        tally: _DataLines | Tally
         if source.format.layout == "nem12":
-            return _counted_nem12(Inspected(path), first, chunks)
-        seen = _header(Inspected(path), first.removeprefix(codecs.BOM_UTF8), source)
-        return seen if seen.problem else _counted(seen, first, chunks, source)
+            seen, tally = _of_nem12(path, first), Tally()
+        else:
+            seen = _header(Inspected(path), first.removeprefix(codecs.BOM_UTF8), source)
+            tally = _DataLines(seen.header_line.encode(source.format.encoding))
+        return seen if seen.problem else _counted(seen, chain([first], chunks), tally)
     except (OSError, EOFError) as error:
         reason = str(error).splitlines()[0]
         if path.endswith(".gz"):
@@ -121,34 +125,30 @@ def _missing_columns(path: str, text: str, names: tuple[str, ...], missing: list
     return _refused(path, problem, f"deliver it with the columns of source {source.name}, or correct the source")
 
 
-def _counted(seen: Inspected, first: bytes, rest: Iterator[bytes], source: Source) -> Inspected:
-    digest, size, lines = hashlib.sha256(), 0, 0
-    header = seen.header_line.encode(source.format.encoding)
-    carry = b""
-    for chunk in _prepended(first, rest):
+class _DataLines:
+    """Fed with chunks of a CSV file; afterwards `values` is the number of its data lines."""
+
+    problem = remedy = ""
+
+    def __init__(self, header: bytes) -> None:
+        self.values, self._header, self._carry = 0, header, b""
+
+    def add(self, chunk: bytes) -> None:
+        whole, newline, self._carry = (self._carry + chunk).rpartition(b"\n")
+        if newline:
+            self.values += count_data_lines(whole + newline, self._header)
+
+    def end(self) -> None:
+        self.values += count_data_lines(self._carry + b"\n", self._header)
+
+
+def _counted(seen: Inspected, chunks: Iterator[bytes], tally: _DataLines | Tally) -> Inspected:
+    digest, size = hashlib.sha256(), 0
+    for chunk in chunks:
         digest.update(chunk)
         size += len(chunk)
         if b"\0" in chunk:
             return _refused(seen.path, "holds binary data between its lines", "deliver it again as text")
-        whole, newline, tail = (carry + chunk).rpartition(b"\n")
-        carry = tail
-        if newline:
-            lines += count_data_lines(whole + newline, header)
-    lines += count_data_lines(carry + b"\n", header)
-    return replace(seen, sha256=digest.hexdigest(), size=size, lines=lines)
-
-
-def _counted_nem12(seen: Inspected, first: bytes, rest: Iterator[bytes]) -> Inspected:
-    if first.startswith(ZIP):
-        return _refused(seen.path, "is a zip archive", "unpack it")
-    if not first.strip():
-        return _refused(seen.path, "is empty", "deliver it again")
-    digest, size, tally = hashlib.sha256(), 0, Tally()
-    for chunk in _prepended(first, rest):
-        digest.update(chunk)
-        size += len(chunk)
-        if b"\0" in chunk:
-            return _refused(seen.path, "holds binary data", "deliver it again as text")
         tally.add(chunk)
     tally.end()
     if tally.problem:
@@ -156,9 +156,10 @@ def _counted_nem12(seen: Inspected, first: bytes, rest: Iterator[bytes]) -> Insp
     return replace(seen, sha256=digest.hexdigest(), size=size, lines=tally.values)
 
 
-def _prepended(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
-    yield first
-    yield from rest
+def _of_nem12(path: str, first: bytes) -> Inspected:
+    if first.startswith(ZIP):
+        return _refused(path, "is a zip archive", "unpack it")
+    return Inspected(path) if first.strip() else _refused(path, "is empty", "deliver it again")
 
 
 def count_data_lines(block: bytes, header: bytes) -> int:

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import from_arrow_schema
 
 from meterlake.sources.inspect import Inspected, text_lines
 from meterlake.sources.nem12_records import Day, Span, Stray, days_of, number, spans_of
@@ -32,10 +33,6 @@ SCHEMA = pa.schema(
         ("line_order", pa.int64()),
     ]
 )
-SQL_SCHEMA = (
-    "file_id bigint, meter_id string, interval_minutes int, unit string, delivered_quality string, "
-    "stamp_local timestamp_ntz, value double, raw_line string, parse_error string, line_order bigint"
-)
 
 
 def read_nem12(spark: SparkSession, files: list[tuple[Inspected, int, str]], encoding: str) -> DataFrame:
@@ -53,7 +50,7 @@ def read_nem12(spark: SparkSession, files: list[tuple[Inspected, int, str]], enc
             for row in batch.to_pylist():
                 yield from rows_of(text_lines(row["source_file"], encoding), row["file_id"])
 
-    values = delivered.repartition(slices).mapInArrow(read, SQL_SCHEMA)
+    values = delivered.repartition(slices).mapInArrow(read, from_arrow_schema(SCHEMA))
     return values.join(F.broadcast(delivered), on="file_id", how="inner")
 
 

@@ -101,7 +101,7 @@ def _windows_of_batches(interval_minutes: int) -> Callable[[Iterator[pa.RecordBa
             block = pa.Table.from_batches([batch]).select(SERIES)
             series = block if past is None else pa.concat_tables([past, block])
             known_before = series.num_rows - batch.num_rows
-            columns = windows(_Series.of(series), interval_minutes)
+            columns = windows(Series.of(series), interval_minutes)
             arrays = [pa.array(columns[name][known_before:], from_pandas=True) for name in WINDOWS]
             yield pa.RecordBatch.from_arrays([*batch.columns, *arrays], [*batch.schema.names, *WINDOWS])
             past = _recent_days_of_last_meter(series)
@@ -115,7 +115,7 @@ def _blocks(batches: Iterator[pa.RecordBatch], slots: int) -> Iterator[pa.Record
     for batch in batches:
         if batch.num_rows == 0:
             continue
-        if batch.num_rows <= most_rows or _Series.of(batch).day_count * slots <= MAX_CELLS:
+        if batch.num_rows <= most_rows or Series.of(batch).day_count * slots <= MAX_CELLS:
             yield batch
         else:
             yield from (batch.slice(start, most_rows) for start in range(0, batch.num_rows, most_rows))
@@ -123,13 +123,13 @@ def _blocks(batches: Iterator[pa.RecordBatch], slots: int) -> Iterator[pa.Record
 
 def _recent_days_of_last_meter(series: pa.Table) -> pa.Table:
     """What the next batch may look back at: its first meter can be this one's last."""
-    read = _Series.of(series)
+    read = Series.of(series)
     needed = (read.meter == read.meter[-1]) & (read.day >= read.day[-1] - DAYS_BACK)
     return series.slice(int(needed.argmax())).combine_chunks()
 
 
 @dataclass(frozen=True)
-class _Series:
+class Series:
     """Readings sorted by meter and time: `meter` a running number, `stamp` microseconds since 1970, NaN unknown."""
 
     meter: Ints
@@ -137,7 +137,7 @@ class _Series:
     kwh: Floats
 
     @classmethod
-    def of(cls, rows: pa.Table | pa.RecordBatch) -> "_Series":
+    def of(cls, rows: pa.Table | pa.RecordBatch) -> "Series":
         meter, stamp, kwh = (_whole(rows.column(name)) for name in SERIES)
         codes = meter.dictionary_encode().indices.to_numpy().astype(np.int64)
         return cls(codes, stamp.cast(pa.int64()).to_numpy(), kwh.to_numpy(zero_copy_only=False))
@@ -160,7 +160,7 @@ def _whole(column: pa.Array | pa.ChunkedArray) -> pa.Array:
     return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
 
 
-def windows(series: _Series, interval_minutes: int) -> dict[str, Floats]:
+def windows(series: Series, interval_minutes: int) -> dict[str, Floats]:
     """The WINDOWS columns of every reading of a non-empty series; NaN where a window holds too few known values.
 
     A window of T hours holds the intervals that start after t - T and not after t.

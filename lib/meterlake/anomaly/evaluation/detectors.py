@@ -18,7 +18,7 @@ from meterlake.anomaly.evaluation.population import Population
 from meterlake.anomaly.features import INPUTS, matrix
 from meterlake.anomaly.train import fit as fit_model
 from meterlake.settings import Model
-from meterlake.transforms import int_consumption_features as step
+from meterlake.transforms.int_consumption_features import Series, windows
 
 Floats = NDArray[np.float64]
 Scorer = Callable[[Population], Floats]
@@ -60,11 +60,11 @@ def hampel(train: Population, conf: Model) -> Scorer:
         found = np.full(of.judged.shape, np.nan)
         for row in range(len(of.kwh)):
             kwh = of.kwh[row]
-            weeks = np.stack([_earlier(kwh, 7 * week) for week in range(1, WEEKS + 1)])[:, of.judged[row]]
+            weeks = np.stack([_earlier(kwh, 7 * week) for week in range(1, WEEKS + 1)], axis=-1)[of.judged[row]]
             with np.errstate(invalid="ignore"):
-                middle = _median(weeks)
-                spread = 1.4826 * _median(np.abs(weeks - middle))
-                floor = FLOOR * np.nanmean(weeks, axis=(0, 2))[:, None] + 1e-6
+                middle = meter_day.median(weeks, 1)
+                spread = 1.4826 * meter_day.median(np.abs(weeks - middle[..., None]), 1)
+                floor = FLOOR * np.nanmean(weeks, axis=(1, 2))[:, None] + 1e-6
                 found[row, of.judged[row]] = np.nanmax(np.abs(kwh[of.judged[row]] - middle) / (spread + floor), axis=1)
         return np.where(np.isnan(found) & of.judged, 0.0, found)
 
@@ -75,14 +75,6 @@ def _earlier(kwh: Floats, days: int) -> Floats:
     shifted = np.full_like(kwh, np.nan)
     shifted[days:] = kwh[:-days]
     return shifted
-
-
-def _median(weeks: Floats) -> Floats:
-    """Along the first axis, of what is known; faster than nanmedian for few."""
-    ordered = np.sort(weeks, axis=0)
-    count = np.sum(~np.isnan(ordered), axis=0)[None]
-    low, high = (np.take_along_axis(ordered, np.maximum(at, 0), axis=0)[0] for at in ((count - 1) // 2, count // 2))
-    return 0.5 * (low + np.where(np.isnan(high), low, high))
 
 
 def raw_forest(train: Population, conf: Model) -> Scorer:
@@ -150,11 +142,11 @@ def _inputs(of: Population, part: NDArray[np.int64] | None = None) -> tuple[dict
             "consumption_kwh": kwh[known],
         }
     )
-    windows = step.windows(step._Series.of(table), of.interval_minutes)  # the pass of the pipeline, as it is
+    of_the_past = windows(Series.of(table), of.interval_minutes)  # the pass of the pipeline, as it is
     judged = of.judged[part][series, day]
     columns = {
         "consumption_kwh": kwh[known],
-        **windows,
+        **of_the_past,
         "hour_of_day": (slot * of.interval_minutes // 60).astype(float),
     }
     return {name: columns[name][judged] for name in INPUTS}, (part[series] * days + day)[judged]
