@@ -8,13 +8,13 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable
-from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 from meterlake import __version__
+from meterlake.actions import Action, day
 from meterlake.errors import MeterlakeError, Unreachable, UsageError
-from meterlake.recover import options
+from meterlake.recover import actions as recovery
 from meterlake.settings import Settings, load
 from meterlake.sources.catalog import sources
 
@@ -121,10 +121,7 @@ def _parser() -> argparse.ArgumentParser:
     profile.add_argument("--html", type=Path, metavar="FILE", help="write a page with the stages over time, too")
     history = command("spark-ui", _spark_ui, "Spark's own pages about the runs of this home, until Ctrl-C")
     history.add_argument("--port", type=int, default=18080, help="on 127.0.0.1 (default %(default)s)")
-    held = command("quarantine", _quarantine, "list, show, release or replay lines that broke a rule or do not parse")
-    options.add_selection(held, _day)
-    options.add_backfill(command("backfill", _backfill, "recompute a period from bronze with today's code"), _day)
-    options.add_restore(command("restore", _restore, "make a table what it was at a version or time"), _instant)
+    _add_actions(recovery.ACTIONS, command, commands)
     _add_anomaly(commands.add_parser("anomaly", help="how good the anomaly detection is"), command)
     command("sources", _sources, "the declared sources")
     from meterlake.sources import generate
@@ -143,9 +140,9 @@ def _add_delivery(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--input", required=True, help="file, folder, quoted glob or URI")
     parser.add_argument("--meter", help="name of the meter, where the files do not hold it (default: the file's name)")
     parser.add_argument(
-        "--from", dest="first", type=_day, metavar="DATE", help="only files dated from here in their name"
+        "--from", dest="first", type=day, metavar="DATE", help="only files dated from here in their name"
     )
-    parser.add_argument("--to", dest="last", type=_day, metavar="DATE", help="only files dated up to here")
+    parser.add_argument("--to", dest="last", type=day, metavar="DATE", help="only files dated up to here")
     parser.add_argument("--retrain", action="store_true", help="fit a new model although there is a champion")
 
 
@@ -156,8 +153,7 @@ def _add_vee(step: argparse.ArgumentParser, command: Callable[..., argparse.Argu
     actions = step.add_subparsers(metavar="ACTION", help="instead of the step, which asks for --source:")
     for option in step._actions:
         option.required = option.required and option.dest != "source"  # an action may do without
-    for name, action in commands.ACTIONS.items():
-        action.add_arguments(command(name, _vee, action.about, actions))
+    _add_actions(commands.ACTIONS, command, actions)
     _add_evaluation(command("evaluate", _vee_evaluate, "mask known readings, estimate them, compare", actions))
     pictures = command("pictures", _vee_pictures, "draw days of generated meters before and after estimation", actions)
     pictures.add_argument("--out", type=Path, required=True, help="folder for the PNG files")
@@ -168,8 +164,15 @@ def _add_anomaly(parser: argparse.ArgumentParser, command: Callable[..., argpars
     from meterlake.anomaly.evaluation import commands
 
     actions = parser.add_subparsers(required=True, metavar="ACTION")
-    for name, action in commands.ACTIONS.items():
-        action.add_arguments(command(name, _anomaly, action.about, actions))
+    _add_actions(commands.ACTIONS, command, actions)
+
+
+def _add_actions(actions: dict[str, Action], command: Callable[..., argparse.ArgumentParser], among: Any) -> None:
+    def does(parsed: argparse.Namespace, settings: Settings) -> None:
+        print(actions[parsed.name].does(parsed, settings))
+
+    for name, action in actions.items():
+        action.add_arguments(command(name, does, action.about, among))
 
 
 def _add_evaluation(parser: argparse.ArgumentParser) -> None:
@@ -180,26 +183,11 @@ def _add_evaluation(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="page whose generated table is replaced")
 
 
-def _day(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a date like 2024-01-31") from None
-
-
 def _hours(text: str) -> int:
     """A week at least: a step reads what changed since its own last run, and a retry must still find it."""
     if not text.isdigit() or int(text) < 168:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of hours, 168 or more")
     return int(text)
-
-
-def _instant(text: str) -> datetime:
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a time like 2024-01-31T06:00") from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _run(parsed: argparse.Namespace, settings: Settings) -> int:
@@ -222,18 +210,6 @@ def _maintain(parsed: argparse.Namespace, settings: Settings) -> None:
     log.info("%d files fewer.", maintain(settings, parsed.keep_hours))
 
 
-def _vee(parsed: argparse.Namespace, settings: Settings) -> None:
-    from meterlake.vee import commands
-
-    print(commands.ACTIONS[parsed.name].does(parsed, settings))
-
-
-def _anomaly(parsed: argparse.Namespace, settings: Settings) -> None:
-    from meterlake.anomaly.evaluation import commands
-
-    print(commands.ACTIONS[parsed.name].does(parsed, settings))
-
-
 def _status(parsed: argparse.Namespace, settings: Settings) -> None:
     from meterlake.status import status, told
 
@@ -249,24 +225,6 @@ def _stores(parsed: argparse.Namespace, settings: Settings) -> None:
         state = "up" if store.running else "down"
         password = settings.home / "secrets" / f"{store.name}_reader"
         print(f"{store.title:<11} {state:<5} {store.jdbc_url}  reader {store.reader}, password in {password}")
-
-
-def _quarantine(parsed: argparse.Namespace, settings: Settings) -> None:
-    from meterlake.recover import commands
-
-    print(commands.quarantine(parsed, settings))
-
-
-def _backfill(parsed: argparse.Namespace, settings: Settings) -> None:
-    from meterlake.recover import commands
-
-    print(commands.backfilled(parsed, settings))
-
-
-def _restore(parsed: argparse.Namespace, settings: Settings) -> None:
-    from meterlake.recover import commands
-
-    print(commands.restored(parsed, settings))
 
 
 def _sources(parsed: argparse.Namespace, settings: Settings) -> None:

@@ -4,10 +4,11 @@ import argparse
 
 import pytest
 
+from meterlake import generated_block as page
 from meterlake.errors import UsageError
 from meterlake.settings import PROJECT
 from meterlake.sources.source import Columns, Source
-from meterlake.vee import commands, page, rulebook
+from meterlake.vee import commands, rulebook
 from meterlake.vee.policy import RuleConf, Vee
 from meterlake.vee.rulebook import RULES, Rule
 

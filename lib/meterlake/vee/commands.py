@@ -1,20 +1,11 @@
 """`meterlake vee ACTION`: what can be done with VEE beside its step. Each action returns what it has to say."""
 
 import argparse
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
+from meterlake import generated_block
+from meterlake.actions import Action
 from meterlake.settings import Settings
-
-
-@dataclass(frozen=True)
-class Action:
-    """An action of the command line."""
-
-    about: str
-    add_arguments: Callable[[argparse.ArgumentParser], None]
-    does: Callable[[argparse.Namespace, Settings], str]
 
 
 def _undo_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,33 +22,33 @@ def _undo(parsed: argparse.Namespace, settings: Settings) -> str:
 
 def _rules_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--markdown", action="store_true", help="as the table of docs/vee.md")
-    _page_argument(parser)
+    generated_block.add_argument(parser)
 
 
 def _rules(parsed: argparse.Namespace, settings: Settings) -> str:
     from meterlake.vee import rulebook
 
-    _write(parsed.page, "rules", rulebook.markdown())
+    generated_block.write(parsed.page, "rules", rulebook.markdown())
     return rulebook.markdown() if parsed.markdown else rulebook.text()
 
 
 def _recall_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--truth", type=Path, required=True, metavar="FOLDER", help="folder of `meterlake generate`")
-    _page_argument(parser)
+    generated_block.add_argument(parser)
 
 
 def _recall(parsed: argparse.Namespace, settings: Settings) -> str:
     from meterlake.vee.recall import recall
 
     told = recall(parsed.truth)
-    _write(parsed.page, "recall", told)
+    generated_block.write(parsed.page, "recall", told)
     return told
 
 
 def _alarms_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--source", required=True, help="name of the source, or its TOML file")
     parser.add_argument("--input", required=True, help="folder of files, one meter each")
-    _page_argument(parser)
+    generated_block.add_argument(parser)
 
 
 def _alarms(parsed: argparse.Namespace, settings: Settings) -> str:
@@ -65,19 +56,8 @@ def _alarms(parsed: argparse.Namespace, settings: Settings) -> str:
     from meterlake.vee.recall import alarms
 
     told = alarms(parsed.input, source_named(parsed.source, settings))
-    _write(parsed.page, "alarms", told)
+    generated_block.write(parsed.page, "alarms", told)
     return told
-
-
-def _page_argument(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--page", type=Path, metavar="FILE", help="page whose generated block is replaced, too")
-
-
-def _write(page: Path | None, name: str, text: str) -> None:
-    from meterlake.vee import page as pages
-
-    if page:
-        pages.write(page, name, text)
 
 
 ACTIONS = {

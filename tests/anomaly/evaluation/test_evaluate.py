@@ -20,10 +20,10 @@ from meterlake.anomaly.evaluation.population import (
 from meterlake.anomaly.evaluation.tables import as_markdown, kinds, verdict
 from meterlake.cli import main
 from meterlake.errors import UsageError
+from meterlake.generated_block import begin
 from meterlake.settings import PROJECT, Settings
 from meterlake.sources.generate_shapes import block
 from meterlake.vee.delivered import MeterSeries
-from meterlake.vee.page import begin
 
 DAYS, SLOTS = 150, 24
 

@@ -6,9 +6,10 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from meterlake import generated_block
+from meterlake.actions import Action
 from meterlake.errors import UsageError
 from meterlake.settings import Settings
-from meterlake.vee.commands import Action
 
 if TYPE_CHECKING:
     from meterlake.anomaly.evaluation.evaluate import Fault
@@ -30,7 +31,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--faults-per-meter", type=int, default=2, help="of each kind (default %(default)s)")
     parser.add_argument("--theft", type=Path, metavar="FILE", help="CSV of daily use with theft flags, too")
     parser.add_argument("--truth", type=Path, metavar="FILE", help="CSV to write the truth table to")
-    parser.add_argument("--page", type=Path, metavar="FILE", help="page whose generated blocks are replaced, too")
+    generated_block.add_argument(parser)
 
 
 def _share(text: str) -> float:
@@ -66,8 +67,8 @@ def _faults(parsed: argparse.Namespace, settings: Settings) -> str:
     found = evaluate(households(series, source.interval_minutes), settings.model, setup)
     if parsed.truth:
         _write_truth(parsed.truth, found.truth)
-    _write(parsed.page, "anomaly kinds", tables.as_markdown(tables.kinds()))
-    _write(parsed.page, "anomaly evaluate", tables.whole(found, source.name, tables.as_markdown))
+    generated_block.write(parsed.page, "anomaly kinds", tables.as_markdown(tables.kinds()))
+    generated_block.write(parsed.page, "anomaly evaluate", tables.whole(found, source.name, tables.as_markdown))
     return tables.whole(found, source.name, tables.as_text)
 
 
@@ -76,7 +77,7 @@ def _theft(parsed: argparse.Namespace) -> str:
 
     kwh, flagged = theft.read(parsed.theft)
     lines = tables.theft(theft.evaluate(kwh, flagged, parsed.seed), len(flagged), float(flagged.mean()))
-    _write(parsed.page, "anomaly theft", tables.as_markdown(lines))
+    generated_block.write(parsed.page, "anomaly theft", tables.as_markdown(lines))
     return tables.as_text(lines)
 
 
@@ -87,13 +88,6 @@ def _write_truth(file: Path, truth: list["Fault"]) -> None:
         for fault in truth:
             first, last = (date(1970, 1, 1) + timedelta(days=day) for day in (fault.first_day, fault.last_day))
             table.writerow((fault.meter, fault.kind, first, last, f"{fault.missing_kwh:.4f}"))
-
-
-def _write(page: Path | None, name: str, text: str) -> None:
-    from meterlake.vee import page as pages
-
-    if page:
-        pages.write(page, name, text)
 
 
 ACTIONS = {

@@ -1,5 +1,6 @@
-"""The parts of docs/vee.md that a command writes: a text between two marks. People write the rest of the page."""
+"""The parts of a page of docs/ that a command writes: a text between two marks. People write the rest of the page."""
 
+import argparse
 from pathlib import Path
 
 from meterlake.errors import UsageError
@@ -27,12 +28,19 @@ def block(page: str, name: str) -> str:
     return text.strip("\n")
 
 
-def write(file: Path, name: str, text: str) -> None:
-    """Replace what stands between the marks of a page.
+def add_argument(parser: argparse.ArgumentParser) -> None:
+    """The option `--page`."""
+    parser.add_argument("--page", type=Path, metavar="FILE", help="page whose generated blocks are replaced, too")
+
+
+def write(file: Path | None, name: str, text: str) -> None:
+    """Replace what stands between the marks of a page; nothing where none is named.
 
     Raises:
         UsageError: the page cannot be read, or the marks are not there.
     """
+    if file is None:
+        return
     try:
         page = file.read_text(encoding="utf-8")
     except OSError as error:
