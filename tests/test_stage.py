@@ -10,7 +10,6 @@ from pyspark.sql import Row, SparkSession
 from meterlake import stage as stage_module
 from meterlake.errors import InputError, LedgerUnbalanced
 from meterlake.settings import Settings
-from meterlake.sources.source import Units
 from meterlake.stage import check_balance
 from meterlake.tables.ops import LEDGER
 from tests.lake import VILLAGE, deliver, half_hours, rows, written
@@ -50,32 +49,6 @@ def test_the_same_file_twice_changes_nothing(spark: SparkSession, settings: Sett
     assert outcomes["stage"].nothing_new
     assert "loaded before" in outcomes["ingest"].said[0]
     assert rows(spark, settings, "stg_meter_readings") == before
-
-
-def test_a_corrected_file_supersedes_and_leaves_a_trail(
-    spark: SparkSession, settings: Settings, tmp_path: Path
-) -> None:
-    deliver(spark, settings, written(tmp_path / "1.csv", "a,2024-01-01 00:00:00,1", "a,2024-01-01 00:30:00,2"))
-    deliver(spark, settings, written(tmp_path / "2.csv", "a,2024-01-01 00:30:00,3", "a,2024-01-01 01:00:00,4"))
-    assert readings(spark, settings) == [("a", "01 00:00", 1.0), ("a", "01 00:30", 3.0), ("a", "01 01:00", 4.0)]
-    assert ledger(spark, settings)[1] == {"lines": 2, "loaded": 2, "current": 2, "replaced": 1}
-    (correction,) = rows(spark, settings, "corrected_readings")
-    assert (correction.before_kwh, correction.after_kwh, correction.method) == (2.0, 3.0, "superseded")
-
-
-def test_file_by_file_equals_all_at_once(spark: SparkSession, settings: Settings, tmp_path: Path) -> None:
-    files = [
-        written(tmp_path / "in" / "1.csv", *half_hours("a", DAY, 5), *half_hours("b", DAY, 5)),
-        written(tmp_path / "in" / "2.csv", "a,2024-01-01 01:00:00,9", *half_hours("b", DAY, 2)),
-        written(tmp_path / "in" / "3.csv", "a,2024-01-01 01:00:00,8", "b,2024-01-01 00:00,1", "b,2024-01-01 00:00,2"),
-    ]
-    other = settings.model_copy(update={"home": tmp_path / "at once"})
-    deliver(spark, other, tmp_path / "in")
-    for file in files:
-        deliver(spark, settings, file)
-    assert readings(spark, settings) == readings(spark, other)
-    kept = [(row.meter_id, row.reasons) for row in rows(spark, settings, "quarantined_readings")]
-    assert kept == [(row.meter_id, row.reasons) for row in rows(spark, other, "quarantined_readings")]
 
 
 def test_a_stage_killed_after_its_commit_comes_to_the_same_end(
@@ -154,20 +127,3 @@ def test_an_unbalanced_entry_is_told(wrong: str) -> None:
     values[wrong] = 1
     with pytest.raises(LedgerUnbalanced, match="Ledger does not balance: batch b"):
         check_balance(Row(*values)(*values.values()))
-
-
-def test_a_register_gives_energy_across_deliveries_and_its_rollover(
-    spark: SparkSession, settings: Settings, tmp_path: Path
-) -> None:
-    register = VILLAGE.model_copy(update={"units": Units(value="register_kWh", register_rollover=1000.0)})
-    first = written(tmp_path / "1.csv", "a,2024-01-01 00:00:00,997.5", "a,2024-01-01 00:30:00,999")
-    second = written(tmp_path / "2.csv", "a,2024-01-01 01:00:00,0.5", "a,2024-01-01 02:00:00,3")
-    deliver(spark, settings, first, source=register)
-    deliver(spark, settings, second, source=register)
-    assert readings(spark, settings) == [
-        ("a", "01 00:00", 1.5),
-        ("a", "01 00:30", 1.5),
-        ("a", "01 01:00", None),  # the next register reading is an hour away: issue 5 spreads such energy
-        ("a", "01 02:00", None),
-    ]
-    assert all(entry["current"] == 2 for entry in ledger(spark, settings))

@@ -23,7 +23,7 @@ from meterlake.tables.store import Store
 
 SEED, ORDERS = int(os.environ.get("METERLAKE_SEED", "7")), int(os.environ.get("METERLAKE_ORDERS", "1"))
 HOURLY = VILLAGE.model_copy(update={"interval_minutes": 60})
-STEPS = ("ingest", "stage", "vee", "aggregate")
+STEPS = ("ingest", "stage", "vee", "aggregate", "marts")
 DAYS, FILES = 3, 4
 
 
