@@ -14,7 +14,7 @@ OPTIONS := --home $(HOME_DIR) $(if $(CONF),--conf $(CONF))
 SAMPLE := $(HOME_DIR)/sample
 
 .DEFAULT_GOAL := help
-.PHONY: help setup pipeline test bench bench-growth bench-incremental bench-executors capacity layout lint stores-start stores-stop spark-ui package lock clean
+.PHONY: help setup pipeline test bench bench-growth bench-incremental bench-executors capacity layout lint stores-start stores-stop spark-ui airflow airflow-day package lock clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,20 @@ stores-stop: setup  ## end them
 
 spark-ui: setup  ## Spark's history server on the runs so far: stages, plans, tasks; Ctrl-C ends it
 	@$(BIN)/meterlake spark-ui $(OPTIONS)
+
+# The DAGs work for the regions of conf/regions.toml; their jobs go to SPARK_MASTER=.
+SPARK_MASTER ?= local[*]
+DATE ?=
+AIRFLOW = env PATH="$(CURDIR)/$(BIN):$$PATH" AIRFLOW_HOME="$(abspath $(HOME_DIR))/airflow" \
+  AIRFLOW__CORE__DAGS_FOLDER="$(CURDIR)/airflow/dags" AIRFLOW__CORE__LOAD_EXAMPLES=False AIRFLOW__API__HOST=127.0.0.1 \
+  AIRFLOW_CONN_SPARK_DEFAULT='{"conn_type": "spark", "host": "$(SPARK_MASTER)"}' airflow
+airflow: $(VENV)/.dev package  ## Airflow with the DAGs on 127.0.0.1:8080 until Ctrl-C; SPARK_MASTER= is where jobs go
+	@umask 077 && mkdir -p "$(HOME_DIR)/airflow" && exec $(AIRFLOW) standalone
+
+airflow-day: $(VENV)/.dev package  ## the daily DAG once, without a scheduler, as on the morning of DATE=2024-01-31
+	@test -n "$(DATE)" || { echo "name the morning: make airflow-day DATE=2024-01-31 works on the files of the 30th" >&2; exit 2; }
+	@umask 077 && mkdir -p "$(HOME_DIR)/airflow" && $(AIRFLOW) db migrate >/dev/null
+	@$(AIRFLOW) dags test energy_pipeline_daily "$(DATE)"
 
 package: $(VENV)/.setup  ## build/meterlake.zip for spark-submit --py-files
 	@mkdir -p build && rm -f build/meterlake.zip

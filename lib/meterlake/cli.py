@@ -21,6 +21,7 @@ from meterlake.sources.catalog import sources
 log = logging.getLogger("meterlake")
 
 STEPS = {
+    "check_source": "look at the delivered files without loading them",
     "ingest": "delivered files -> bronze",
     "stage": "bronze -> current readings, quarantine and ledger",
     "vee": "current readings -> findings of the VEE rules, estimates and edits",
@@ -102,12 +103,14 @@ def _parser() -> argparse.ArgumentParser:
     _add_delivery(command("run", _run, "every step on a delivery, in one Spark session"))
     for name, about in STEPS.items():
         step = command(name, _step, about)
-        if name == "ingest":
+        if name in ("check_source", "ingest"):
             _add_delivery(step)
         else:
             _add_source(step)
         if name == "validate":
             step.add_argument("--suite", choices=SUITES, required=True)
+        if name == "train":
+            step.add_argument("--if-none", action="store_true", help="only when the source has no champion yet")
         if name == "vee":
             _add_vee(step, command)
     maintain = command("maintain", _maintain, "merge small files, delete those of old versions; no row changes")

@@ -51,10 +51,32 @@ def ingest(run: Run) -> Outcome:
         if run.source.format.layout == "nem12" and outcome.figures["unparsable"]:
             outcome.said += _first_faults(run)
         outcome.outputs = {METER_READINGS.name: run.store.version(METER_READINGS)}
-    elif not delivery.known:
+    else:
+        _stop_if_nothing_is_readable(delivery)
+    return outcome
+
+
+def check_source(run: Run) -> Outcome:
+    """Look at every file of the delivery as `ingest` will, and load none: is it there, and is it of this source?
+
+    Raises:
+        InputError: there is no file, or none of them can be read.
+    """
+    delivery = inspect_delivery(run)
+    _stop_if_nothing_is_readable(delivery)
+    outcome = Outcome(rows_in=sum(file.lines for file in delivery.new), said=_told(delivery))
+    outcome.figures = {
+        "files_new": len(delivery.new),
+        "files_known": len(delivery.known),
+        "files_refused": len(delivery.refused),
+    }
+    return outcome
+
+
+def _stop_if_nothing_is_readable(delivery: Delivery) -> None:
+    if not delivery.new and not delivery.known:
         first = delivery.refused[0]
         raise InputError(first.path, str(first.problem), first.remedy)
-    return outcome
 
 
 def inspect_delivery(run: Run) -> Delivery:

@@ -69,7 +69,7 @@ def one_step(parsed: argparse.Namespace, settings: Settings) -> int:
         if name == "validate":
             name, step = f"validate_{parsed.suite.split('_')[0]}", step(parsed.suite)
         elif name == "train":
-            step = step(again=True)
+            step = step(again=not parsed.if_none)
         run.perform(name, step)
     return 0
 

@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 from meterlake.anomaly import registry
 from meterlake.anomaly.train import TooFewReadings
 from meterlake.anomaly.train import train as fit_forest
-from meterlake.ingest import ingest
+from meterlake.ingest import check_source, ingest
 from meterlake.report.page import StepDone, Summary, write_report
 from meterlake.run import Outcome, Run
 from meterlake.serving.embedded import never_started, stores
@@ -52,7 +52,19 @@ from meterlake.transforms import (
 from meterlake.validate import require_passed, validate
 from meterlake.vee.step import vee
 
-__all__ = ["aggregate", "ingest", "marts", "publish", "report", "score", "stage", "train", "validate", "vee"]
+__all__ = [
+    "aggregate",
+    "check_source",
+    "ingest",
+    "marts",
+    "publish",
+    "report",
+    "score",
+    "stage",
+    "train",
+    "validate",
+    "vee",
+]
 
 DAY = READING_DATE_LOCAL.name
 # A feature looks back 168 h. In local days that is 7, and one more where a clock change or the zone cuts a day.

@@ -1,0 +1,45 @@
+"""A period of one region computed again from bronze, month by month: after an adapter or a rule was corrected.
+
+Triggered by hand with `first`, `last`, `reason` and the region's number in conf/regions.toml (the first is 0). It is
+`meterlake backfill`: rehearse it there with --dry-run first. A month that failed is cleared by itself; months that are
+done are found done.
+"""
+
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from airflow.sdk import DAG, Param, task
+from meterlake_jobs import dag_options, job_for_each, regions
+
+with DAG(
+    dag_id="energy_backfill",
+    schedule=None,
+    start_date=datetime(2024, 1, 1),
+    params={
+        "first": Param("2024-01-01", type="string", format="date"),
+        "last": Param("2024-01-31", type="string", format="date"),
+        "reason": Param("", type="string", minLength=3),
+        "region": Param(0, type="integer", minimum=0),
+    },
+    **dag_options(__doc__),
+):
+
+    @task
+    def months(params: dict[str, Any] | None = None) -> list[list[str]]:
+        """The arguments of the job for each month of the period, the first and last one cut to it."""
+        assert params is not None
+        region = regions()[params["region"]]
+        first, last = date.fromisoformat(params["first"]), date.fromisoformat(params["last"])
+        if last < first:
+            raise ValueError(f"The period ends on {last}, before it begins on {first}; trigger again with other dates.")
+        found = []
+        while first <= last:
+            next_month = (first.replace(day=1) + timedelta(days=32)).replace(day=1)
+            end = min(next_month - timedelta(days=1), last)
+            period = ["--from", str(first), "--to", str(end), "--reason", params["reason"], "--by", "airflow"]
+            conf = ["--conf", region["conf"]] if region["conf"] else []
+            found.append(["--source", region["source"], *period, "--home", region["home"], *conf])
+            first = next_month
+        return found
+
+    job_for_each("backfill", months())
