@@ -22,6 +22,21 @@ NAMED = 5  # files that a sentence names
 
 
 @dataclass(frozen=True)
+class Books:
+    """What `loaded_files` says, in one read: it is asked before anything else.
+
+    Attributes:
+        known: content (SHA-256) of this source's files.
+        newest_id: number of the newest file of any source.
+        unfinished: a batch with lines in bronze that was not recorded: its run was killed.
+    """
+
+    known: set[str]
+    newest_id: int
+    unfinished: str | None
+
+
+@dataclass(frozen=True)
 class Delivery:
     """What a delivery holds: files to load, files loaded before (by content), files that cannot be read."""
 
@@ -37,13 +52,15 @@ def ingest(run: Run) -> Outcome:
         InputError: there is no file, or none of them can be read.
         LedgerUnbalanced: Spark read another number of lines than the files' bytes hold.
     """
-    _forget_unfinished(run)
-    delivery = inspect_delivery(run)
+    books = _books(run)
+    if books.unfinished:
+        run.store.delete_batch(METER_READINGS, books.unfinished)
+    delivery = inspect_delivery(run, books.known)
     outcome = Outcome(said=_told(delivery), nothing_new=not delivery.new)
     outcome.figures = {"files_known": len(delivery.known), "files_refused": len(delivery.refused)}
     run.keep([_refusal(run, file) for file in delivery.refused])
     if delivery.new:
-        loaded = _load(run, delivery.new)
+        loaded = _load(run, delivery.new, books.newest_id + 1)
         outcome.rows_in = sum(file.lines for file in loaded)
         outcome.rows_out = outcome.rows_in
         outcome.figures["files_loaded"] = len(loaded)
@@ -62,7 +79,7 @@ def check_source(run: Run) -> Outcome:
     Raises:
         InputError: there is no file, or none of them can be read.
     """
-    delivery = inspect_delivery(run)
+    delivery = inspect_delivery(run, _books(run).known)
     _stop_if_nothing_is_readable(delivery)
     outcome = Outcome(rows_in=sum(file.lines for file in delivery.new), said=_told(delivery))
     outcome.figures = {
@@ -79,10 +96,10 @@ def _stop_if_nothing_is_readable(delivery: Delivery) -> None:
         raise InputError(first.path, str(first.problem), first.remedy)
 
 
-def inspect_delivery(run: Run) -> Delivery:
+def inspect_delivery(run: Run, known: set[str]) -> Delivery:
     """Look at every file. The same content twice, in one delivery or over time, is loaded once."""
     paths = files_of(run.input, run.first, run.last)
-    known = {row.sha256 for row in run.store.read(LOADED_FILES, run.source.name).select("sha256").collect()}
+    known = set(known)
     delivery = Delivery([], [], [])
     for file in inspect_files(run.store.spark, paths, run.source):
         if file.problem:
@@ -95,18 +112,24 @@ def inspect_delivery(run: Run) -> Delivery:
     return delivery
 
 
-def _forget_unfinished(run: Run) -> None:
-    """Remove the lines of a batch whose run was killed before it was recorded as loaded."""
-    batch = run.store.last_note(METER_READINGS)
-    if batch and not run.store.read(LOADED_FILES).where(F.col("batch_id") == batch).head(1):
-        run.store.delete_batch(METER_READINGS, batch)
+def _books(run: Run) -> Books:
+    newest_batch = run.store.last_note(METER_READINGS)
+    ours = F.col("source") == run.source.name
+    found = (
+        run.store.read(LOADED_FILES)
+        .agg(
+            F.collect_set(F.when(ours, F.col("sha256"))).alias("known"),
+            F.coalesce(F.max("file_id"), F.lit(0)).alias("newest_id"),
+            F.coalesce(F.max(F.col("batch_id") == F.lit(newest_batch)), F.lit(False)).alias("recorded"),
+        )
+        .collect()[0]
+    )
+    return Books(set(found.known), found.newest_id, None if found.recorded else newest_batch)
 
 
-def _load(run: Run, files: list[Inspected]) -> list[Row]:
+def _load(run: Run, files: list[Inspected], first_id: int) -> list[Row]:
     store, now = run.store, datetime.now(UTC).replace(microsecond=0)
     run.fit(sum(file.size for file in files))
-    newest = store.read(LOADED_FILES).agg(F.max("file_id").alias("file_id")).head()
-    first_id = 1 + ((newest and newest.file_id) or 0)
     numbered = [(file, first_id + index, run.meter or meter_named_by(file.path)) for index, file in enumerate(files)]
     _write(run, numbered, {"source": run.source.name, "batch_id": run.run_id, "ingested_at": now})
     loaded = _counted(run, numbered, now)

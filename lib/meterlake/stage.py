@@ -66,10 +66,12 @@ def stage(run: Run) -> Outcome:
 
     quarantined = quarantined_readings.build(judged.compared, judged.rejected)
     store.replace_batches(quarantined, QUARANTINED_READINGS, names)
-    corrected = corrected_readings.build(judged.compared, run.run_id, names[-1])
-    corrections = store.replace_batches(corrected, CORRECTED_READINGS, names)
-    store.upsert(stg_meters.build(lines, store.read(STG_METERS, source.name)), STG_METERS)
     counts = _counted(judged.compared)
+    corrections = sum(rows for (_, status), rows in counts.items() if status == REPLACED)
+    if corrections:
+        corrected = corrected_readings.build(judged.compared, run.run_id, names[-1])
+        store.replace_batches(corrected, CORRECTED_READINGS, names)
+    store.upsert(stg_meters.build(lines, store.read(STG_METERS, source.name)), STG_METERS)
     _write_current(run, judged, scope, corrections)
     judged.compared.unpersist()
     intervals.unpersist()

@@ -1,5 +1,6 @@
 """Spark's history server over the event logs of a home: the Spark UI of runs that have ended, on loopback."""
 
+import json
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from meterlake.errors import Unreachable, UsageError
 SERVER = "org.apache.spark.deploy.history.HistoryServer"
 HOST = "127.0.0.1"
 READY_SECONDS = 90.0
+LISTED_SECONDS = 20.0
 END_SECONDS = 10.0
 # What session.py writes is rolled and compressed; the server finds out by itself. It must not try another port than
 # the one that is told, nor delete logs: how long they are kept is the operator's business.
@@ -30,7 +32,7 @@ def serve(logs: Path, port: int, said: Path, ready: Callable[[str], None]) -> No
 
     Args:
         said: file for what the server says.
-        ready: called with the address once it answers.
+        ready: called with the address once it answers, and has read the first log.
 
     Raises:
         UsageError: there is no event log yet.
@@ -63,20 +65,25 @@ def _environment(logs: Path, port: int) -> dict[str, str]:
 
 def _wait(server: "subprocess.Popen[bytes]", address: str, said: Path) -> None:
     until = time.monotonic() + READY_SECONDS
-    while not _answers(address):
+    while _listed(address) is None:
         if server.poll() is not None or time.monotonic() > until:
             words = [line for line in said.read_text(errors="replace").splitlines() if "xception" in line]
             reason = words[0].strip() if words else "it does not answer"
             raise Unreachable(f"Spark's history server did not start on {address} ({reason}); see {said}.")
         time.sleep(0.2)
+    # It answers before it has read a log: whoever looks at once would see an empty page. A broken log is never listed.
+    until = time.monotonic() + LISTED_SECONDS
+    while not _listed(address) and time.monotonic() < until:
+        time.sleep(0.2)
 
 
-def _answers(address: str) -> bool:
+def _listed(address: str) -> int | None:
+    """How many runs the server shows; None while it does not answer."""
     try:
-        with urllib.request.urlopen(f"{address}/api/v1/version", timeout=5):
-            return True
+        with urllib.request.urlopen(f"{address}/api/v1/applications", timeout=5) as answer:
+            return len(json.load(answer))
     except OSError:
-        return False
+        return None
 
 
 def _end(server: "subprocess.Popen[bytes]") -> None:
