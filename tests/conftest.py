@@ -1,10 +1,5 @@
-"""Fixtures for all tests: one Spark session, and a home folder of its own for each test.
+"""Fixtures for all tests: one Spark session, and a home folder of its own for each test."""
 
-METERLAKE_THOROUGH=1 also runs what takes long and rarely tells more: a kill in each of the seven long steps and not in
-four, the textbook pipeline beside ours, spark-submit on local-cluster.
-"""
-
-import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,8 +9,6 @@ from pyspark.sql import SparkSession
 
 from meterlake.session import SMALL_BYTES, size_to, spark_session
 from meterlake.settings import PROJECT, Settings, load
-
-THOROUGH = bool(os.environ.get("METERLAKE_THOROUGH"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -14,18 +14,13 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-from meterlake.cli import main
-from meterlake.settings import PROJECT, load
+from meterlake.settings import PROJECT, Settings, load
 from meterlake.sources.generate import Rates, generate
 from meterlake.tables.catalog import TABLES
 from meterlake.tables.store import Store
 from tests.benchmarks.rows import OF_A_RUN
-from tests.conftest import THOROUGH
 
-# Kills in ingest, vee and at every write up to the aggregates are shown by test_stage, vee/test_step and recover/, too.
-KILLED_IN = ("stage", "aggregate", "marts", "publish")
-if THOROUGH:
-    KILLED_IN = ("ingest", "stage", "vee", "aggregate", "score", "marts", "publish")
+KILLED_IN = ("ingest", "stage", "vee", "aggregate", "score", "marts", "publish")
 UNPARSABLE = {"unparsable_number", "unparsable_timestamp", "too_few_fields", "too_many_fields"}
 REASONS = {
     "exact_duplicate": "exact_duplicate",
@@ -145,8 +140,8 @@ def test_report_and_gates_are_there(undisturbed: Path, spark: SparkSession) -> N
 
 def test_a_second_run_changes_nothing(spark: SparkSession, sample: Path, undisturbed: Path) -> None:
     before = {name: lake(spark, undisturbed).version(table) for name, table in TABLES.items()}
-    again = ("run", "--source", "ami", "--home", str(undisturbed), "--input", str(sample / "readings"))
-    assert main([*again, "--conf", str(PROJECT / "conf" / "test.toml")]) == 0
+    again = command("run", undisturbed, "--input", str(sample / "readings"))
+    assert again.wait(timeout=600) == 0, said(again)
     assert {name: lake(spark, undisturbed).version(table) for name, table in TABLES.items()} == before
 
 
@@ -188,15 +183,14 @@ def test_status_tells_all_of_it(spark: SparkSession, undisturbed: Path) -> None:
     assert status["tables"]["stg_meter_readings"] == status["ledger"][0]["current"] + estimated
 
 
-def test_a_store_that_is_down_is_told(
-    spark: SparkSession, sample: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_store_that_is_down_is_told(spark: SparkSession, settings: Settings, sample: Path, tmp_path: Path) -> None:
     conf = tmp_path / "far.toml"
     conf.write_text((PROJECT / "conf" / "test.toml").read_text() + "\n[postgres]\nembedded = false\nport = 1\n")
     home = tmp_path / "home"
     one_file = sorted((sample / "readings").iterdir())[0]
-    given = ("run", "--source", "ami", "--home", str(home), "--conf", str(conf), "--input", str(one_file))
-    assert main([*given]) == 3
-    assert "PostgreSQL" in caplog.messages[-1]
-    assert "Traceback" not in caplog.text
+    process = command("run", home, "--conf", str(conf), "--input", str(one_file))
+    text = said(process)
+    assert process.wait() == 3, text
+    assert "PostgreSQL" in text.splitlines()[-1]
+    assert "Traceback" not in text
     assert lake(spark, home).read(TABLES["stg_meter_readings"]).count() > 0

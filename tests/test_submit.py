@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from meterlake.settings import PROJECT
-from tests.conftest import THOROUGH
 from tests.lake import half_hours, written
 from tests.standalone import BIN, bare_environment, standalone
 
@@ -56,7 +55,7 @@ def test_a_standalone_cluster_does_every_step(package: Path, village: list[str |
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("master", ["local[*]", *(["local-cluster[2,1,1024]"] if THOROUGH else [])])
+@pytest.mark.parametrize("master", ["local[*]", "local-cluster[2,1,1024]"])
 def test_jobs_follow_each_other(master: str, package: Path, village: list[str | Path], tmp_path: Path) -> None:
     submit(master, package, tmp_path, "ingest.py", *village)
     assert f"{2 * READINGS} rows in, {2 * READINGS} out" in submit(master, package, tmp_path, "stage.py", *village[:2])

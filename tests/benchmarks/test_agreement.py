@@ -10,13 +10,11 @@ from tests.benchmarks.agreement import TABLES, Digest, Disagreement, compare
 from tests.benchmarks.bench import Bench, main
 from tests.benchmarks.contender import CONTENDERS
 from tests.benchmarks.workload import Workload
-from tests.conftest import THOROUGH
 
-# Spark starts up to three times for each of these. `make bench` stops where the textbook pipeline disagrees, too.
+# Spark starts up to three times for each of these.
 SLOW = {"meterlake", "textbook"}
-LEFT_OUT = {"duckdb"} if THOROUGH else {"duckdb", "textbook"}
 OTHERS = [
-    pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in CONTENDERS if name not in LEFT_OUT
+    pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in CONTENDERS if name != "duckdb"
 ]
 
 
