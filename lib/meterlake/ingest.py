@@ -99,8 +99,7 @@ def _stop_if_nothing_is_readable(delivery: Delivery) -> None:
 def inspect_delivery(run: Run, known: set[str]) -> Delivery:
     """Look at every file. The same content twice, in one delivery or over time, is loaded once."""
     paths = files_of(run.input, run.first, run.last)
-    known = set(known)
-    delivery = Delivery([], [], [])
+    delivery, known = Delivery([], [], []), set(known)
     for file in inspect_files(run.store.spark, paths, run.source):
         if file.problem:
             delivery.refused.append(file)

@@ -68,7 +68,8 @@ def stage(run: Run) -> Outcome:
     store.replace_batches(quarantined, QUARANTINED_READINGS, names)
     counts = _counted(judged.compared)
     corrections = sum(rows for (_, status), rows in counts.items() if status == REPLACED)
-    if corrections:
+    # Without corrections, too, where the table stands: a killed attempt may have left some.
+    if corrections or store.exists(CORRECTED_READINGS):
         corrected = corrected_readings.build(judged.compared, run.run_id, names[-1])
         store.replace_batches(corrected, CORRECTED_READINGS, names)
     store.upsert(stg_meters.build(lines, store.read(STG_METERS, source.name)), STG_METERS)
