@@ -5,13 +5,8 @@ A failure may wait: the next week's run does the work of both.
 
 from datetime import datetime
 
-from airflow.sdk import DAG, task_group
-from meterlake_jobs import dag_options, job, regions
+from airflow.sdk import DAG
+from meterlake_jobs import dag_options, for_each_region, job
 
 with DAG(dag_id="energy_maintenance", schedule="0 2 * * 6", start_date=datetime(2024, 1, 1), **dag_options(__doc__)):
-
-    @task_group
-    def region(name: str) -> None:
-        job("maintain")
-
-    region.expand(name=[one["name"] for one in regions()])
+    for_each_region(lambda: job("maintain"))

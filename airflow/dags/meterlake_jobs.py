@@ -3,12 +3,13 @@
 import os
 import sys
 import tomllib
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
-from airflow.sdk import Asset
+from airflow.sdk import Asset, task_group
 
 PROJECT = Path(os.environ.get("METERLAKE_PROJECT") or Path(__file__).parents[2]).resolve()
 # Made by `make package`; executors of a cluster have no other meterlake.
@@ -24,7 +25,7 @@ SOURCE = "{{ regions[ti.map_index].source }}"
 INPUT = "{{ regions[ti.map_index].input }}"
 
 
-def regions() -> list[dict[str, str]]:
+def _regions() -> list[dict[str, str]]:
     """The regions, with absolute paths.
 
     Raises:
@@ -39,6 +40,19 @@ def regions() -> list[dict[str, str]]:
             if region[name] and "://" not in region[name]:
                 region[name] = str(PROJECT / region[name])
     return found
+
+
+REGIONS = _regions()
+
+
+def for_each_region(tasks: Callable[[], Any]) -> None:
+    """Make the tasks once per region, independent of each other: their map index is the region's number in REGIONS."""
+
+    @task_group
+    def region(name: str) -> None:
+        tasks()
+
+    region.expand(name=[one["name"] for one in REGIONS])
 
 
 def job(name: str, *arguments: str, task_id: str = "", makes: tuple[str, ...] = (), **options: Any) -> Any:
@@ -105,7 +119,7 @@ def dag_options(doc: str | None) -> dict[str, Any]:
         "catchup": False,
         "max_active_runs": 1,
         "default_args": TASK_DEFAULTS,
-        "user_defined_macros": {"regions": regions()},
+        "user_defined_macros": {"regions": REGIONS},
         "doc_md": doc,
         "tags": ["meterlake"],
     }

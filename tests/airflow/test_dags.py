@@ -1,6 +1,5 @@
 """The DAGs as Airflow reads them: they parse, their jobs exist, the order is right, a gate stops what follows."""
 
-import os
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from itertools import pairwise
@@ -130,9 +129,7 @@ def test_regions_have_absolute_paths(dags: dict[str, Any]) -> None:
 )
 def test_a_backfill_is_cut_into_months(dags: dict[str, Any], first: str, last: str, periods: list[str]) -> None:
     months = dags["energy_backfill"].task_dict["months"].python_callable
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("METERLAKE_REGIONS", os.path.join(os.environ["AIRFLOW_HOME"], "regions.toml"))
-        given = months(params={"first": first, "last": last, "reason": "why", "region": 0})
+    given = months(params={"first": first, "last": last, "reason": "why", "region": 0})
     found = [_parser().parse_args(["backfill", *arguments]) for arguments in given]
     assert [f"{one.first:%m-%d} {one.last:%m-%d}" for one in found] == periods
     assert {str(one.conf) for one in found} == {str(PROJECT / "conf/north.toml")}
