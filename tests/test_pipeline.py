@@ -124,9 +124,11 @@ def test_stores_hold_what_the_lake_holds(spark: SparkSession, undisturbed: Path)
     store = lake(spark, undisturbed)
     with stores(store.settings):
         published = counts(store.settings)
-    marts = {name: store.read(table).count() for name, table in TABLES.items() if table.published}
+    # Nobody measures the supply of this sample's feeders: it has no balances.
+    made = {name: table for name, table in TABLES.items() if table.published}
+    marts = {name: store.read(table).count() if store.exists(table) else None for name, table in made.items()}
     assert published == {"postgres": marts, "clickhouse": marts}
-    assert marts["mart_anomaly_scores"] > 7_000
+    assert (marts["mart_anomaly_scores"] or 0) > 7_000
 
 
 def test_report_and_gates_are_there(undisturbed: Path, spark: SparkSession) -> None:

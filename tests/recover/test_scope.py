@@ -6,10 +6,11 @@ import pytest
 from pyspark.sql import Row, SparkSession
 
 from meterlake.errors import UsageError
-from meterlake.recover.diff import diff
+from meterlake.recover.diff import ENERGY, diff
 from meterlake.recover.downstream import both
 from meterlake.recover.quarantine import check_releasable
 from meterlake.recover.scope import Scope, of_pairs
+from meterlake.tables.catalog import MARTS
 from meterlake.tables.changes import Changes
 from meterlake.tables.mart_load_profile import MART_LOAD_PROFILE
 
@@ -111,3 +112,7 @@ def test_what_no_operator_can_make_a_reading_of_is_refused(rows: list[Row], sent
 def test_a_line_out_of_range_and_one_side_of_a_conflict_may_be_released() -> None:
     check_releasable([held(1, "energy_out_of_range", kwh=140.0)])
     check_releasable([held(2, "conflicting_duplicate")])
+
+
+def test_every_mart_has_an_energy_to_compare_by() -> None:
+    assert set(ENERGY) == {mart.name for mart in MARTS}

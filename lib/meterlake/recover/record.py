@@ -65,7 +65,7 @@ def opened(run: Run, request: Request) -> Row:
 def closed(run: Run, record: Row, figures: dict[str, float]) -> list[Row]:
     """Write what changed in the marts, then that the recovery is done; the rows of `recovery_diffs`."""
     store, source, named = run.store, run.source.name, F.col("recovery_id") == record.recovery_id
-    for mart in MARTS:
+    for mart in (mart for mart in MARTS if store.exists(mart)):
         version = record.versions_before.get(mart.name, -1)
         before = store.read(mart, source, version) if version >= 0 else None
         changed = diff(before, store.read(mart, source), mart)
