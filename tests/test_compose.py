@@ -233,7 +233,7 @@ def test_a_driver_finds_its_files_where_the_workers_find_them(name: str) -> None
 
 
 def test_a_worker_holds_its_executor() -> None:
-    """Executor memory fits into what the worker offers, and that with Python and the worker's own JVM into its limit."""
+    """Executor memory fits into what the worker offers; that, Python and the worker's own JVM into the limit."""
     lines = (PROJECT / "conf" / "compose" / "spark" / "spark-defaults.conf").read_text().splitlines()
     given = dict(line.split(None, 1) for line in lines if line.strip() and not line.startswith("#"))
     command = SERVICES["spark-worker"]["command"]
