@@ -180,6 +180,17 @@ def test_mlflow_knows_the_options() -> None:
     assert not is_allowed_host_header(allowed, "elsewhere.example:5000")
 
 
+def test_the_drivers_of_the_databases_are_installed() -> None:
+    """SQLAlchemy 2.1 takes another driver than psycopg2 where an address names none."""
+    from sqlalchemy import make_url
+
+    command = SERVICES["mlflow"]["command"]
+    address = command[command.index("--backend-store-uri") + 1]
+    for url in (address, SERVICES["airflow-api"]["environment"]["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]):
+        assert make_url(url).get_dialect().import_dbapi()
+        assert make_url(url).password is None, "libpq takes it from PGPASSWORD"
+
+
 @pytest.mark.parametrize("name", [name for name in SERVICES if name.startswith("airflow-")])
 def test_airflow_knows_commands_and_options(name: str) -> None:
     pytest.importorskip("airflow.sdk", reason="Airflow is not installed")

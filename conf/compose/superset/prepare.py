@@ -8,7 +8,7 @@ import os
 from superset.app import create_app
 
 ADMIN = "admin"
-CONNECTION = "meterlake"
+CONNECTION = "ClickHouse"
 ADDRESS = os.environ.get("SUPERSET_CLICKHOUSE", "clickhousedb://analyst@clickhouse:8123/energy_analytics")
 
 
