@@ -1,4 +1,4 @@
-"""conf/cluster, conf/compose/spark: every name is one that this Spark, Delta or Hadoop knows, and nothing contradicts the code."""
+"""conf/cluster and conf/compose/spark: Spark, Delta or Hadoop know every name, and none contradicts the code."""
 
 import re
 from pathlib import Path
