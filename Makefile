@@ -14,7 +14,7 @@ OPTIONS := --home $(HOME_DIR) $(if $(CONF),--conf $(CONF))
 SAMPLE := $(HOME_DIR)/sample
 
 .DEFAULT_GOAL := help
-.PHONY: help setup pipeline test bench bench-growth bench-incremental bench-executors capacity layout lint stores-start stores-stop spark-ui airflow airflow-day package lock clean
+.PHONY: help setup pipeline test bench bench-growth bench-incremental bench-executors capacity layout lint stores-start stores-stop spark-ui airflow airflow-day compose-env package lock clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,10 +22,22 @@ help:  ## list these targets
 setup: $(VENV)/.setup  ## everything a run needs: the environment, Spark's jars, the ClickHouse library
 	@echo "ready: $(BIN)/meterlake"
 
-pipeline: setup  ## the whole main job: SOURCE= and INPUT= on your files, without them on generated ones
+# With CONF=conf/compose.toml the driver runs in the network of docker-compose.yml, where the workers reach it. INPUT= is
+# then a path below METERLAKE_DELIVERIES (.env), and the home folder a volume.
+COMPOSED := $(filter conf/compose.toml,$(CONF))
+IN_NETWORK := docker compose run --rm meterlake
+GENERATED := --meters 60 --days 60 --anomaly-rate 0.08 --supply-meters
+pipeline: $(if $(COMPOSED),,setup)  ## the whole main job: SOURCE= and INPUT= on your files, without them on generated ones
+ifneq ($(COMPOSED),)
 ifeq ($(SOURCE),)
-	@test -e $(SAMPLE)/truth/summary.json || \
-	  $(BIN)/meterlake generate --out $(SAMPLE) --meters 60 --days 60 --anomaly-rate 0.08 --supply-meters $(OPTIONS)
+	@$(IN_NETWORK) generate --out /var/lib/meterlake/sample $(GENERATED)
+	@$(IN_NETWORK) run --source grid_supply --input /var/lib/meterlake/sample/supply
+	@$(IN_NETWORK) run --source ami --input /var/lib/meterlake/sample/readings
+else
+	@$(IN_NETWORK) run --source $(SOURCE) --input "/deliveries/$(INPUT)"
+endif
+else ifeq ($(SOURCE),)
+	@test -e $(SAMPLE)/truth/summary.json || $(BIN)/meterlake generate --out $(SAMPLE) $(GENERATED) $(OPTIONS)
 	@test ! -e $(SAMPLE)/supply || $(BIN)/meterlake run --source grid_supply --input $(SAMPLE)/supply $(OPTIONS)
 	@$(BIN)/meterlake run --source ami --input $(SAMPLE)/readings $(OPTIONS)
 else
@@ -65,6 +77,9 @@ airflow-day: $(VENV)/.dev package  ## the daily DAG once, without a scheduler, a
 	@umask 077 && mkdir -p "$(HOME_DIR)/airflow" && $(AIRFLOW) db migrate >/dev/null
 	@$(AIRFLOW) dags test energy_pipeline_daily "$(DATE)"
 
+compose-env:  ## .env with new secrets for docker-compose.yml
+	@$(PYTHON) conf/compose/new_env.py
+
 package: $(VENV)/.setup  ## build/meterlake.zip for spark-submit --py-files
 	@mkdir -p build && rm -f build/meterlake.zip
 	@find lib -name __pycache__ -type d -prune -exec rm -r {} +
@@ -76,6 +91,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-e
 lock: $(VENV)/.uv  ## choose all versions anew from pyproject.toml
 	@$(COMPILE) --upgrade --all-extras pyproject.toml --output-file requirements-dev.lock
 	@$(COMPILE) --upgrade --constraint requirements-dev.lock pyproject.toml --output-file requirements.lock
+	@cd conf/compose/superset && ../../../$(COMPILE) --upgrade superset.in --output-file superset.lock
 
 clean:  ## remove what runs and tests have made (.meterlake, build, caches); the environment stays
 	@if [ -d .meterlake ] && [ -x $(BIN)/meterlake ]; then $(BIN)/meterlake stores stop --home .meterlake || true; fi

@@ -1,4 +1,4 @@
-"""conf/cluster: every name is one that this Spark, Delta or Hadoop knows, and nothing contradicts the code."""
+"""conf/cluster and conf/compose/spark: Spark, Delta or Hadoop know every name, and none contradicts the code."""
 
 import re
 from pathlib import Path
@@ -19,6 +19,7 @@ OPEN = re.compile(
 PARTS = (
     "org.apache.spark.deploy.k8s.Config$",
     "org.apache.spark.deploy.yarn.config.package$",
+    "org.apache.spark.internal.config.History$",
     "org.apache.spark.sql.delta.sources.DeltaSQLConf$",
 )
 
@@ -47,7 +48,7 @@ def is_known(jvm: Any, name: str) -> bool:
     return jvm.org.apache.spark.internal.config.ConfigEntry.findEntry(name) is not None
 
 
-@pytest.mark.parametrize("name", ["yarn.conf", "kubernetes.conf"])
+@pytest.mark.parametrize("name", ["yarn.conf", "kubernetes.conf", "../compose/spark/spark-defaults.conf"])
 def test_every_name_is_known_and_every_value_can_be_read(jvm: Any, name: str) -> None:
     found = properties(name)
     assert [key for key in found if not is_known(jvm, key)] == []
