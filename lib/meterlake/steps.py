@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 from meterlake.anomaly import registry
 from meterlake.anomaly.train import TooFewReadings
 from meterlake.anomaly.train import train as fit_forest
+from meterlake.forecast.step import forecast_step as forecast
 from meterlake.ingest import check_source, ingest
 from meterlake.report.page import StepDone, Summary, write_report
 from meterlake.run import Outcome, Run
@@ -55,6 +56,7 @@ from meterlake.vee.step import vee
 __all__ = [
     "aggregate",
     "check_source",
+    "forecast",
     "ingest",
     "marts",
     "publish",

@@ -431,7 +431,13 @@ def test_slices_between_two_days_are_their_months() -> None:
 def test_counts_name_each_mart_of_each_running_store(serving: Settings, settings: Settings) -> None:
     found = publish.counts(serving)
     assert {store: set(tables) for store, tables in found.items()} == {
-        store: {"mart_consumption_metrics", "mart_anomaly_scores", "mart_anomaly_flags", "mart_load_profile"}
+        store: {
+            "mart_consumption_metrics",
+            "mart_anomaly_scores",
+            "mart_anomaly_flags",
+            "mart_load_profile",
+            "mart_load_forecast",
+        }
         for store in ("postgres", "clickhouse")
     }
     assert publish.counts(settings) == {}, "the stores of this home do not run"

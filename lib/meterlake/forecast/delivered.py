@@ -22,4 +22,4 @@ def sum_of(meters: list[MeterSeries], source: Source) -> LoadSeries:
         energies.append(meter.kwh[known])
     hour, place = np.unique(np.concatenate(hours), return_inverse=True)
     kwh = np.bincount(place, weights=np.concatenate(energies))
-    return summed(60 * hour, kwh, np.bincount(place) * source.interval_minutes / 60)
+    return summed(60 * hour, kwh, np.bincount(place).astype(np.float64) * source.interval_minutes / 60)

@@ -34,7 +34,7 @@ DEFINITION = {
     "two_weeks": "same hour and weekday, a week before that / level",
     "mean_four_weeks": "mean of the four newest known of same hour and weekday / level",
     "mean_seven_days": "mean of the same hour over the 7 days up to the origin / level",
-    "mean_like_days": "mean of the same hour over the 5 newest days that are working days, or not, as the target is / level",
+    "mean_like_days": "mean of the same hour over the 5 newest days that are (no) working days like the target / level",
     "day_level": "mean hour of the origin's day / level",
     "week_level": "mean hour of the 7 days up to the origin / level",
     "evening": "mean of the last 3 hours before the origin / level",
@@ -123,7 +123,7 @@ def features(known: Known, rows: Rows) -> Floats:
     ]
     calendar = [rows.hour, (known.wall.first_day + rows.day + 3) % 7, kind, rows.day - rows.origin]
     weather = _weather(known.wall.temperature_c, rows) if known.wall.temperature_c is not None else []
-    return np.column_stack([*calendar, *(energy / level for energy in energies), *weather])
+    return np.column_stack([np.stack(calendar, axis=1), *(energy / level for energy in energies), *weather])
 
 
 def newest_same_weekday(rows: Rows) -> Ints:

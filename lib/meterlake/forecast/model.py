@@ -1,7 +1,8 @@
 """Direct quantile models of one element, one for each block of horizons.
 
-Gradient boosting on histograms with the pinball loss (Koenker and Bassett, Econometrica 46 (1978) 33-50), scikit-learn's
-HistGradientBoostingRegressor. "Direct": each hour is forecast from what is known at the origin, never from a forecast.
+Gradient boosting on histograms with the pinball loss (Koenker and Bassett, Econometrica 46 (1978) 33-50):
+HistGradientBoostingRegressor of scikit-learn. "Direct": each hour is forecast from what is known at the origin, never
+from a forecast.
 """
 
 from dataclasses import dataclass

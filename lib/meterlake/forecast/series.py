@@ -1,4 +1,4 @@
-"""Load of an element by the hour: sums of meters, in which an hour that too few meters reported is unknown, not small."""
+"""Load of an element by the hour: sums of meters. An hour that too few meters reported is unknown, not small."""
 
 from dataclasses import dataclass
 
@@ -59,16 +59,20 @@ def people_live_by(source: Source) -> Clock:
     return clock_of(source.vee.civil_time_zone or source.time_zone)
 
 
-def summed(minute: Ints, kwh: Floats, completeness: Floats, temperature_c: Floats | None = None) -> LoadSeries:
+def summed(
+    minute: Ints, kwh: Floats, completeness: Floats, temperature_c: Floats | None = None, until: int | None = None
+) -> LoadSeries:
     """The series of hours whose sums stand in any order; hours that are absent are unknown.
 
     Args:
         minute: (m,) start of each hour, minutes since 1970 UTC, each once.
         kwh: (m,) sum over the known readings.
         completeness: (m,) sum over the meters of known readings / expected ones: how many meters reported.
+        until: where the series ends (no hour is later), minutes since 1970 UTC; None: with its last hour.
     """
     place = (minute - minute.min()) // 60
-    reporting, energy, warmth = (np.full(int(place.max()) + 1, np.nan) for _ in range(3))
+    size = int(place.max()) + 1 if until is None else int(until - minute.min()) // 60
+    reporting, energy, warmth = (np.full(size, np.nan) for _ in range(3))
     reporting[:] = 0.0
     reporting[place], energy[place] = completeness, kwh
     if temperature_c is not None:

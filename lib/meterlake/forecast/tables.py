@@ -50,9 +50,9 @@ def made_by(of: list[Backtest], what: str, seed: int) -> str:
     first, last = (date(1970, 1, 1) + timedelta(days=int(day)) for day in (one.origin.min(), one.origin.max()))
     return (
         f"`meterlake forecast evaluate {what}`: an origin at the end of each local day from {first} to {last}, "
-        f"{', '.join(f'{len(each.kwh):,} hours {each.block.name}' for each in of)}; models fitted anew every {REFIT_DAYS} days "
-        f"({one.refits} times each); mean hour {one.kwh.mean():.4g} kWh. Ranges: bootstrap over groups of "
-        f"{ORIGINS_TOGETHER} origins, seed {seed}."
+        f"{', '.join(f'{len(each.kwh):,} hours {each.block.name}' for each in of)}; models fitted anew every "
+        f"{REFIT_DAYS} days ({one.refits} times each); mean hour {one.kwh.mean():.4g} kWh. "
+        f"Ranges: bootstrap over groups of {ORIGINS_TOGETHER} origins, seed {seed}."
     )
 
 

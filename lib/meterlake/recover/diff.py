@@ -5,12 +5,16 @@ from pyspark.sql import functions as F
 
 from meterlake.tables.table import Table
 
-OF_A_RUN = {"scored_at"}  # differs whenever a reading is scored, although nothing else does
+OF_A_RUN = {
+    "scored_at",
+    "made_at",
+}  # differs whenever a reading is scored or a load forecast, although nothing else does
 ENERGY = {
     "mart_consumption_metrics": "CASE WHEN period = 'day' THEN consumption_kwh END",
     "mart_anomaly_scores": "consumption_kwh",
     "mart_anomaly_flags": "energy_at_stake_kwh",
     "mart_load_profile": "energy_kwh",
+    "mart_load_forecast": "load_p50_kwh",
 }
 
 

@@ -8,6 +8,7 @@ from meterlake.tables.int_readings_monthly import INT_READINGS_MONTHLY
 from meterlake.tables.mart_anomaly_flags import MART_ANOMALY_FLAGS
 from meterlake.tables.mart_anomaly_scores import MART_ANOMALY_SCORES
 from meterlake.tables.mart_consumption_metrics import MART_CONSUMPTION_METRICS
+from meterlake.tables.mart_load_forecast import MART_LOAD_FORECAST
 from meterlake.tables.mart_load_profile import MART_LOAD_PROFILE
 from meterlake.tables.meter_readings import METER_READINGS
 from meterlake.tables.ops import LEDGER, LOADED_FILES, QUALITY_RESULTS, RUNS
@@ -36,6 +37,7 @@ TABLES: dict[str, Table] = {
         MART_ANOMALY_SCORES,
         MART_ANOMALY_FLAGS,
         MART_LOAD_PROFILE,
+        MART_LOAD_FORECAST,
         RUNS,
         LOADED_FILES,
         LEDGER,

@@ -85,8 +85,8 @@ def _read_file(path: str, source: Source) -> pd.DataFrame:
         ).rename(columns=str.strip)
         text = lines[columns.value].str.strip().str.replace(form.decimal, ".", regex=False)
         stamp, *rest = (lines[name] for name in columns.stamps)
-        if rest:
-            stamp = stamp.str.cat(rest, sep=" ")
+        for part in rest:
+            stamp = stamp + " " + part
         meter = lines[columns.meter_id].str.strip().fillna("") if columns.meter_id else meter_named_by(path)
     except (OSError, ValueError, KeyError) as error:
         raise InputError(
