@@ -21,5 +21,6 @@ def sum_of(meters: list[MeterSeries], source: Source) -> LoadSeries:
         hours.append(clock.utc(wall) // 60)
         energies.append(meter.kwh[known])
     hour, place = np.unique(np.concatenate(hours), return_inverse=True)
-    kwh = np.bincount(place, weights=np.concatenate(energies))
-    return summed(60 * hour, kwh, np.bincount(place).astype(np.float64) * source.interval_minutes / 60)
+    kwh = np.bincount(place, weights=np.concatenate(energies)).astype(np.float64)
+    reporting = np.asarray(np.bincount(place) * (source.interval_minutes / 60), dtype=np.float64)
+    return summed(60 * hour, kwh, reporting)

@@ -121,9 +121,14 @@ def features(known: Known, rows: Rows) -> Floats:
         known.week[rows.origin],
         mean_known(wall[:, -3:].T)[rows.origin],
     ]
-    calendar = [rows.hour, (known.wall.first_day + rows.day + 3) % 7, kind, rows.day - rows.origin]
+    calendar: list[NDArray[np.generic]] = [
+        rows.hour,
+        (known.wall.first_day + rows.day + 3) % 7,
+        kind,
+        rows.day - rows.origin,
+    ]
     weather = _weather(known.wall.temperature_c, rows) if known.wall.temperature_c is not None else []
-    return np.column_stack([np.stack(calendar, axis=1), *(energy / level for energy in energies), *weather])
+    return np.column_stack([*calendar, *(energy / level for energy in energies), *weather])
 
 
 def newest_same_weekday(rows: Rows) -> Ints:
