@@ -31,6 +31,7 @@ STEPS = {
     "score": "features -> anomaly scores by the champion",
     "marts": "days, hours and scores -> marts",
     "publish": "marts -> PostgreSQL and ClickHouse",
+    "forecast": "hours -> load a day and a week ahead, per region and feeder",
     "report": "write the report page of the last run",
 }
 SUITES = ("raw_readings", "staging_readings", "marts_metrics")
@@ -113,6 +114,8 @@ def _parser() -> argparse.ArgumentParser:
             step.add_argument("--if-none", action="store_true", help="only when the source has no champion yet")
         if name == "vee":
             _add_vee(step, command)
+        if name == "forecast":
+            _add_forecast(step, command)
     maintain = command("maintain", _maintain, "merge small files, delete those of old versions; no row changes")
     maintain.add_argument("--keep-hours", type=_hours, default=168, help="how long old versions stay (default 168)")
     command("status", _status, "rows, last runs, ledger, gates and stores").add_argument("--json", action="store_true")
@@ -154,13 +157,26 @@ def _add_vee(step: argparse.ArgumentParser, command: Callable[..., argparse.Argu
     """What can be done with VEE beside its step: `meterlake vee ACTION`."""
     from meterlake.vee import commands
 
-    actions = step.add_subparsers(metavar="ACTION", help="instead of the step, which asks for --source:")
-    for option in step._actions:
-        option.required = option.required and option.dest != "source"  # an action may do without
+    actions = _actions_instead_of(step)
     _add_actions(commands.ACTIONS, command, actions)
     _add_evaluation(command("evaluate", _vee_evaluate, "mask known readings, estimate them, compare", actions))
     pictures = command("pictures", _vee_pictures, "draw days of generated meters before and after estimation", actions)
     pictures.add_argument("--out", type=Path, required=True, help="folder for the PNG files")
+
+
+def _add_forecast(step: argparse.ArgumentParser, command: Callable[..., argparse.ArgumentParser]) -> None:
+    """What the step forecasts, and `meterlake forecast ACTION` beside it."""
+    from meterlake.forecast import commands
+
+    commands.add_levels(step)
+    _add_actions(commands.ACTIONS, command, _actions_instead_of(step))
+
+
+def _actions_instead_of(step: argparse.ArgumentParser) -> Any:
+    """Where the actions of a step's command are added."""
+    for option in step._actions:
+        option.required = option.required and option.dest != "source"  # an action may do without
+    return step.add_subparsers(metavar="ACTION", help="instead of the step, which asks for --source:")
 
 
 def _add_anomaly(parser: argparse.ArgumentParser, command: Callable[..., argparse.ArgumentParser]) -> None:
@@ -211,7 +227,9 @@ def _step(parsed: argparse.Namespace, settings: Settings) -> int:
     from meterlake.pipeline import one_step
 
     if not parsed.source:
-        raise UsageError("meterlake vee: name the source of the step by --source, or an action (see --help).")
+        raise UsageError(
+            f"meterlake {parsed.name}: name the source of the step by --source, or an action (see --help)."
+        )
     return one_step(parsed, settings)
 
 

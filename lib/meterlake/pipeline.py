@@ -70,6 +70,8 @@ def one_step(parsed: argparse.Namespace, settings: Settings) -> int:
             name, step = f"validate_{parsed.suite.split('_')[0]}", step(parsed.suite)
         elif name == "train":
             step = step(again=not parsed.if_none)
+        elif name == "forecast":
+            step = step(parsed.level)
         run.perform(name, step)
     return 0
 

@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 from meterlake.anomaly import registry
 from meterlake.anomaly.train import TooFewReadings
 from meterlake.anomaly.train import train as fit_forest
+from meterlake.forecast.step import forecast_step as forecast
 from meterlake.ingest import check_source, ingest
 from meterlake.losses.step import losses, supply_changes
 from meterlake.report.page import StepDone, Summary, write_report
@@ -56,6 +57,7 @@ from meterlake.vee.step import vee
 __all__ = [
     "aggregate",
     "check_source",
+    "forecast",
     "ingest",
     "marts",
     "publish",

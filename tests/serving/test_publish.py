@@ -21,6 +21,7 @@ from meterlake.serving import clickhouse, postgres, publish
 from meterlake.serving.endpoint import endpoint
 from meterlake.serving.slices import Slice, slices_between, within
 from meterlake.settings import Settings
+from meterlake.tables.catalog import MARTS
 from meterlake.tables.table import Column, Table
 
 Rows = Callable[..., DataFrame]
@@ -431,8 +432,7 @@ def test_slices_between_two_days_are_their_months() -> None:
 def test_counts_name_each_mart_of_each_running_store(serving: Settings, settings: Settings) -> None:
     found = publish.counts(serving)
     assert {store: set(tables) for store, tables in found.items()} == {
-        store: {"mart_consumption_metrics", "mart_anomaly_scores", "mart_anomaly_flags", "mart_load_profile"}
-        for store in ("postgres", "clickhouse")
+        store: {mart.name for mart in MARTS} for store in ("postgres", "clickhouse")
     }
     assert publish.counts(settings) == {}, "the stores of this home do not run"
 

@@ -125,6 +125,25 @@ def champion(source: str, settings: Settings) -> ModelVersion | None:
         return ModelVersion(name, int(version.version), _load(folder, label))
 
 
+@contextmanager
+def tracked(settings: Settings, name: str, tags: dict[str, str]) -> Iterator[tuple["MlflowClient", str]]:
+    """A new run of the experiment with its id, which ends with the block: finished, or failed where that raises.
+
+    Raises:
+        Unreachable: MLflow does not answer.
+    """
+    with _client(settings) as client:
+        experiment = client.get_experiment_by_name(EXPERIMENT)
+        experiment_id = experiment.experiment_id if experiment else _new_experiment(client, settings)
+        run_id = client.create_run(experiment_id, run_name=name, tags=tags).info.run_id
+        status = "FAILED"
+        try:
+            yield client, run_id
+            status = "FINISHED"
+        finally:
+            client.set_terminated(run_id, status)
+
+
 def _save(trained: TrainedModel, folder: Path) -> None:
     """An MLflow model folder: the forest without code (skops), its signature, and our calibration beside it."""
     import mlflow.sklearn

@@ -5,7 +5,10 @@ from pyspark.sql import functions as F
 
 from meterlake.tables.table import Table
 
-OF_A_RUN = {"scored_at"}  # differs whenever a reading is scored, although nothing else does
+OF_A_RUN = {
+    "scored_at",
+    "made_at",
+}  # differs whenever a reading is scored or a load forecast, although nothing else does
 ENERGY = {
     "mart_consumption_metrics": "CASE WHEN period = 'day' THEN consumption_kwh END",
     "mart_anomaly_scores": "consumption_kwh",
@@ -13,6 +16,7 @@ ENERGY = {
     "mart_load_profile": "energy_kwh",
     "mart_energy_balance": "CASE WHEN level = 'feeder' THEN delivered_kwh END",
     "mart_suspects": "recoverable_kwh",
+    "mart_load_forecast": "load_p50_kwh",
 }
 
 

@@ -68,6 +68,9 @@ RECOVERY_DIFFS = Table(
         "mart_anomaly_scores",
         "mart_anomaly_flags",
         "mart_load_profile",
+        "mart_energy_balance",
+        "mart_suspects",
+        "mart_load_forecast",
     ),
     personal=False,
 )

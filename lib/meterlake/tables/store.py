@@ -145,15 +145,14 @@ class Store:
         if since is None:
             bounds = self.read(table, source).agg(F.min(table.day), F.max(table.day)).head()
             return Changes(source, None, *bounds) if bounds else Changes(source, None, None, None)
-        # Rows of a feeder or a region have no meter.
-        meter = F.col("meter_id") if "meter_id" in table.names else F.lit(None).cast("string").alias("meter_id")
+        who = "meter_id" if "meter_id" in table.names else "element"  # a row is of a meter, or of many
         feed = self.spark.read.format("delta").option("readChangeFeed", True)
         # Both ends are named: a persisted frame that follows the table is made anew after each of its commits.
         feed = feed.option("startingVersion", since + 1).option("endingVersion", newest)
         days = (
             feed.load(self.path(table))
             .where(F.col("source") == source)
-            .select(meter, F.col(table.day).alias("day"))
+            .select(F.col(who).alias("meter_id"), F.col(table.day).alias("day"))
             .distinct()
             .persist()
         )

@@ -84,9 +84,9 @@ def _read_file(path: str, source: Source) -> pd.DataFrame:
             on_bad_lines="skip",
         ).rename(columns=str.strip)
         text = lines[columns.value].str.strip().str.replace(form.decimal, ".", regex=False)
-        stamp = (
-            lines[list(columns.stamps)].agg(" ".join, axis=1) if len(columns.stamps) > 1 else lines[columns.stamps[0]]
-        )
+        stamp, *rest = (lines[name] for name in columns.stamps)
+        for part in rest:
+            stamp = stamp + " " + part
         meter = lines[columns.meter_id].str.strip().fillna("") if columns.meter_id else meter_named_by(path)
     except (OSError, ValueError, KeyError) as error:
         raise InputError(
