@@ -136,4 +136,6 @@ def _technical_loss(supplied: Floats, shares: TechnicalLoss) -> Floats:
 
 
 def _joined(parts: list[Judged]) -> Judged:
-    return Judged(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in vars(parts[0])})
+    names = [name for name in vars(parts[0]) if name != "missing_kwh"]
+    joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+    return Judged(**joined, missing_kwh=float(np.nansum([part.missing_kwh for part in parts])))

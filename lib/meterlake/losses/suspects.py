@@ -58,6 +58,7 @@ class Judged:
         unexplained_kwh: how much of it is missing at the element, too; nan where there is no balance.
         recoverable_kwh: what is expected to come back: probability x shortfall.
         since: index of the day on which the shortfall began; -1 where there is none.
+        missing_kwh: what the element misses in the month beyond the error of the technical model; nan: no balance.
     """
 
     reference_kwh: Floats
@@ -66,6 +67,7 @@ class Judged:
     unexplained_kwh: Floats
     recoverable_kwh: Floats
     since: NDArray[np.int64]
+    missing_kwh: float
 
     @property
     def probability(self) -> Floats:
@@ -93,7 +95,7 @@ def judge(days: Days) -> Judged:
     standard_errors = np.divide(shortfall, error, out=np.where(shortfall > 0, np.inf, 0.0), where=error > 0)
     above = np.maximum(standard_errors, STANDARD_ERRORS)
     shrunk = np.nan_to_num(np.maximum(shortfall, 0.0) * (1 - (STANDARD_ERRORS / above) ** 2))
-    confirmed = _confirmed(short[:, now], standard_errors > 1, days.unexplained[now], days.supplied[now])
+    confirmed, missing = _confirmed(short[:, now], standard_errors > 1, days.unexplained[now], days.supplied[now])
     expected = np.where(np.isnan(confirmed), shrunk, np.minimum(confirmed, shrunk))
     return Judged(
         reference_kwh=np.where(known.any(axis=1), np.nansum(np.where(known, reference[:, now], 0.0), axis=1), np.nan),
@@ -102,6 +104,7 @@ def judge(days: Days) -> Judged:
         unexplained_kwh=confirmed,
         recoverable_kwh=np.where(np.isnan(shortfall), np.nan, expected),
         since=_began(short, now, expected > 0),
+        missing_kwh=missing,
     )
 
 
@@ -136,23 +139,23 @@ def _spread(short: Floats) -> Floats:
     return np.sqrt(np.divide(square, count, out=np.full(len(short), np.nan), where=count > 0))
 
 
-def _confirmed(short: Floats, candidate: Bools, unexplained: Floats, supplied: Floats) -> Floats:
-    """The part of each meter's shortfall that is missing at the element, too, kWh (m,); nan without a balance.
+def _confirmed(short: Floats, candidate: Bools, unexplained: Floats, supplied: Floats) -> tuple[Floats, float]:
+    """The part of each meter's shortfall that is missing at the element, too, kWh (m,), and all that is missing there.
 
-    unexplained(d) = sum_i c_i max(0, short_i(d)) + e supplied(d), least squares, 0 <= c_i <= 1, |e| <= 0.05.
+    unexplained(d) = sum_i c_i max(0, short_i(d)) + e supplied(d), least squares, 0 <= c_i <= 1, |e| <= 0.05; both nan
+    without a balance.
     """
     balanced = np.isfinite(unexplained)
     if balanced.sum() < LEAST_BALANCED_DAYS:
-        return np.full(len(short), np.nan)
+        return np.full(len(short), np.nan), np.nan
     confirmed = np.zeros(len(short))
     rows = np.flatnonzero(candidate)
-    if len(rows):
-        missing = np.nan_to_num(np.maximum(short[rows], 0.0))
-        matrix = np.vstack([missing, supplied[None]]).T[balanced]
-        bounds = (np.append(np.zeros(len(rows)), -MODEL_ERROR), np.append(np.ones(len(rows)), MODEL_ERROR))
-        share = lsq_linear(matrix, unexplained[balanced], bounds, method="bvls").x[:-1]
-        confirmed[rows] = share * missing.sum(axis=1)
-    return confirmed
+    below = np.nan_to_num(np.maximum(short[rows], 0.0))
+    matrix = np.vstack([below, supplied[None]]).T[balanced]
+    bounds = (np.append(np.zeros(len(rows)), -MODEL_ERROR), np.append(np.ones(len(rows)), MODEL_ERROR))
+    *shares, error = lsq_linear(matrix, unexplained[balanced], bounds, method="bvls").x
+    confirmed[rows] = np.array(shares) * below.sum(axis=1)
+    return confirmed, float((unexplained - error * supplied)[balanced].sum())
 
 
 def _began(short: Floats, now: Bools, wanted: Bools) -> NDArray[np.int64]:

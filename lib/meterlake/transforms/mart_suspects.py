@@ -23,7 +23,7 @@ PLACE = ("region", "feeder", "transformer")
 FOUND = (
     "meter_id string, region string, feeder string, transformer string, month_local date, since_local date, "
     "reference_kwh double, shortfall_kwh double, standard_errors double, balanced_by string, confirmed_kwh double, "
-    "recoverable_kwh double, probability double, unexplained_kwh double"
+    "recoverable_kwh double, probability double, missing_kwh double"
 )
 
 
@@ -62,7 +62,7 @@ def build(daily: DataFrame, balances: DataFrame, meters: DataFrame, source: Sour
         "*",
         (F.col("reference_kwh") - F.col("shortfall_kwh")).alias("consumption_kwh"),
         _reason().alias("reason"),
-    ).drop("unexplained_kwh")
+    ).drop("missing_kwh")
 
 
 def _levels(days: DataFrame) -> DataFrame:
@@ -124,10 +124,10 @@ def _judge(days: "pd.DataFrame", balance: "pd.DataFrame", country: str | None) -
     )
     places = days.groupby("meter_id")[[*PLACE, "month_local"]].first().reindex(kwh.index)
     balanced_by = days["element"].iloc[0] if np.isfinite(judged.unexplained_kwh).any() else None
-    return _rows(judged, places, calendar, balanced_by, float(np.nansum(told["unexplained"][~past])))[names]
+    return _rows(judged, places, calendar, balanced_by)[names]
 
 
-def _rows(judged: Judged, places: "pd.DataFrame", calendar: np.ndarray, by: str | None, lost: float) -> "pd.DataFrame":
+def _rows(judged: Judged, places: "pd.DataFrame", calendar: np.ndarray, by: str | None) -> "pd.DataFrame":
     rows = places.reset_index().assign(
         since_local=calendar[judged.since],
         reference_kwh=judged.reference_kwh,
@@ -137,19 +137,19 @@ def _rows(judged: Judged, places: "pd.DataFrame", calendar: np.ndarray, by: str 
         confirmed_kwh=judged.unexplained_kwh,
         recoverable_kwh=judged.recoverable_kwh,
         probability=judged.probability,
-        unexplained_kwh=lost,
+        missing_kwh=judged.missing_kwh,
     )
     return rows[np.nan_to_num(judged.recoverable_kwh) >= 0.0001]
 
 
 def _reason() -> Column:
-    """Such as: reads 62 % less than usual since 2024-02-03; T2 has 60 kWh unexplained, 50 kWh go with this meter."""
+    """Such as: reads 62 % less than usual since 2024-02-03; T2 misses 60 kWh, of which 50 go with this meter."""
     less = F.format_string(
         "reads %.0f %% less than usual since %s",
         100 * F.col("shortfall_kwh") / F.col("reference_kwh"),
         F.col("since_local").cast("string"),
     )
     at_element = F.format_string(
-        "; %s has %.0f kWh unexplained, %.0f kWh go with this meter", "balanced_by", "unexplained_kwh", "confirmed_kwh"
+        "; %s misses %.0f kWh, of which %.0f go with this meter", "balanced_by", "missing_kwh", "confirmed_kwh"
     )
     return F.concat(less, F.when(F.col("balanced_by").isNotNull(), at_element).otherwise("; no balance confirms it"))
