@@ -118,6 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     command("status", _status, "rows, last runs, ledger, gates and stores").add_argument("--json", action="store_true")
     stores = command("stores", _stores, "the embedded PostgreSQL and ClickHouse")
     stores.add_argument("action", choices=("start", "stop", "status"))
+    stores.add_argument("--json", action="store_true", help="addresses for a program")
     profile = command("profile", _profile, "what each step of a run cost, from Spark's event log")
     profile.add_argument("log", nargs="?", type=Path, help="event log (default: the newest of the home folder)")
     profile.add_argument("--against", type=Path, metavar="LOG", help="another run's event log, to compare with")
@@ -222,11 +223,15 @@ def _status(parsed: argparse.Namespace, settings: Settings) -> None:
 
 def _stores(parsed: argparse.Namespace, settings: Settings) -> None:
     from meterlake.serving import embedded
+    from meterlake.serving.endpoint import reader_of
 
     endpoints = {"start": embedded.start, "stop": embedded.stop, "status": embedded.status}[parsed.action](settings)
+    if parsed.json:
+        print(json.dumps([reader_of(store, settings) for store in endpoints or ()], indent=2))
+        return
     for store in endpoints or ():
         state = "up" if store.running else "down"
-        password = settings.home / "secrets" / f"{store.name}_reader"
+        password = reader_of(store, settings)["password_file"]
         print(f"{store.title:<11} {state:<5} {store.jdbc_url}  reader {store.reader}, password in {password}")
 
 
