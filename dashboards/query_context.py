@@ -116,7 +116,7 @@ def _pie(params: Params) -> dict[str, Any]:
 
 def _bubbles(params: Params) -> dict[str, Any]:
     metrics = [params["x"], params["y"], params["size"]]
-    return _query(params, [params["entity"], params["series"]], metrics, [[params["orderby"], False]])
+    return _query(params, [params["entity"], params["series"]], metrics, [])
 
 
 _GROUPED = {"table": _table, "heatmap_v2": _heat, "pie": _pie, "bubble_v2": _bubbles}

@@ -64,7 +64,7 @@ def columns_asked(params: dict[str, Any]) -> set[str]:
 def metrics_asked(params: dict[str, Any]) -> set[str]:
     single = [params.get(name) for name in ("metric", "timeseries_limit_metric")]
     if params["viz_type"] == "bubble_v2":
-        single += [params[name] for name in ("x", "y", "size", "orderby")]
+        single += [params[name] for name in ("x", "y", "size")]
     return {name for name in [*params.get("metrics", []), *params.get("metrics_b", []), *single] if name}
 
 
