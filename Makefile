@@ -24,7 +24,9 @@ setup: $(VENV)/.setup  ## everything a run needs: the environment, Spark's jars,
 
 pipeline: setup  ## the whole main job: SOURCE= and INPUT= on your files, without them on generated ones
 ifeq ($(SOURCE),)
-	@test -e $(SAMPLE)/truth/summary.json || $(BIN)/meterlake generate --out $(SAMPLE) $(OPTIONS)
+	@test -e $(SAMPLE)/truth/summary.json || \
+	  $(BIN)/meterlake generate --out $(SAMPLE) --meters 60 --days 60 --anomaly-rate 0.08 --supply-meters $(OPTIONS)
+	@test ! -e $(SAMPLE)/supply || $(BIN)/meterlake run --source grid_supply --input $(SAMPLE)/supply $(OPTIONS)
 	@$(BIN)/meterlake run --source ami --input $(SAMPLE)/readings $(OPTIONS)
 else
 	@$(BIN)/meterlake run --source $(SOURCE) --input "$(INPUT)" $(OPTIONS)

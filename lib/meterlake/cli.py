@@ -127,6 +127,7 @@ def _parser() -> argparse.ArgumentParser:
     history.add_argument("--port", type=int, default=18080, help="on 127.0.0.1 (default %(default)s)")
     _add_actions(recovery.ACTIONS, command, commands)
     _add_anomaly(commands.add_parser("anomaly", help="how good the anomaly detection is"), command)
+    _add_losses(commands.add_parser("losses", help="how good the list of suspects is"), command)
     command("sources", _sources, "the declared sources")
     from meterlake.sources import generate
 
@@ -169,6 +170,13 @@ def _add_anomaly(parser: argparse.ArgumentParser, command: Callable[..., argpars
 
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     _add_actions(commands.ACTIONS, command, actions)
+
+
+def _add_losses(parser: argparse.ArgumentParser, command: Callable[..., argparse.ArgumentParser]) -> None:
+    """`meterlake losses ACTION`."""
+    from meterlake.losses import commands
+
+    _add_actions(commands.ACTIONS, command, parser.add_subparsers(required=True, metavar="ACTION"))
 
 
 def _add_actions(actions: dict[str, Action], command: Callable[..., argparse.ArgumentParser], among: Any) -> None:

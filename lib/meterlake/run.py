@@ -128,6 +128,10 @@ class Run:
         """What changed in a table since the step last succeeded."""
         return self.changes_since(self.seen(step, table), table)
 
+    def changes_of(self, source: str, step: str, table: Table) -> Changes:
+        """The same of another source, whose rows the step reads, too."""
+        return self.store.changes(table, source, self.seen(step, table))
+
     def changes_since(self, version: int | None, table: Table) -> Changes:
         """What changed in a table after a version; found once, however many steps ask."""
         asked = table.name, version, self.store.version(table)

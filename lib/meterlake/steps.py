@@ -16,6 +16,7 @@ from meterlake.anomaly import registry
 from meterlake.anomaly.train import TooFewReadings
 from meterlake.anomaly.train import train as fit_forest
 from meterlake.ingest import check_source, ingest
+from meterlake.losses.step import losses, supply_changes
 from meterlake.report.page import StepDone, Summary, write_report
 from meterlake.run import Outcome, Run
 from meterlake.serving.embedded import never_started, stores
@@ -162,10 +163,11 @@ def score(run: Run) -> Outcome:
 
 
 def marts(run: Run) -> Outcome:
-    """Days, hours and scores -> the marts, for what changed."""
+    """Days, hours and scores -> the marts, for what changed; balances also where the supply meters' days did."""
     store = run.store
     days, scored = run.changes("marts", INT_READINGS_DAILY), run.changes("marts", MART_ANOMALY_SCORES)
-    if days.nothing and scored.nothing:
+    supply = supply_changes(run)
+    if days.nothing and scored.nothing and supply.nothing:
         return Outcome(nothing_new=True)
     inputs = {table.name: store.version(table) for table in (INT_READINGS_DAILY, MART_ANOMALY_SCORES)}
     meters = store.read(STG_METERS, run.source.name)
@@ -174,6 +176,7 @@ def marts(run: Run) -> Outcome:
         partial(_consumption_metrics, run, days, meters),
         partial(_load_profile, run, days, meters),
         partial(_anomaly_flags, run, scored, meters),
+        partial(losses, run, days, supply),
     )
     rows = sum(at_once(store.spark, work, len(work)))
     outputs = {table.name: store.version(table) for table in MARTS}

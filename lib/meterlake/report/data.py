@@ -8,10 +8,11 @@ import pandas as pd
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from meterlake.report import queries, series
+from meterlake.report import losses, queries, series
 from meterlake.report.spread import spread
 from meterlake.session import at_once
 from meterlake.sources.source import Source
+from meterlake.tables.mart_energy_balance import MART_ENERGY_BALANCE
 from meterlake.tables.meter_readings import METER_READINGS
 from meterlake.tables.ops import LOADED_FILES, RUNS
 from meterlake.tables.quarantined_readings import QUARANTINED_READINGS
@@ -101,6 +102,10 @@ def _second_round(store: Store, facts: Facts, of_batches: Callable[[DataFrame], 
         wanted["load"] = lambda: series.load_by_hour(store, source)
     if facts.meters > 1:
         wanted["suspects"] = lambda: series.suspects(store, source)
+    if source.losses and store.exists(MART_ENERGY_BALANCE):
+        wanted["losses_by_day"] = lambda: losses.by_day(store, source)
+        wanted["losses_by_element"] = lambda: losses.by_element(store, source)
+        wanted["recoverable"] = lambda: losses.recoverable(store, source)
     if facts.ledger.get("unparsable"):
         wanted["unparsable"] = lambda: queries.unparsable(of_batches(store.read(METER_READINGS, source.name)))
     return wanted

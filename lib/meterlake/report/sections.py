@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from meterlake.report import losses
 from meterlake.report.data import Facts, records
 from meterlake.report.look import figures, number, percent, words
 from meterlake.report.plots import worst_day
@@ -43,6 +44,9 @@ def all_of(facts: Facts, summary: Mapping[str, Any]) -> dict[str, Any]:
         "absent": [MEASURES[measure][0].lower() for measure, values in spread.items() if values is None],
         "heat_says": heat_says(facts["heat"]),
         "top": top(facts),
+        "losses": losses.says(facts["losses_by_day"]),
+        "loss_rows": records(facts["losses_by_element"]),
+        "recoverable": records(facts["recoverable"]),
         "suspects": suspects(facts["suspects"]),
         "reason_rows": records(facts["reasons"].assign(reasons=facts["reasons"]["reasons"].map(list))),
         "unparsable_rows": records(facts["unparsable"]),

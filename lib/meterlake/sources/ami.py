@@ -1,6 +1,7 @@
 """The long multi-meter CSV that a head-end system exports, under the column names that meterlake itself uses."""
 
-from meterlake.sources.source import Columns, Source
+from meterlake.sources.grid_supply import GRID_SUPPLY
+from meterlake.sources.source import Columns, Losses, Source
 
 AMI = Source(
     name="ami",
@@ -18,4 +19,5 @@ AMI = Source(
         transformer="transformer",
         customer_id="customer_id",
     ),
+    losses=Losses(supply_source=GRID_SUPPLY.name),
 )

@@ -7,12 +7,13 @@ from pydantic import ValidationError
 from meterlake.errors import UsageError
 from meterlake.settings import PROJECT, Settings, first_problem, read_toml
 from meterlake.sources.ami import AMI
+from meterlake.sources.grid_supply import GRID_SUPPLY
 from meterlake.sources.household_power import HOUSEHOLD_POWER
 from meterlake.sources.nem12 import NEM12
 from meterlake.sources.smart_meter import SMART_METER
 from meterlake.sources.source import Source
 
-BUILT_IN = (SMART_METER, HOUSEHOLD_POWER, AMI, NEM12)
+BUILT_IN = (SMART_METER, HOUSEHOLD_POWER, AMI, GRID_SUPPLY, NEM12)
 
 
 def sources(settings: Settings) -> dict[str, Source]:

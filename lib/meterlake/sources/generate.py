@@ -1,7 +1,8 @@
 """Made-up meters, as many as wanted: files in three shapes, and beside them the truth about every defect and anomaly.
 
     <out>/readings/   the files that a pipeline reads
-    <out>/truth/      defects-*.csv, anomalies.csv, meters.csv, summary.json
+    <out>/supply/     where asked for: what the supply meters of their feeders and transformers read
+    <out>/truth/      defects-*.csv, anomalies.csv, meters.csv, supply-*.csv, summary.json
 
 What a meter records on a day depends on the seed, the meter and the day only (generate_draws.py), so one more day or
 one more meter changes nothing that was there, and two runs give the same bytes. Files are made inside Spark tasks.
@@ -11,17 +12,19 @@ import argparse
 import json
 import shlex
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, fields
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute
 import pyarrow.fs as fs
 
 from meterlake.errors import Unreachable, UsageError
 from meterlake.sources import generate_defects as defects
+from meterlake.sources import generate_supply as supply
 from meterlake.sources.generate_files import deliver, resolve, table_csv, write
 from meterlake.sources.generate_plan import Plan, Rates
 from meterlake.sources.generate_shapes import SHAPES, block
@@ -46,6 +49,7 @@ def generate(
     meters_per_file: int = 1000,
     gzip: bool = False,
     partitions: int | None = None,
+    supply_meters: bool = False,
 ) -> Summary:
     """Write readings and truth under the folder `out` (a path or a URI).
 
@@ -59,11 +63,14 @@ def generate(
         Unreachable: `out` cannot be written.
     """
     out = out if "://" in out else str(Path(out).expanduser().resolve())
-    plan = Plan(out, shape, meters, start, days, interval_minutes, seed, rates or Rates(), meters_per_file, gzip)
+    plan = Plan(
+        out, shape, meters, start, days, interval_minutes, seed, rates or Rates(), meters_per_file, gzip, supply_meters
+    )
     _prepare(plan)
-    made = _made(spark, plan, partitions or min(plan.units, 4 * spark.sparkContext.defaultParallelism))
+    made = _made(spark, plan, plan.units, _write_unit, partitions)
+    supplied = _made(spark, plan, plan.supply_units, _write_supply, partitions)
     events = anomaly_table(plan)
-    total = summary(plan, made, events)
+    total = summary(plan, made, supplied, events)
     for name, table in (("meters.csv", meter_table(plan)), ("anomalies.csv", events)):
         write(f"{out}/truth", name, table_csv(table))
     write(f"{out}/truth", "summary.json", json.dumps(asdict(total), indent=1).encode())
@@ -72,29 +79,45 @@ def generate(
 
 def _prepare(plan: Plan) -> None:
     """Make the folders. Files of another call would be read with the new ones, against the truth: refuse them."""
-    try:
-        for folder in ("truth", "readings"):
+    written = {
+        "truth": None,
+        "readings": {plan.file(unit) for unit in range(plan.units)},
+        "supply": {plan.supply_file(unit) for unit in range(plan.supply_units)},
+    }
+    for folder, files in written.items():
+        if files == set():
+            continue
+        try:
             filesystem, path = resolve(f"{plan.folder}/{folder}")
             filesystem.create_dir(path, recursive=True)
-        there = {info.base_name for info in filesystem.get_file_info(fs.FileSelector(path))}
-    except (OSError, pa.ArrowInvalid) as error:
-        raise Unreachable(f"{plan.folder} cannot be written ({error}); choose another folder.") from None
-    if foreign := sorted(there - {plan.file(unit) for unit in range(plan.units)}):
-        raise UsageError(
-            f"{plan.folder}/readings holds files of another call ({foreign[0]}, ...); choose an empty folder."
-        )
+            there = {info.base_name for info in filesystem.get_file_info(fs.FileSelector(path))}
+        except (OSError, pa.ArrowInvalid) as error:
+            raise Unreachable(f"{plan.folder} cannot be written ({error}); choose another folder.") from None
+        if files and (foreign := sorted(there - files)):
+            raise UsageError(
+                f"{plan.folder}/{folder} holds files of another call ({foreign[0]}, ...); choose an empty folder."
+            )
 
 
-def _made(spark: "SparkSession", plan: Plan, partitions: int) -> list[dict[str, Any]]:
-    """Write all files in tasks; what each one holds, in the order of their numbers."""
+def _made(
+    spark: "SparkSession",
+    plan: Plan,
+    units: int,
+    write_unit: Callable[[Plan, int], dict[str, Any]],
+    partitions: int | None,
+) -> list[dict[str, Any]]:
+    """Write so many files in tasks; what each one holds, in the order of their numbers."""
+    if not units:
+        return []
     from pyspark.errors import PythonException  # PySpark takes seconds to import; `meterlake --help` does without
 
     def write_units(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
-            made = [json.dumps(_write_unit(plan, unit)) for unit in batch.column("id").to_pylist()]
+            made = [json.dumps(write_unit(plan, unit)) for unit in batch.column("id").to_pylist()]
             yield pa.RecordBatch.from_pydict({"unit": batch.column("id"), "made": made})
 
-    work = spark.range(0, plan.units, 1, partitions).mapInArrow(write_units, "unit long, made string")
+    tasks = partitions or min(units, 4 * spark.sparkContext.defaultParallelism)
+    work = spark.range(0, units, 1, tasks).mapInArrow(write_units, "unit long, made string")
     try:
         return [json.loads(row["made"]) for row in sorted(work.collect(), key=lambda row: row["unit"])]
     except PythonException as error:
@@ -120,6 +143,19 @@ def _write_unit(plan: Plan, unit: int) -> dict[str, Any]:
     return {"file": name, "defects": Counter(truth["kind"].to_pylist()), **numbers}
 
 
+def _write_supply(plan: Plan, unit: int) -> dict[str, Any]:
+    """Inside a task: the supply meters of a district on a day, and the truth about their losses."""
+    day, district = divmod(unit, plan.districts)
+    supplies = supply.supply_of(plan, district, plan.first_day + day)
+    name, true = plan.supply_file(unit), supply.truth(plan, supplies, plan.first_day + day)
+    write(f"{plan.folder}/truth", name.removesuffix(".gz"), table_csv(true))
+    write(f"{plan.folder}/supply", name, supply.delivered(plan, supplies, plan.first_day + day))
+    of_feeders = true.filter(pa.compute.equal(true["level"], "feeder"))
+    lines = sum(each.recorded.size for each in supplies)
+    totals = {column: pa.compute.sum(of_feeders[column]).as_py() for column in ("used_kwh", "technical_loss_kwh")}
+    return {"file": name, "lines": lines, **totals}
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `meterlake generate`; `from_arguments` reads them."""
     parser.add_argument("--out", required=True, help="folder (or URI) for readings/ and truth/")
@@ -136,6 +172,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--meters-per-file", type=int, default=1000, help="ami: meters in a file of a day (default %(default)s)"
     )
+    parser.add_argument(
+        "--supply-meters", action="store_true", help="ami: also what feeders and transformers take in, in supply/"
+    )
     parser.add_argument("--gzip", action="store_true", help="write .gz files")
     for rate in fields(Rates):
         parser.add_argument(
@@ -150,7 +189,8 @@ def from_arguments(spark: "SparkSession", arguments: argparse.Namespace) -> Summ
     """`generate` with the options that `add_arguments` declared."""
     rates = Rates(**{rate.name: getattr(arguments, f"{rate.name}_rate") for rate in fields(Rates)})
     names = ("out", "shape", "meters", "start", "days", "interval_minutes", "seed", "meters_per_file", "gzip")
-    return generate(spark, rates=rates, **{name: getattr(arguments, name) for name in names})
+    given = {name: getattr(arguments, name) for name in names}
+    return generate(spark, rates=rates, supply_meters=arguments.supply_meters, **given)
 
 
 def told(made: Summary, out: str, home: Path) -> str:
@@ -159,7 +199,13 @@ def told(made: Summary, out: str, home: Path) -> str:
     def counted(found: dict[str, int]) -> str:
         return ", ".join(f"{count:,} {kind.replace('_', ' ')}" for kind, count in found.items() if count) or "none"
 
-    command = ["meterlake", "run", "--source", made.shape, "--input", f"{out}/readings", "--home", str(home)]
+    def command(source: str, folder: str) -> str:
+        return shlex.join(["meterlake", "run", "--source", source, "--input", f"{out}/{folder}", "--home", str(home)])
+
+    supplied = [
+        f"  supply     {sum(made.supply_files.values()):,} lines; of {made.used_kwh:,.1f} kWh used, stolen or not, and "
+        f"{made.technical_loss_kwh:,.1f} kWh lost in the grid",
+    ]
     lines = [
         f"{made.lines:,} lines of {made.meters:,} meters in {len(made.files):,} files are in {out}/readings",
         f"  period     {made.days} days from {made.start}, every {made.interval_minutes} min",
@@ -167,6 +213,9 @@ def told(made: Summary, out: str, home: Path) -> str:
         f"  defects    {counted(made.defects)}",
         f"  anomalies  {counted(made.anomalies)}",
         f"  truth      {out}/truth",
-        f"next: {shlex.join(command)}",
+        f"next: {command(made.shape, 'readings')}",
     ]
+    if made.supply_files:
+        lines[3:3] = supplied
+        lines[-1:] = [f"next: {command('grid_supply', 'supply')}", f"then: {command(made.shape, 'readings')}"]
     return "\n".join(lines)

@@ -29,13 +29,17 @@ class Moment:
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of anomaly. `effect(kwh, moment)` gives the recorded kWh; `parameter` is drawn from the range given."""
+    """A kind of anomaly. `effect(kwh, moment)` gives the recorded kWh; `parameter` is drawn from the range given.
+
+    Of a `real` one the energy flows as it is recorded; else only the meter says so.
+    """
 
     name: str
     lasts_minutes: tuple[int, int]
     parameter: tuple[float, float]
     effect: Callable[[Floats, Moment], Floats]
     whole_days: bool = False
+    real: bool = False
 
 
 def _at_night(kwh: Floats, moment: Moment) -> Floats:
@@ -61,6 +65,7 @@ KINDS = (
         (2 * HOUR, 5 * HOUR),
         (2.0, 5.0),
         lambda kwh, m: kwh * (1 + m.parameter * np.exp(-m.since_start / HOUR)),
+        real=True,
     ),
     # The meter's gain slides from 1 to 1 + `parameter`.
     Kind("drift", (10 * DAY, 28 * DAY), (-0.7, -0.3), lambda kwh, m: kwh * (1 + m.parameter * m.share)),

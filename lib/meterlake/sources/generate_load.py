@@ -16,6 +16,7 @@ REGION_MEAN_C = np.array([10.0, 21.0, 15.0, 13.0, 17.0])
 METERS_PER_TRANSFORMER = 20
 TRANSFORMERS_PER_FEEDER = 10
 FEEDERS_PER_DISTRICT = 20
+METERS_PER_DISTRICT = METERS_PER_TRANSFORMER * TRANSFORMERS_PER_FEEDER * FEEDERS_PER_DISTRICT
 # Below the 100 kWh that the row rules reject, so that what is rejected as out of range was injected as such.
 LARGEST_KWH = 95.0
 
@@ -83,7 +84,7 @@ def population(seed: int, number: Ints, homes_only: bool = False) -> Meters:
     meters already have several of each.
     """
     transformer = number // METERS_PER_TRANSFORMER
-    district = transformer // (TRANSFORMERS_PER_FEEDER * FEEDERS_PER_DISTRICT)
+    district = number // METERS_PER_DISTRICT
     feeder = district * FEEDERS_PER_DISTRICT + transformer % FEEDERS_PER_DISTRICT
     shares = np.cumsum([shape.share for shape in SHAPES])
     luck = uniform(seed, "shape", number) * (shares[HOMES - 1] if homes_only else 1.0)

@@ -8,6 +8,7 @@ import numpy as np
 from meterlake.errors import UsageError
 from meterlake.sources import generate_defects as defects
 from meterlake.sources.generate_draws import Ints
+from meterlake.sources.generate_load import METERS_PER_DISTRICT
 from meterlake.sources.generate_shapes import SHAPES, Shape, meter_ids
 
 LARGEST_RATE = {"gap": 0.05, "anomaly": 1.0}
@@ -65,6 +66,7 @@ class Plan:
     rates: Rates = Rates()
     meters_per_file: int = 1000
     gzip: bool = False
+    supply_meters: bool = False
 
     def __post_init__(self) -> None:
         if self.shape_name not in SHAPES:
@@ -78,6 +80,8 @@ class Plan:
         for name in ("meters", "days", "meters_per_file"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name.replace('_', ' ')}: {getattr(self, name)} is not 1 or more.")
+        if self.supply_meters and self.shape.one_file_per_meter:
+            raise UsageError(f"shape {self.shape_name} knows no feeders, so it has no supply meters; choose ami.")
 
     @property
     def shape(self) -> Shape:
@@ -99,6 +103,19 @@ class Plan:
     @property
     def units(self) -> int:
         return self.meters if self.shape.one_file_per_meter else self.blocks * self.days
+
+    @property
+    def districts(self) -> int:
+        return -(-self.meters // METERS_PER_DISTRICT)
+
+    @property
+    def supply_units(self) -> int:
+        return self.districts * self.days if self.supply_meters else 0
+
+    def supply_file(self, unit: int) -> str:
+        day, district = divmod(unit, self.districts)
+        date = np.datetime64(self.first_day + day, "D")
+        return f"supply-{date}-{district:05d}.csv" + (".gz" if self.gzip else "")
 
     def rows(self, unit: int) -> tuple[Ints, Ints]:
         """Meters and days of a file, row by row."""

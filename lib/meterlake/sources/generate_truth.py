@@ -38,9 +38,13 @@ class Summary:
     defects: dict[str, int]
     anomalies: dict[str, int]
     files: dict[str, int] = field(repr=False)
+    # Of the supply meters: lines by file, the energy their customers used, stolen or not, and the technical loss.
+    supply_files: dict[str, int] = field(repr=False, default_factory=dict)
+    used_kwh: float = 0.0
+    technical_loss_kwh: float = 0.0
 
 
-def summary(plan: Plan, made: list[dict[str, Any]], events: pa.Table) -> Summary:
+def summary(plan: Plan, made: list[dict[str, Any]], supplied: list[dict[str, Any]], events: pa.Table) -> Summary:
     """Totals over the files; `made` has one entry for each (generate._write_unit). Energies are summed as integers."""
 
     def total(name: str) -> int:
@@ -66,6 +70,9 @@ def summary(plan: Plan, made: list[dict[str, Any]], events: pa.Table) -> Summary
         defects={kind: found[kind] for kind in plan.rates.by_kind(plan.shape)},
         anomalies={kind: held[kind] for kind in anomalies.NAMES},
         files={unit["file"]: unit["lines"] for unit in made},
+        supply_files={unit["file"]: unit["lines"] for unit in supplied},
+        used_kwh=round(sum(unit["used_kwh"] for unit in supplied), 4),
+        technical_loss_kwh=round(sum(unit["technical_loss_kwh"] for unit in supplied), 4),
     )
 
 

@@ -8,7 +8,9 @@ from meterlake.tables.int_readings_monthly import INT_READINGS_MONTHLY
 from meterlake.tables.mart_anomaly_flags import MART_ANOMALY_FLAGS
 from meterlake.tables.mart_anomaly_scores import MART_ANOMALY_SCORES
 from meterlake.tables.mart_consumption_metrics import MART_CONSUMPTION_METRICS
+from meterlake.tables.mart_energy_balance import MART_ENERGY_BALANCE
 from meterlake.tables.mart_load_profile import MART_LOAD_PROFILE
+from meterlake.tables.mart_suspects import MART_SUSPECTS
 from meterlake.tables.meter_readings import METER_READINGS
 from meterlake.tables.ops import LEDGER, LOADED_FILES, QUALITY_RESULTS, RUNS
 from meterlake.tables.quarantined_readings import QUARANTINED_READINGS
@@ -36,6 +38,8 @@ TABLES: dict[str, Table] = {
         MART_ANOMALY_SCORES,
         MART_ANOMALY_FLAGS,
         MART_LOAD_PROFILE,
+        MART_ENERGY_BALANCE,
+        MART_SUSPECTS,
         RUNS,
         LOADED_FILES,
         LEDGER,

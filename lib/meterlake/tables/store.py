@@ -145,13 +145,15 @@ class Store:
         if since is None:
             bounds = self.read(table, source).agg(F.min(table.day), F.max(table.day)).head()
             return Changes(source, None, *bounds) if bounds else Changes(source, None, None, None)
+        # Rows of a feeder or a region have no meter.
+        meter = F.col("meter_id") if "meter_id" in table.names else F.lit(None).cast("string").alias("meter_id")
         feed = self.spark.read.format("delta").option("readChangeFeed", True)
         # Both ends are named: a persisted frame that follows the table is made anew after each of its commits.
         feed = feed.option("startingVersion", since + 1).option("endingVersion", newest)
         days = (
             feed.load(self.path(table))
             .where(F.col("source") == source)
-            .select("meter_id", F.col(table.day).alias("day"))
+            .select(meter, F.col(table.day).alias("day"))
             .distinct()
             .persist()
         )
@@ -188,6 +190,10 @@ class Store:
     def replace_batches(self, frame: DataFrame, table: Table, batches: list[str]) -> int:
         """Make the rows of these batches equal `frame`, in one atomic commit: doing it twice changes nothing."""
         return self._write(frame, table, {"replaceWhere": f"batch_id IN ({_quoted(batches)})"})
+
+    def replace_days(self, frame: DataFrame, table: Table, source: str, days: str) -> int:
+        """Make the source's rows of the days that meet the condition `days` equal `frame`, in one atomic commit."""
+        return self._write(frame, table, {"replaceWhere": f"source = '{source}' AND ({days})"})
 
     def delete_batch(self, table: Table, batch: str) -> None:
         """Delete the rows of a batch that was never finished."""

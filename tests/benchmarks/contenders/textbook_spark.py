@@ -36,7 +36,9 @@ def run(job: Job) -> None:
         _write(readings, job, "readings")
         _write(rejected, job, "rejected")
         meters = lines.where("meter_id IS NOT NULL").groupBy("meter_id")
-        places = meters.agg(F.first("region").alias("region"), F.first("feeder").alias("feeder")).cache()
+        # A line with too few fields has a meter but no place.
+        known = (F.first(name, ignorenulls=True).alias(name) for name in ("region", "feeder"))
+        places = meters.agg(*known).cache()
         places.count()
         lines.unpersist()
     with job.step("aggregates"):

@@ -1,0 +1,1 @@
+"""Losses: energy in against energy out, and the meters where what is missing may be recovered."""

@@ -1,0 +1,139 @@
+"""How good the list of suspects is: worlds of the generator, where every stolen kWh is known.
+
+Each world is judged in its second month, by its first. A meter hides energy when it reads below 95 % of what was used.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from meterlake.losses.suspects import Days, Judged, judge
+from meterlake.sources import generate_supply as supply
+from meterlake.sources.ami import AMI
+from meterlake.sources.generate_load import population
+from meterlake.sources.generate_plan import Plan
+from meterlake.sources.generate_shapes import block
+from meterlake.sources.source import TechnicalLoss
+from meterlake.vee.daytypes import kinds
+
+Floats = NDArray[np.float64]
+START, DAYS, FIRST_MONTH = date(2024, 3, 1), 61, 31  # March and April
+HIDES = 0.05
+FIRST = (10, 20, 50, 100)
+BINS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+
+
+@dataclass(frozen=True)
+class World:
+    """One world's second month: arrays over its m meters.
+
+    Attributes:
+        used_kwh, read_kwh: what went through the meter, and what it read.
+        judged: with the balance of the meter's transformer, and without.
+    """
+
+    used_kwh: Floats
+    read_kwh: Floats
+    with_balance: Judged
+    without_balance: Judged
+
+    @property
+    def hidden_kwh(self) -> Floats:
+        return self.used_kwh - self.read_kwh
+
+    @property
+    def hides(self) -> NDArray[np.bool_]:
+        return self.hidden_kwh > HIDES * self.used_kwh
+
+
+RANKINGS: dict[str, Callable[[World], Floats]] = {
+    "mart_suspects": lambda world: world.with_balance.recoverable_kwh,
+    "the same without a balance": lambda world: world.without_balance.recoverable_kwh,
+    "largest shortfall": lambda world: world.with_balance.shortfall_kwh,
+    "largest fall in %": lambda world: world.with_balance.shortfall_kwh / world.with_balance.reference_kwh,
+}
+
+
+def world(seed: int, meters: int) -> World:
+    """March and April of a generated grid; every transformer has a supply meter, every reading arrives."""
+    plan = Plan("", meters=meters, start=START, days=DAYS, seed=seed, supply_meters=True)
+    used, read, taken = _days(plan)
+    of = population(seed, np.arange(meters))
+    days = plan.first_day + np.arange(DAYS)
+    past = np.arange(DAYS) < FIRST_MONTH
+    with_balance, without = [], []
+    assert AMI.losses is not None
+    for transformer, supplied in enumerate(taken):
+        own = of.transformer == transformer
+        level = read[of.region == of.region[own][0]].mean(axis=0)
+        technical = _technical_loss(supplied[~past], AMI.losses.transformer)
+        unexplained = np.full(DAYS, np.nan)
+        unexplained[~past] = supplied[~past].sum(axis=1) - read[own][:, ~past].sum(axis=0) - technical
+        told = Days(read[own], kinds(days), past, level, unexplained, supplied.sum(axis=1))
+        with_balance.append(judge(told))
+        without.append(judge(Days(**{**vars(told), "unexplained": np.full(DAYS, np.nan)})))
+    now = slice(FIRST_MONTH, None)
+    return World(used[:, now].sum(axis=1), read[:, now].sum(axis=1), _joined(with_balance), _joined(without))
+
+
+def precision(
+    worlds: list[World], of: Callable[[World], Floats], first: int, seed: int = 1
+) -> tuple[float, float, float]:
+    """Share of the first so many of each world's list that hide energy: mean, and 95 % of 1,000 draws of the worlds."""
+    shares = []
+    for one in worlds:
+        order = np.argsort(-np.nan_to_num(of(one), nan=-np.inf), kind="stable")[:first]
+        shares.append(float(one.hides[order].mean()))
+    draws = np.random.default_rng(seed).choice(shares, (1000, len(shares))).mean(axis=1)
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return float(np.mean(shares)), float(low), float(high)
+
+
+def recovered(worlds: list[World], of: Callable[[World], Floats], first: int) -> float:
+    """Share of all hidden energy that lies behind the first so many of each world's list."""
+    found = total = 0.0
+    for one in worlds:
+        hidden = np.where(one.hides, one.hidden_kwh, 0.0)
+        found += hidden[np.argsort(-np.nan_to_num(of(one), nan=-np.inf), kind="stable")[:first]].sum()
+        total += hidden.sum()
+    return found / total
+
+
+def calibration(worlds: list[World]) -> list[tuple[str, int, float, float]]:
+    """By probability: number of suspects, kWh expected, kWh really hidden behind them."""
+    probability = np.concatenate([one.with_balance.probability for one in worlds])
+    expected = np.concatenate([np.nan_to_num(one.with_balance.recoverable_kwh) for one in worlds])
+    hidden = np.concatenate([one.hidden_kwh for one in worlds])
+    rows = []
+    for low, high in pairwise(BINS):
+        inside = (probability > low) & (probability <= high)
+        rows.append((f"{low:.1f} to {high:.1f}", int(inside.sum()), expected[inside].sum(), hidden[inside].sum()))
+    return rows
+
+
+def _days(plan: Plan) -> tuple[Floats, Floats, Floats]:
+    """kWh used and read, (m, days), and what the transformers took in, (t, days, 24)."""
+    used, read, taken = [], [], []
+    number = np.arange(plan.meters)
+    for day in plan.first_day + np.arange(plan.days):
+        of_day = block(plan.seed, plan.rates.anomaly, number, np.full(plan.meters, day), plan.interval_minutes)
+        read.append(of_day.kwh.sum(axis=1))
+        used.append(supply.really_used(plan, of_day.meters, np.full(plan.meters, day)).sum(axis=1))
+        districts = [supply.supply_of(plan, district, int(day))[0].recorded for district in range(plan.districts)]
+        hours = np.concatenate(districts)
+        taken.append(hours.reshape(len(hours), 24, -1).sum(axis=2))
+    return np.stack(used, axis=1), np.stack(read, axis=1), np.stack(taken, axis=1)
+
+
+def _technical_loss(supplied: Floats, shares: TechnicalLoss) -> Floats:
+    """kWh by day from kWh by hour (days, 24), as transforms/mart_energy_balance.py has it."""
+    mean = supplied.mean()
+    return shares.fixed_share * mean * supplied.shape[1] + shares.i2r_share * (supplied**2).sum(axis=1) / mean
+
+
+def _joined(parts: list[Judged]) -> Judged:
+    return Judged(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in vars(parts[0])})

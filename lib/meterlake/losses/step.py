@@ -1,0 +1,98 @@
+"""The part of the step `marts` about losses: balances, and the meters that may be behind them."""
+
+from calendar import monthrange
+from datetime import date
+from functools import reduce
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from meterlake.run import Run
+from meterlake.tables.changes import Changes
+from meterlake.tables.int_readings_daily import INT_READINGS_DAILY
+from meterlake.tables.int_readings_hourly import INT_READINGS_HOURLY
+from meterlake.tables.int_readings_monthly import INT_READINGS_MONTHLY
+from meterlake.tables.mart_energy_balance import MART_ENERGY_BALANCE
+from meterlake.tables.mart_suspects import MART_SUSPECTS
+from meterlake.tables.shared_columns import READING_DATE_LOCAL
+from meterlake.tables.stg_meters import STG_METERS
+from meterlake.transforms import mart_energy_balance, mart_suspects
+
+DAY = READING_DATE_LOCAL.name
+
+
+def supply_changes(run: Run) -> Changes:
+    """The changed days of the meters that measure the supply of this source's feeders; nothing where there are none."""
+    losses = run.source.losses
+    if losses is None or not run.store.read(STG_METERS, losses.supply_source).head(1):
+        return Changes(run.source.name, None, None, None)
+    return run.changes_of(losses.supply_source, "marts", INT_READINGS_DAILY)
+
+
+def losses(run: Run, days: Changes, supply: Changes) -> int:
+    """Balances and suspects of the months concerned by a changed day of a customer or a supply meter; rows written.
+
+    Nothing is made for a source whose supply nobody measures.
+    """
+    stands = run.store.exists(MART_ENERGY_BALANCE)
+    if run.source.losses is None or (supply.nothing and not stands):
+        return 0
+    everything = days.everything or supply.everything or not stands
+    months = _months(run) if everything else _changed_months(days, supply)
+    supply_source = run.source.losses.supply_source
+    return _balance(run, supply_source, months, everything) + _suspects(run, months, everything)
+
+
+def _balance(run: Run, supply_source: str, months: list[date], everything: bool) -> int:
+    store, source, within = run.store, run.source, "true" if everything else _within(months)
+    both = F.col("source").isin(source.name, supply_source)
+    own = mart_energy_balance.build(
+        hourly=store.read(INT_READINGS_HOURLY, supply_source).where(within),
+        daily=store.read(INT_READINGS_DAILY).where(both).where(within),
+        monthly=store.read(INT_READINGS_MONTHLY).where(both).where(F.col("month_local").isin(months)),
+        meters=store.read(STG_METERS).where(both),
+        source=source,
+    ).persist()
+    rows = store.replace_days(mart_energy_balance.rolled_up(own, source), MART_ENERGY_BALANCE, source.name, within)
+    own.unpersist()
+    return rows
+
+
+def _suspects(run: Run, months: list[date], everything: bool) -> int:
+    """A month is the past of the next one: that is judged again, too."""
+    store, source = run.store, run.source
+    judged = sorted({*months, *(_next(month) for month in months)})
+    around = sorted({*judged, *(_next(month, -1) for month in judged)})
+    found = mart_suspects.build(
+        store.read(INT_READINGS_DAILY, source.name).where(_within(around)),
+        store.read(MART_ENERGY_BALANCE, source.name).where(_within(judged)),
+        store.read(STG_METERS, source.name),
+        source,
+        judged,
+    )
+    replaced = "true" if everything else " OR ".join(f"month_local = DATE'{month}'" for month in judged)
+    return store.replace_days(found, MART_SUSPECTS, source.name, replaced)
+
+
+def _months(run: Run) -> list[date]:
+    """All months of the source."""
+    months = run.store.read(INT_READINGS_MONTHLY, run.source.name).select("month_local").distinct()
+    return sorted(row[0] for row in months.collect())
+
+
+def _changed_months(*changes: Changes) -> list[date]:
+    """The months that hold a changed day."""
+    days = reduce(DataFrame.unionByName, (changed.days for changed in changes if changed.days is not None))
+    return sorted(row[0] for row in days.select(F.trunc("day", "month").cast("date")).distinct().collect())
+
+
+def _next(month: date, by: int = 1) -> date:
+    number = month.year * 12 + month.month - 1 + by
+    return date(number // 12, number % 12 + 1, 1)
+
+
+def _within(months: list[date]) -> str:
+    """A condition on the day, of literals, so that Delta skips the files of other months."""
+    ends = (month.replace(day=monthrange(month.year, month.month)[1]) for month in months)
+    within = (f"{DAY} BETWEEN DATE'{first}' AND DATE'{last}'" for first, last in zip(months, ends, strict=True))
+    return " OR ".join(within) or "false"

@@ -1,0 +1,107 @@
+"""Losses of a generated grid by the real steps: what the truth says, kept right when days come late."""
+
+import csv
+import shutil
+from collections.abc import Iterable
+from datetime import date
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+from tests.conftest import settings_for
+from tests.lake import deliver, rows, run_of
+
+from meterlake.losses import step
+from meterlake.settings import Settings
+from meterlake.sources.ami import AMI
+from meterlake.sources.generate import Rates, generate
+from meterlake.sources.grid_supply import GRID_SUPPLY
+from meterlake.tables.catalog import TABLES
+from meterlake.tables.store import Store
+
+STEPS = ("ingest", "stage", "aggregate", "marts")
+HOURLY_AMI, HOURLY_SUPPLY = (source.model_copy(update={"interval_minutes": 60}) for source in (AMI, GRID_SUPPLY))
+MARTS = ("mart_energy_balance", "mart_suspects")
+
+
+@pytest.fixture(scope="module")
+def grid(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Settings]:
+    """40 meters under two transformers, February and March. The supply of the last three days comes late."""
+    folder = tmp_path_factory.mktemp("grid")
+    rates = Rates(gap=0.001, anomaly=0.15)
+    generate(
+        spark,
+        str(folder),
+        meters=40,
+        start=date(2023, 2, 1),
+        days=59,
+        interval_minutes=60,
+        seed=6,
+        rates=rates,
+        supply_meters=True,
+    )
+    settings = settings_for(folder / "home")
+    late = folder / "late"
+    late.mkdir()
+    for file in sorted((folder / "supply").iterdir())[-3:]:
+        shutil.move(file, late / file.name)
+    deliver(spark, settings, folder / "supply", *STEPS, source=HOURLY_SUPPLY)
+    deliver(spark, settings, folder / "readings", *STEPS, source=HOURLY_AMI)
+    return folder, settings
+
+
+def test_losses_are_what_the_truth_says(spark: SparkSession, grid: tuple[Path, Settings]) -> None:
+    folder, settings = grid
+    truth = {
+        (row["element"], row["day"]): row
+        for file in folder.glob("truth/supply-*")
+        for row in csv.DictReader(file.open())
+    }
+    balances = [row for row in rows(spark, settings, "mart_energy_balance") if row.level == "feeder"]
+    balanced = [row for row in balances if row.status == "balanced"]
+    assert len(balanced) > 80
+    for row in balanced:
+        true = truth[row.element, str(row.reading_date_local)]
+        used, technical = float(true["used_kwh"]), float(true["technical_loss_kwh"])
+        assert float(row.supplied_kwh) == pytest.approx(used + technical, rel=0.005)
+        assert abs(float(row.technical_loss_kwh) - technical) < 0.03 * used
+        metered = float(row.delivered_kwh + row.missing_kwh)
+        assert float(row.non_technical_loss_kwh) == pytest.approx(used - metered, abs=0.035 * used)
+
+
+def test_supply_that_comes_late_completes_the_balance_and_equals_a_rebuild(
+    spark: SparkSession, grid: tuple[Path, Settings]
+) -> None:
+    folder, settings = grid
+    before = {
+        row.reading_date_local for row in rows(spark, settings, "mart_energy_balance") if row.status == "balanced"
+    }
+    assert date(2023, 3, 31) not in before
+    deliver(spark, settings, folder / "late", *STEPS, source=HOURLY_SUPPLY)
+    assert not run_of(spark, settings, HOURLY_AMI).changes("marts", TABLES["int_readings_daily"]).first
+    deliver(spark, settings, folder / "readings", "marts", source=HOURLY_AMI)
+    after = {name: told(spark, settings, name) for name in MARTS}
+    assert date(2023, 3, 31) in {
+        row.reading_date_local for row in rows(spark, settings, "mart_energy_balance") if row.status == "balanced"
+    }
+
+    run = run_of(spark, settings, HOURLY_AMI)
+    everything = run.store.changes(TABLES["int_readings_daily"], HOURLY_AMI.name, None)
+    step.losses(run, everything, step.supply_changes(run))
+    assert {name: told(spark, settings, name) for name in MARTS} == after
+
+
+def test_who_hides_energy_is_on_the_list(spark: SparkSession, grid: tuple[Path, Settings]) -> None:
+    folder, settings = grid
+    suspects = rows(spark, settings, "mart_suspects")
+    assert {row.month_local for row in suspects} == {date(2023, 3, 1)}
+    assert all(row.recoverable_kwh <= row.shortfall_kwh for row in suspects)
+    worst = max(suspects, key=lambda row: row.recoverable_kwh)
+    events = [row for row in csv.DictReader((folder / "truth/anomalies.csv").open()) if row["start"] >= "2023-03"]
+    assert worst.meter_id in {row["meter_id"] for row in events}
+    assert worst.balanced_by in worst.reason
+
+
+def told(spark: SparkSession, settings: Settings, table: str) -> Iterable[tuple[object, ...]]:
+    frame = Store(spark, settings).read(TABLES[table])
+    return sorted(map(tuple, frame.collect()), key=str)
