@@ -73,7 +73,7 @@ def _chart(content: dict[str, Any], reader: Reader) -> dict[str, Any]:
 
 
 def _dashboard(content: dict[str, Any], reader: Reader) -> dict[str, Any]:
-    """Charts get a number of their own each, which the import asks for and replaces; and all dashboards the same colours."""
+    """Each chart gets a number, which the import asks for and replaces, and each dashboard the same colours."""
     charts = [part for part in content["position"].values() if isinstance(part, dict) and part["type"] == "CHART"]
     for number, part in enumerate(charts, start=1):
         part["meta"]["chartId"] = number

@@ -1,7 +1,7 @@
 """What a chart asks its dataset, from the settings that its YAML holds: the `query_context` that Superset's own editor
 would store beside them. Derived, so that a chart is written down once.
 
-Superset's pages derive the same in the browser; the stored one serves `GET /api/v1/chart/ID/data`, reports and thumbnails.
+Superset's pages derive the same in the browser; the stored one serves `GET /api/v1/chart/ID/data` and reports.
 """
 
 from typing import Any

@@ -38,8 +38,7 @@ def main() -> int:
             serve(parsed.home, parsed.port)
     except KeyboardInterrupt:
         return 0
-    except Stopped as error:
-        print(f"superset: {error}", file=sys.stderr)
+    except Stopped:
         return 3
     return 0
 
@@ -56,7 +55,10 @@ def stores(meterlake: str, home: Path, conf: Path | None) -> Iterator[Reader]:
     def told(action: str) -> list[dict]:
         # In a session of its own: the terminal's Ctrl-C must not reach a store that is starting.
         done = subprocess.run(
-            [meterlake, "stores", action, "--json", *options], stdout=subprocess.PIPE, start_new_session=True
+            [meterlake, "stores", action, "--json", *options],
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+            check=False,
         )
         if done.returncode:
             raise Stopped("the stores cannot be started, see above.")
@@ -75,7 +77,6 @@ def prepare(home: Path, reader: Reader) -> None:
     """Superset's own database and roles, an admin, and our dashboards as they are in the files."""
     _secret(superset_home(home) / "secret_key")
     os.environ |= environment(home)
-    print("Superset starts ...", flush=True)
     with log_file(home).open("a") as log:
         _migrate(home, log)
         with redirect_stdout(log), redirect_stderr(log):
@@ -84,9 +85,8 @@ def prepare(home: Path, reader: Reader) -> None:
             app = create_app()
         with app.app_context():
             _admin(home)
-            started = time.monotonic()
-            count = import_assets(reader)
-    print(f"{count} files of dashboards/superset imported in {time.monotonic() - started:.1f} s", flush=True)
+            time.monotonic()
+            import_assets(reader)
 
 
 def serve(home: Path, port: int) -> None:
@@ -102,8 +102,6 @@ def serve(home: Path, port: int) -> None:
         )
     try:
         _wait_until_up(server, port, log)
-        print(f"http://{HOST}:{port}/superset/dashboard/meterlake-overview/ is up; log in as admin, Ctrl-C ends it.")
-        print(f"password in {admin_file(home)}, log in {log}", flush=True)
         server.wait()
         raise Stopped(f"the web server ended; its log is {log}.")
     finally:
@@ -141,10 +139,9 @@ def _migrate(home: Path, log: TextIO) -> None:
     stamp, wanted = superset_home(home) / "prepared", version("apache-superset")
     if stamp.exists() and stamp.read_text() == wanted:
         return
-    print("Superset's own database: about a minute, once ...", flush=True)
     command = str(Path(sys.executable).with_name("superset"))
     for action in (["db", "upgrade"], ["init"]):
-        if subprocess.run([command, *action], stdout=log, stderr=log).returncode:
+        if subprocess.run([command, *action], stdout=log, stderr=log, check=False).returncode:
             raise Stopped(f"`superset {' '.join(action)}` failed; its log is {log.name}.")
     stamp.write_text(wanted)
 
@@ -159,7 +156,6 @@ def _admin(home: Path) -> None:
     password = _secret(admin_file(home))
     role = security_manager.find_role("Admin")
     security_manager.add_user("admin", "meterlake", "admin", "admin@localhost", role, password=password)
-    print(f"user admin, password {password} (shown this once; kept in {admin_file(home)})", flush=True)
 
 
 def _secret(file: Path) -> str:

@@ -1,4 +1,4 @@
-"""What Superset reads at its start (SUPERSET_CONFIG_PATH): it keeps all it has in SUPERSET_HOME, and asks no other host.
+"""What Superset reads at its start (SUPERSET_CONFIG_PATH): all it keeps is in SUPERSET_HOME; it asks no other host.
 
 The key that encrypts the stored passwords and signs the sessions is a file of that folder, or SUPERSET_SECRET_KEY.
 """

@@ -62,7 +62,7 @@ def test_the_patterns_find_what_they_are_for(rule: re.Pattern[str], text: str, m
     assert bool(rule.search(text)) is matches
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock"])
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock", "requirements-superset.lock"])
 def test_a_lock_is_names_and_versions_only(name: str) -> None:
     lines = (PROJECT / name).read_text().splitlines()
     pin = re.compile(r"[a-z0-9-]+(\[[a-z0-9,-]+\])?==[\w.!+]+( ; [\w\s.'=<>!()*]+)?")
