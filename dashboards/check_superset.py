@@ -64,6 +64,7 @@ def main() -> int:
             problems += _check(session, parsed.port, direct, name, number)
         if parsed.users:
             _together(session, parsed.port, charts, parsed.users)
+    print(f"{len(charts)} charts, {len(problems)} problems", *problems, sep="\n")
     return 1 if problems else 0
 
 
@@ -85,6 +86,7 @@ def _imported_twice(home: Path, reader: Reader) -> list[str]:
         first = counts()
         import_assets(reader)
         second = counts()
+    print(f"imported twice: {second}")
     return [] if first == second else [f"the second import left {second}, the first {first}"]
 
 
@@ -92,7 +94,7 @@ def _check(session: requests.Session, port: int, direct: Client, name: str, numb
     """Ask one chart, and ClickHouse the same SQL. Returns what is wrong."""
     started = time.monotonic()
     answer = session.get(f"http://{HOST}:{port}/api/v1/chart/{number}/data/?force=true", timeout=300)
-    time.monotonic() - started
+    seconds = time.monotonic() - started
     if answer.status_code != 200:
         return [f"{name}: {answer.status_code} {answer.text[:300]}"]
     shown = answer.json()["result"]
@@ -113,6 +115,7 @@ def _check(session: requests.Session, port: int, direct: Client, name: str, numb
             problems.append(f"{name}: Superset and ClickHouse differ: {result['data'][:1]} and {expected[:1]}")
     if name in BIG_NUMBERS:
         problems += _big_number(name, shown[0], direct)
+    print(f"{name:<26} {seconds:6.2f} s  {rows:>7,} rows  {'ok' if not problems else 'WRONG'}", flush=True)
     return problems
 
 
@@ -162,7 +165,10 @@ def _together(session: requests.Session, port: int, charts: dict[str, int], user
         return time.monotonic() - started
 
     with ThreadPoolExecutor(users) as pool:
-        sorted(pool.map(timed, [*charts.values()] * users))
+        taken = sorted(pool.map(timed, [*charts.values()] * users))
+    print(
+        f"{users} users at once: {len(taken)} answers, median {taken[len(taken) // 2]:.2f} s, slowest {taken[-1]:.2f} s"
+    )
 
 
 def _charts(session: requests.Session, port: int) -> dict[str, int]:

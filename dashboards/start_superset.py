@@ -38,7 +38,8 @@ def main() -> int:
             serve(parsed.home, parsed.port)
     except KeyboardInterrupt:
         return 0
-    except Stopped:
+    except Stopped as error:
+        print(f"superset: {error}", file=sys.stderr)
         return 3
     return 0
 
@@ -77,6 +78,7 @@ def prepare(home: Path, reader: Reader) -> None:
     """Superset's own database and roles, an admin, and our dashboards as they are in the files."""
     _secret(superset_home(home) / "secret_key")
     os.environ |= environment(home)
+    print("Superset starts ...", flush=True)
     with log_file(home).open("a") as log:
         _migrate(home, log)
         with redirect_stdout(log), redirect_stderr(log):
@@ -85,8 +87,9 @@ def prepare(home: Path, reader: Reader) -> None:
             app = create_app()
         with app.app_context():
             _admin(home)
-            time.monotonic()
-            import_assets(reader)
+            started = time.monotonic()
+            count = import_assets(reader)
+    print(f"{count} files of dashboards/superset imported in {time.monotonic() - started:.1f} s", flush=True)
 
 
 def serve(home: Path, port: int) -> None:
@@ -102,6 +105,8 @@ def serve(home: Path, port: int) -> None:
         )
     try:
         _wait_until_up(server, port, log)
+        print(f"http://{HOST}:{port}/superset/dashboard/meterlake-overview/ is up; log in as admin, Ctrl-C ends it.")
+        print(f"password in {admin_file(home)}, log in {log}", flush=True)
         server.wait()
         raise Stopped(f"the web server ended; its log is {log}.")
     finally:
@@ -139,6 +144,7 @@ def _migrate(home: Path, log: TextIO) -> None:
     stamp, wanted = superset_home(home) / "prepared", version("apache-superset")
     if stamp.exists() and stamp.read_text() == wanted:
         return
+    print("Superset's own database: about a minute, once ...", flush=True)
     command = str(Path(sys.executable).with_name("superset"))
     for action in (["db", "upgrade"], ["init"]):
         if subprocess.run([command, *action], stdout=log, stderr=log, check=False).returncode:
@@ -156,6 +162,7 @@ def _admin(home: Path) -> None:
     password = _secret(admin_file(home))
     role = security_manager.find_role("Admin")
     security_manager.add_user("admin", "meterlake", "admin", "admin@localhost", role, password=password)
+    print(f"user admin, password {password} (shown this once; kept in {admin_file(home)})", flush=True)
 
 
 def _secret(file: Path) -> str:

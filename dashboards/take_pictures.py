@@ -67,13 +67,14 @@ def _picture(browser: WebDriver, address: str, file: Path) -> int:
     wait.until(lambda page: page.execute_script(CHARTS_LEFT) >= 0)
     browser.set_window_size(WIDTH, int(browser.execute_script(HEIGHT)) + 260)
     wait.until(lambda page: page.execute_script(CHARTS_LEFT) == 0)
-    time.monotonic() - started
+    seconds = time.monotonic() - started
     time.sleep(3)  # the charts' animations
     file.parent.mkdir(parents=True, exist_ok=True)
-    _save(browser.get_screenshot_as_png(), file)
+    size = _save(browser.get_screenshot_as_png(), file)
     complaints = browser.execute_script(COMPLAINTS)
-    for _words in complaints:
-        pass
+    print(f"{file}: {size / 1000:.0f} kB, drawn after {seconds:.1f} s, {len(complaints)} charts empty or in error")
+    for words in complaints:
+        print("   ", " ".join(words.split()))
     return len(complaints)
 
 
