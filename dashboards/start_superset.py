@@ -30,7 +30,8 @@ READY_S = 120
 
 def main() -> int:
     parsed = _parser().parse_args()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C
+    for ending in (signal.SIGINT, signal.SIGTERM):  # a shell ignores the first for what it starts in the background
+        signal.signal(ending, signal.default_int_handler)
     try:
         _port_is_free(parsed.port)
         with stores(parsed.meterlake, parsed.home, parsed.conf) as reader:
