@@ -14,7 +14,7 @@ OPTIONS := --home $(HOME_DIR) $(if $(CONF),--conf $(CONF))
 SAMPLE := $(HOME_DIR)/sample
 
 .DEFAULT_GOAL := help
-.PHONY: help setup pipeline test bench bench-growth bench-incremental bench-executors capacity layout lint stores-start stores-stop spark-ui airflow airflow-day compose-env package lock clean
+.PHONY: help setup pipeline test bench bench-growth bench-incremental bench-executors capacity layout lint stores-start stores-stop spark-ui airflow airflow-day superset superset-check screenshots superset-lock compose-env package lock clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -80,6 +80,26 @@ airflow-day: $(VENV)/.dev package  ## the daily DAG once, without a scheduler, a
 compose-env:  ## .env with new secrets for docker-compose.yml
 	@$(PYTHON) conf/compose/new_env.py
 
+# Superset has an environment of its own: it cannot share one with PySpark 4.2. `superset-check` and `screenshots` ask
+# the one that `make superset` keeps up in another terminal.
+SUPERSET_VENV := .venv-superset
+SUPERSET_PORT ?= 8088
+SUPERSET = $(SUPERSET_VENV)/bin/python dashboards/$(1).py --home "$(abspath $(HOME_DIR))" --port $(SUPERSET_PORT)
+STORES_BY = --meterlake $(BIN)/meterlake $(if $(CONF),--conf $(CONF))
+superset: $(VENV)/.setup $(SUPERSET_VENV)/.packages  ## Superset with our dashboards on 127.0.0.1:8088 until Ctrl-C; SUPERSET_PORT=
+	@exec $(call SUPERSET,start_superset) $(STORES_BY)
+
+USERS ?= 0
+superset-check: $(VENV)/.setup $(SUPERSET_VENV)/.packages  ## each chart of a running Superset against ClickHouse, with seconds; USERS=5
+	@$(call SUPERSET,check_superset) $(STORES_BY) --users $(USERS)
+
+METER ?=
+screenshots: $(SUPERSET_VENV)/.packages  ## pictures of a running Superset's dashboards into docs/images; METER= also of one meter
+	@$(call SUPERSET,take_pictures) $(if $(METER),--meter $(METER))
+
+superset-lock: $(VENV)/.uv  ## choose the versions of Superset's environment anew from dashboards/requirements.in
+	@$(COMPILE) --upgrade dashboards/requirements.in --output-file requirements-superset.lock
+
 package: $(VENV)/.setup  ## build/meterlake.zip for spark-submit --py-files
 	@mkdir -p build && rm -f build/meterlake.zip
 	@find lib -name __pycache__ -type d -prune -exec rm -r {} +
@@ -91,7 +111,6 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-e
 lock: $(VENV)/.uv  ## choose all versions anew from pyproject.toml
 	@$(COMPILE) --upgrade --all-extras pyproject.toml --output-file requirements-dev.lock
 	@$(COMPILE) --upgrade --constraint requirements-dev.lock pyproject.toml --output-file requirements.lock
-	@cd conf/compose/superset && ../../../$(COMPILE) --upgrade superset.in --output-file superset.lock
 
 clean:  ## remove what runs and tests have made (.meterlake, build, caches); the environment stays
 	@if [ -d .meterlake ] && [ -x $(BIN)/meterlake ]; then $(BIN)/meterlake stores stop --home .meterlake || true; fi
@@ -153,4 +172,10 @@ $(VENV)/.setup: lib/meterlake/bootstrap.py conf/ivysettings.xml $(VENV)/.package
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.setup
 	@echo "packages for development ..."
 	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --requirement requirements-dev.lock
+	@touch $@
+
+$(SUPERSET_VENV)/.packages: requirements-superset.lock $(VENV)/.uv
+	@echo "Superset's packages: about 1 GB ..."
+	@$(PYTHON) -m venv $(SUPERSET_VENV)
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(SUPERSET_VENV)/bin/python --requirement requirements-superset.lock
 	@touch $@

@@ -121,6 +121,7 @@ def _parser() -> argparse.ArgumentParser:
     command("status", _status, "rows, last runs, ledger, gates and stores").add_argument("--json", action="store_true")
     stores = command("stores", _stores, "the embedded PostgreSQL and ClickHouse")
     stores.add_argument("action", choices=("start", "stop", "status"))
+    stores.add_argument("--json", action="store_true", help="addresses for a program")
     profile = command("profile", _profile, "what each step of a run cost, from Spark's event log")
     profile.add_argument("log", nargs="?", type=Path, help="event log (default: the newest of the home folder)")
     profile.add_argument("--against", type=Path, metavar="LOG", help="another run's event log, to compare with")
@@ -128,8 +129,7 @@ def _parser() -> argparse.ArgumentParser:
     history = command("spark-ui", _spark_ui, "Spark's own pages about the runs of this home, until Ctrl-C")
     history.add_argument("--port", type=int, default=18080, help="on 127.0.0.1 (default %(default)s)")
     _add_actions(recovery.ACTIONS, command, commands)
-    _add_anomaly(commands.add_parser("anomaly", help="how good the anomaly detection is"), command)
-    _add_losses(commands.add_parser("losses", help="how good the list of suspects is"), command)
+    _add_measures(commands, command)
     command("sources", _sources, "the declared sources")
     from meterlake.sources import generate
 
@@ -179,19 +179,17 @@ def _actions_instead_of(step: argparse.ArgumentParser) -> Any:
     return step.add_subparsers(metavar="ACTION", help="instead of the step, which asks for --source:")
 
 
-def _add_anomaly(parser: argparse.ArgumentParser, command: Callable[..., argparse.ArgumentParser]) -> None:
-    """`meterlake anomaly ACTION`."""
-    from meterlake.anomaly.evaluation import commands
+def _add_measures(commands: Any, command: Callable[..., argparse.ArgumentParser]) -> None:
+    """`meterlake anomaly ACTION` and `meterlake losses ACTION`."""
+    from meterlake.anomaly.evaluation import commands as anomaly
+    from meterlake.losses import commands as losses
 
-    actions = parser.add_subparsers(required=True, metavar="ACTION")
-    _add_actions(commands.ACTIONS, command, actions)
-
-
-def _add_losses(parser: argparse.ArgumentParser, command: Callable[..., argparse.ArgumentParser]) -> None:
-    """`meterlake losses ACTION`."""
-    from meterlake.losses import commands
-
-    _add_actions(commands.ACTIONS, command, parser.add_subparsers(required=True, metavar="ACTION"))
+    for name, about, actions in (
+        ("anomaly", "how good the anomaly detection is", anomaly.ACTIONS),
+        ("losses", "how good the list of suspects is", losses.ACTIONS),
+    ):
+        among = commands.add_parser(name, help=about).add_subparsers(required=True, metavar="ACTION")
+        _add_actions(actions, command, among)
 
 
 def _add_actions(actions: dict[str, Action], command: Callable[..., argparse.ArgumentParser], among: Any) -> None:
@@ -248,11 +246,15 @@ def _status(parsed: argparse.Namespace, settings: Settings) -> None:
 
 def _stores(parsed: argparse.Namespace, settings: Settings) -> None:
     from meterlake.serving import embedded
+    from meterlake.serving.endpoint import reader_of
 
     endpoints = {"start": embedded.start, "stop": embedded.stop, "status": embedded.status}[parsed.action](settings)
+    if parsed.json:
+        print(json.dumps([reader_of(store, settings) for store in endpoints or ()], indent=2))
+        return
     for store in endpoints or ():
         state = "up" if store.running else "down"
-        password = settings.home / "secrets" / f"{store.name}_reader"
+        password = reader_of(store, settings)["password_file"]
         print(f"{store.title:<11} {state:<5} {store.jdbc_url}  reader {store.reader}, password in {password}")
 
 

@@ -59,6 +59,19 @@ def endpoint(settings: Settings, name: StoreName) -> Endpoint:
     )
 
 
+def reader_of(known: Endpoint, settings: Settings) -> dict[str, Any]:
+    """What a program needs to read from the store as its reader; the password stays in its file."""
+    return {
+        "name": known.name,
+        "running": known.running,
+        "host": known.host,
+        "port": known.port,
+        "database": known.database,
+        "reader": known.reader,
+        "password_file": str(settings.home / "secrets" / f"{known.name}_reader"),
+    }
+
+
 def section(settings: Settings, name: StoreName) -> Store:
     return settings.postgres if name == "postgres" else settings.clickhouse
 
