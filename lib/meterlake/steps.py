@@ -21,7 +21,7 @@ from meterlake.losses.step import losses, supply_changes
 from meterlake.report.page import StepDone, Summary, write_report
 from meterlake.run import Outcome, Run
 from meterlake.serving.embedded import never_started, stores
-from meterlake.serving.publish import lost_rows, needs_full
+from meterlake.serving.publish import lost_rows, make_empty, needs_full
 from meterlake.serving.publish import publish as publish_mart
 from meterlake.serving.slices import Slice
 from meterlake.session import at_once
@@ -226,6 +226,9 @@ def publish(run: Run) -> Outcome:
             slices = None if needs_full(table, run.settings) else months
             results = publish_mart(table, run.store.read(table), slices, run.settings)
             rows += max((result.rows for result in results), default=0)
+        for table in MARTS:
+            if table not in changed:
+                make_empty(table, run.settings)
     return Outcome(rows_in=rows, rows_out=rows, inputs=versions)
 
 

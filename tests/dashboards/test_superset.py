@@ -83,8 +83,6 @@ def test_a_dataset_reads_declared_columns(name: str) -> None:
         assert [pair for pair in read if pair[1] not in DECLARED[aliases[pair[0]]]] == []
         columns = set(re.findall(r"\.\w+ AS (\w+)", dataset["sql"]))
     else:
-        if name == "energy_balance" and name not in DECLARED:
-            pytest.xfail("the mart energy_balance is declared by a change of its own")
         columns = DECLARED[name]
     physical = {column["column_name"] for column in dataset["columns"] if not column["expression"]}
     assert physical - columns == set()

@@ -98,6 +98,14 @@ def publish(
     return at_once(frame.sparkSession, writes, len(STORES))
 
 
+def make_empty(table: Table, settings: Settings) -> None:
+    """An empty mart in each store that has none: who asks for what was never made gets no rows and not an error."""
+    for store in STORES:
+        target = TARGETS[store]
+        if target.count(table, settings) is None:
+            target.swap(table, target.stage(table, settings), None, settings)
+
+
 def counts(settings: Settings) -> dict[StoreName, dict[str, int | None]]:
     """Rows per mart in each store that runs; None for a mart that is not there yet."""
     return {
