@@ -17,7 +17,7 @@ from meterlake.anomaly.train import TooFewReadings
 from meterlake.anomaly.train import train as fit_forest
 from meterlake.forecast.step import forecast_step as forecast
 from meterlake.ingest import check_source, ingest
-from meterlake.losses.step import losses, supply_changes
+from meterlake.losses.step import losses, measures_supply, supply_changes
 from meterlake.report.page import StepDone, Summary, write_report
 from meterlake.run import Outcome, Run
 from meterlake.serving.embedded import never_started, stores
@@ -210,8 +210,11 @@ def _anomaly_flags(run: Run, scored: Changes, meters: DataFrame) -> int:
 def publish(run: Run) -> Outcome:
     """The months of each mart that changed since the last publication -> PostgreSQL and ClickHouse.
 
-    All months, where a store lost rows since then: somebody emptied or dropped its mart.
+    All months, where a store lost rows since then: somebody emptied or dropped its mart. What supply meters measure is
+    published as the balances of their customers' source: beside the customers' it would be counted twice.
     """
+    if measures_supply(run):
+        return Outcome(nothing_new=True, said=["Supply meters are published as balances of their customers' source."])
     marts_made = [table for table in MARTS if run.store.exists(table)]
     versions = {table.name: run.store.version(table) for table in marts_made}
     changed = {table: _months_changed(run, table) for table in marts_made}
