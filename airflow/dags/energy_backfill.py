@@ -1,7 +1,7 @@
 """A period of one region computed again from bronze, month by month: after an adapter or a rule was corrected.
 
-Triggered by hand with `first`, `last`, `reason` and the region's number in conf/regions.toml (the first is 0). It is
-`meterlake backfill`: rehearse it there with --dry-run first. A month that failed is cleared by itself; months that are
+Triggered by hand with `first`, `last`, `reason` and the region's name in conf/regions.toml. It is `meterlake backfill`:
+rehearse it there with --dry-run first. A month that failed is cleared by itself; months that are
 done are found done.
 """
 
@@ -19,7 +19,7 @@ with DAG(
         "first": Param("2024-01-01", type="string", format="date"),
         "last": Param("2024-01-31", type="string", format="date"),
         "reason": Param("", type="string", minLength=3),
-        "region": Param(0, type="integer", minimum=0),
+        "region": Param(REGIONS[0]["name"], enum=[region["name"] for region in REGIONS]),
     },
     **dag_options(__doc__),
 ):
@@ -28,7 +28,7 @@ with DAG(
     def months(params: dict[str, Any] | None = None) -> list[list[str]]:
         """The arguments of the job for each month of the period, the first and last one cut to it."""
         assert params is not None
-        region = REGIONS[params["region"]]
+        region = next(one for one in REGIONS if one["name"] == params["region"])
         first, last = date.fromisoformat(params["first"]), date.fromisoformat(params["last"])
         if last < first:
             raise ValueError(f"The period ends on {last}, before it begins on {first}; trigger again with other dates.")

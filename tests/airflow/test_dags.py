@@ -129,7 +129,7 @@ def test_regions_have_absolute_paths(dags: dict[str, Any]) -> None:
 )
 def test_a_backfill_is_cut_into_months(dags: dict[str, Any], first: str, last: str, periods: list[str]) -> None:
     months = dags["energy_backfill"].task_dict["months"].python_callable
-    given = months(params={"first": first, "last": last, "reason": "why", "region": 0})
+    given = months(params={"first": first, "last": last, "reason": "why", "region": "north"})
     found = [_parser().parse_args(["backfill", *arguments]) for arguments in given]
     assert [f"{one.first:%m-%d} {one.last:%m-%d}" for one in found] == periods
     assert {str(one.conf) for one in found} == {str(PROJECT / "conf/north.toml")}
