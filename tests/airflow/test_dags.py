@@ -66,6 +66,7 @@ def test_all_are_there_and_run_one_at_a_time(dags: dict[str, Any]) -> None:
     schedules = {name: dag.schedule for name, dag in dags.items()}
     assert schedules == {
         "energy_pipeline_daily": "0 6 * * *",
+        "energy_forecast_daily": "30 7 * * *",
         "energy_training_weekly": "0 3 * * 0",
         "energy_maintenance": "0 2 * * 6",
         "energy_backfill": None,
@@ -91,7 +92,7 @@ def test_every_job_exists_and_takes_its_arguments(dags: dict[str, Any], by_hand:
     at = datetime(2024, 3, 1, 6, tzinfo=UTC)
     known = {"dag_run": SimpleNamespace(run_after=at), "logical_date": None if by_hand else at, "macros": macros}
     jobs = [(dag, task) for dag in dags.values() for task in dag.task_dict.values() if hasattr(task, "application")]
-    assert len(jobs) == len(DAILY) + 2
+    assert len(jobs) == len(DAILY) + 4
     for dag, task in jobs:
         assert Path(task.application).parent == PROJECT / "jobs"
         assert Path(task.application).is_file()
