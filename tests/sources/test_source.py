@@ -65,5 +65,5 @@ def test_a_mistake_is_one_sentence(tmp_path: Path, text: str, sentence: str) -> 
 
 
 def test_an_unknown_source_names_the_known_ones(settings: Settings) -> None:
-    with pytest.raises(UsageError, match="choose one of ami, household_power, london, nem12, smart_meter"):
+    with pytest.raises(UsageError, match="choose one of ami, grid_supply, household_power, london, nem12, smart_meter"):
         source_named("gas", settings)
