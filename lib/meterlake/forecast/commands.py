@@ -31,7 +31,6 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _evaluate(parsed: argparse.Namespace, settings: Settings) -> str:
-    from meterlake.anomaly.evaluation.tables import as_markdown, as_text
     from meterlake.forecast import tables
     from meterlake.forecast.backtest import backtest
     from meterlake.forecast.delivered import sum_of
@@ -39,6 +38,7 @@ def _evaluate(parsed: argparse.Namespace, settings: Settings) -> str:
     from meterlake.forecast.series import people_live_by
     from meterlake.sources.catalog import source_named
     from meterlake.sources.delivery import files_of
+    from meterlake.text_tables import as_markdown, as_text
     from meterlake.vee.delivered import read_series
 
     if parsed.seed < 0:

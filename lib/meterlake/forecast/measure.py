@@ -7,21 +7,13 @@ from numpy.typing import NDArray
 
 from meterlake.forecast.backtest import BOOSTING, Backtest
 from meterlake.forecast.model import QUANTILES
+from meterlake.resampled import Figure, figure
 
 Floats = NDArray[np.float64]
 
 RESAMPLES = 2000
 # Origins drawn together: hours of a week ahead overlap from one daily origin to the next.
 ORIGINS_TOGETHER = 14
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A value and the range that holds 95 % of the bootstrap's draws."""
-
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -61,7 +53,7 @@ def merits(of: Backtest, seed: int) -> list[Merit]:
             float(error.mean()),
             float(error.sum() / of.kwh.sum()),
             _mape(of.kwh, error),
-            _figure(1 - own / _means(of, error, seed)),
+            figure(1 - own / _means(of, error, seed)),
         )
         for method, points in of.points.items()
         for error in [np.abs(points - of.kwh)]
@@ -74,7 +66,7 @@ def band(of: Backtest, seed: int) -> Band:
     inside = (of.kwh >= low) & (of.kwh <= high)
     return Band(
         pinball(of.kwh, of.band),
-        _figure(_means(of, inside.astype(np.float64), seed)),
+        figure(_means(of, inside.astype(np.float64), seed)),
         float((of.kwh < low).mean()),
         float((of.kwh > high).mean()),
     )
@@ -98,8 +90,3 @@ def _means(of: Backtest, values: Floats, seed: int) -> Floats:
     drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), RESAMPLES)
     weight = np.concatenate([np.ones((1, count)), drawn])
     return np.asarray(weight @ np.bincount(group, values, count) / (weight @ np.bincount(group, minlength=count)))
-
-
-def _figure(draws: Floats) -> Figure:
-    low, high = np.quantile(draws[1:], [0.025, 0.975])
-    return Figure(float(draws[0]), float(low), float(high))

@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from datetime import date, timedelta
 
-from meterlake.anomaly.evaluation.tables import Lines
 from meterlake.forecast.backtest import BOOSTING, FOUR_WEEKS, NAIVE, REFIT_DAYS, Backtest
-from meterlake.forecast.measure import ORIGINS_TOGETHER, Figure, band, merits
+from meterlake.forecast.measure import ORIGINS_TOGETHER, band, merits
+from meterlake.resampled import Figure
+from meterlake.text_tables import Lines
 
 HEADER = ("horizon", "method", "MAE, kWh", "WAPE", "MAPE of larger hours", "the model errs less by (95 %)")
 BAND_HEADER = ("horizon", "pinball loss, kWh", "10-90 band holds (95 %)", "truth below it", "truth above it")

@@ -5,9 +5,9 @@ import argparse
 from meterlake import generated_block
 from meterlake.actions import Action
 from meterlake.errors import UsageError
+from meterlake.resampled import Figure
 from meterlake.settings import Settings
-
-Line = tuple[str, ...]
+from meterlake.text_tables import Lines, as_markdown, as_text
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +27,7 @@ def _evaluate(parsed: argparse.Namespace, settings: Settings) -> str:
     lists = [
         (
             name,
-            *("{:.0%} ({:.0%}-{:.0%})".format(*precision(worlds, of, first)) for first in FIRST),
+            *(_range(precision(worlds, of, first)) for first in FIRST),
             f"{recovered(worlds, of, FIRST[2]):.0%}",
         )
         for name, of in RANKINGS.items()
@@ -42,16 +42,13 @@ def _evaluate(parsed: argparse.Namespace, settings: Settings) -> str:
         f"{min(hiding)} to {max(hiding)} of {parsed.meters:,} meters of a world hide energy "
         f"({sum(hiding) / parsed.meters / parsed.worlds:.1%})."
     )
-    tables = [_markdown([head, *lists]), _markdown([("probability", "suspects", "kWh expected", "kWh hidden"), *trust])]
-    text = "\n\n".join([said, *tables])
-    generated_block.write(parsed.page, "losses evaluate", text)
-    return text
+    tables: list[Lines] = [[head, *lists], [("probability", "suspects", "kWh expected", "kWh hidden"), *trust]]
+    generated_block.write(parsed.page, "losses evaluate", "\n\n".join([said, *map(as_markdown, tables)]))
+    return "\n\n".join([said, *map(as_text, tables)])
 
 
-def _markdown(lines: list[Line]) -> str:
-    head, *rest = (" | ".join(line) for line in lines)
-    rule = "|".join(" --- " for _ in lines[0])
-    return "\n".join(f"|{line}|" if line == rule else f"| {line} |" for line in (head, rule, *rest))
+def _range(figure: Figure) -> str:
+    return f"{figure.value:.0%} ({figure.low:.0%}-{figure.high:.0%})"
 
 
 ACTIONS = {

@@ -4,7 +4,7 @@ Each world is judged in its second month, by its first. A meter hides energy whe
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from itertools import pairwise
 
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meterlake.losses.suspects import Days, Judged, judge
+from meterlake.resampled import Figure, figure
 from meterlake.sources import generate_supply as supply
 from meterlake.sources.ami import AMI
 from meterlake.sources.generate_load import population
@@ -33,7 +34,7 @@ class World:
 
     Attributes:
         used_kwh, read_kwh: what went through the meter, and what it read.
-        judged: with the balance of the meter's transformer, and without.
+        with_balance, without_balance: how it was judged, with the balance of its transformer and without.
     """
 
     used_kwh: Floats
@@ -49,8 +50,13 @@ class World:
     def hides(self) -> NDArray[np.bool_]:
         return self.hidden_kwh > HIDES * self.used_kwh
 
+    def head(self, of: "Ranking", first: int) -> NDArray[np.intp]:
+        """The first so many meters of a list; those that cannot be judged come last."""
+        return np.argsort(-np.nan_to_num(of(self), nan=-np.inf), kind="stable")[:first]
 
-RANKINGS: dict[str, Callable[[World], Floats]] = {
+
+Ranking = Callable[[World], Floats]
+RANKINGS: dict[str, Ranking] = {
     "mart_suspects": lambda world: world.with_balance.recoverable_kwh,
     "the same without a balance": lambda world: world.without_balance.recoverable_kwh,
     "largest shortfall": lambda world: world.with_balance.shortfall_kwh,
@@ -75,30 +81,24 @@ def world(seed: int, meters: int) -> World:
         unexplained[~past] = supplied[~past].sum(axis=1) - read[own][:, ~past].sum(axis=0) - technical
         told = Days(read[own], kinds(days), past, level, unexplained, supplied.sum(axis=1))
         with_balance.append(judge(told))
-        without.append(judge(Days(**{**vars(told), "unexplained": np.full(DAYS, np.nan)})))
+        without.append(judge(replace(told, unexplained=np.full(DAYS, np.nan))))
     now = slice(FIRST_MONTH, None)
     return World(used[:, now].sum(axis=1), read[:, now].sum(axis=1), _joined(with_balance), _joined(without))
 
 
-def precision(
-    worlds: list[World], of: Callable[[World], Floats], first: int, seed: int = 1
-) -> tuple[float, float, float]:
-    """Share of the first so many of each world's list that hide energy: mean, and 95 % of 1,000 draws of the worlds."""
-    shares = []
-    for one in worlds:
-        order = np.argsort(-np.nan_to_num(of(one), nan=-np.inf), kind="stable")[:first]
-        shares.append(float(one.hides[order].mean()))
+def precision(worlds: list[World], of: Ranking, first: int, seed: int = 1) -> Figure:
+    """Share of the first so many of each world's list that hide energy: mean, with 1,000 draws of the worlds."""
+    shares = [float(one.hides[one.head(of, first)].mean()) for one in worlds]
     draws = np.random.default_rng(seed).choice(shares, (1000, len(shares))).mean(axis=1)
-    low, high = np.quantile(draws, [0.025, 0.975])
-    return float(np.mean(shares)), float(low), float(high)
+    return figure([np.mean(shares), *draws])
 
 
-def recovered(worlds: list[World], of: Callable[[World], Floats], first: int) -> float:
+def recovered(worlds: list[World], of: Ranking, first: int) -> float:
     """Share of all hidden energy that lies behind the first so many of each world's list."""
     found = total = 0.0
     for one in worlds:
         hidden = np.where(one.hides, one.hidden_kwh, 0.0)
-        found += hidden[np.argsort(-np.nan_to_num(of(one), nan=-np.inf), kind="stable")[:first]].sum()
+        found += hidden[one.head(of, first)].sum()
         total += hidden.sum()
     return found / total
 

@@ -5,6 +5,7 @@ import re
 from datetime import timedelta
 from pathlib import Path
 
+from meterlake import text_tables
 from meterlake.errors import UsageError
 from meterlake.vee.estimate import DEFAULT
 from meterlake.vee.estimation_policy import PRESCRIBED, EstimationPolicy
@@ -64,16 +65,11 @@ def verdict(scores: list[Score]) -> str:
 
 def as_text(scores: list[Score]) -> str:
     """Columns of even width."""
-    lines = [HEADER, *rows(scores)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(HEADER))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
-    )
+    return text_tables.as_text([HEADER, *rows(scores)])
 
 
 def as_markdown(scores: list[Score]) -> str:
-    lines = [HEADER, ("---",) * len(HEADER), *rows(scores)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return text_tables.as_markdown([HEADER, *rows(scores)])
 
 
 def settings() -> str:

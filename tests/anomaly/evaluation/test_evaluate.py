@@ -17,12 +17,13 @@ from meterlake.anomaly.evaluation.population import (
     untouched,
     with_faults,
 )
-from meterlake.anomaly.evaluation.tables import as_markdown, kinds, verdict
+from meterlake.anomaly.evaluation.tables import kinds, verdict
 from meterlake.cli import main
 from meterlake.errors import UsageError
 from meterlake.generated_block import begin
 from meterlake.settings import PROJECT, Settings
 from meterlake.sources.generate_shapes import block
+from meterlake.text_tables import as_markdown
 from meterlake.vee.delivered import MeterSeries
 
 DAYS, SLOTS = 150, 24

@@ -10,6 +10,7 @@ from meterlake import generated_block
 from meterlake.actions import Action
 from meterlake.errors import UsageError
 from meterlake.settings import Settings
+from meterlake.text_tables import as_markdown, as_text
 
 if TYPE_CHECKING:
     from meterlake.anomaly.evaluation.evaluate import Fault
@@ -67,9 +68,9 @@ def _faults(parsed: argparse.Namespace, settings: Settings) -> str:
     found = evaluate(households(series, source.interval_minutes), settings.model, setup)
     if parsed.truth:
         _write_truth(parsed.truth, found.truth)
-    generated_block.write(parsed.page, "anomaly kinds", tables.as_markdown(tables.kinds()))
-    generated_block.write(parsed.page, "anomaly evaluate", tables.whole(found, source.name, tables.as_markdown))
-    return tables.whole(found, source.name, tables.as_text)
+    generated_block.write(parsed.page, "anomaly kinds", as_markdown(tables.kinds()))
+    generated_block.write(parsed.page, "anomaly evaluate", tables.whole(found, source.name, as_markdown))
+    return tables.whole(found, source.name, as_text)
 
 
 def _theft(parsed: argparse.Namespace) -> str:
@@ -77,8 +78,8 @@ def _theft(parsed: argparse.Namespace) -> str:
 
     kwh, flagged = theft.read(parsed.theft)
     lines = tables.theft(theft.evaluate(kwh, flagged, parsed.seed), len(flagged), float(flagged.mean()))
-    generated_block.write(parsed.page, "anomaly theft", tables.as_markdown(lines))
-    return tables.as_text(lines)
+    generated_block.write(parsed.page, "anomaly theft", as_markdown(lines))
+    return as_text(lines)
 
 
 def _write_truth(file: Path, truth: list["Fault"]) -> None:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from meterlake.resampled import Figure, figure
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -40,15 +42,6 @@ class Judged:
     anomalous: Bools
     day: Ints
     share: Floats
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A value and the range that holds 95 % of the bootstrap's draws."""
-
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -87,7 +80,7 @@ def merit(of: Judged, untouched_score: Floats, threshold: float, base_rate: floa
     seen = found[found >= 0]
     if len(seen):
         delay = float(np.median(seen))
-    precision, recall, pr_auc, *lists = (_figure(draws[:, column]) for column in range(draws.shape[1]))
+    precision, recall, pr_auc, *lists = (figure(draws[:, column]) for column in range(draws.shape[1]))
     return Merit(
         precision=precision,
         recall=recall,
@@ -167,9 +160,3 @@ def _figures(weight: Floats, anomalous: Bools, after: Bools, ends: Ints, flagged
 
 def _at(share: float, right: Floats, all_: Floats) -> float:
     return float(np.interp(share, np.append(0.0, all_), np.append(0.0, right))) / share
-
-
-def _figure(draws: Floats) -> Figure:
-    known = draws[1:][~np.isnan(draws[1:])]
-    low, high = np.quantile(known, [0.025, 0.975]) if len(known) else (np.nan, np.nan)
-    return Figure(float(draws[0]), float(low), float(high))

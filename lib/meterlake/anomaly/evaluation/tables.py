@@ -6,10 +6,10 @@ from collections.abc import Callable
 from meterlake.anomaly.evaluation.detectors import METER_DAY, PRODUCT, PRODUCT_BY_DAY
 from meterlake.anomaly.evaluation.evaluate import OVERALL, Evaluation, Row
 from meterlake.anomaly.evaluation.injections import INJECTIONS
-from meterlake.anomaly.evaluation.measure import LISTS, OF, Figure
+from meterlake.anomaly.evaluation.measure import LISTS, OF
 from meterlake.anomaly.evaluation.theft import Found
-
-Lines = list[tuple[str, ...]]
+from meterlake.resampled import Figure
+from meterlake.text_tables import Lines
 
 # What the owner asks for: precision at a detector's own threshold, at the base rate, overall and for so many kinds.
 ASKED, ASKED_KINDS = 0.8, 7
@@ -139,15 +139,3 @@ def whole(of: Evaluation, source: str, written: Callable[[Lines], str]) -> str:
         written(pr_auc(of)),
     ]
     return "\n\n".join(parts)
-
-
-def as_markdown(lines: Lines) -> str:
-    return "\n".join(f"| {' | '.join(line)} |" for line in [lines[0], ("---",) * len(lines[0]), *lines[1:]])
-
-
-def as_text(lines: Lines) -> str:
-    """Columns of even width."""
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
-    )

@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from meterlake.anomaly.evaluation.measure import Figure
 from meterlake.anomaly.meter_day import Surprise, longest, two_largest
 from meterlake.errors import InputError
+from meterlake.resampled import Figure, figure
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -90,10 +90,9 @@ def evaluate(kwh: Floats, flagged: Bools, seed: int) -> list[Found]:
 
 def _found(name: str, score: Floats, flagged: Bools, draws: list[NDArray[np.int64]]) -> Found:
     aucs = [roc_auc(score[draw], flagged[draw]) for draw in draws]
-    low, high = np.quantile(aucs, [0.025, 0.975])
     return Found(
         name,
-        Figure(roc_auc(score, flagged), float(low), float(high)),
+        figure([roc_auc(score, flagged), *aucs]),
         precision_of_best(score, flagged, BEST),
         precision_of_best(score, flagged, max(1, len(score) // 100)),
     )
