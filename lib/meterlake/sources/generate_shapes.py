@@ -125,10 +125,18 @@ def places(meters: load.Meters) -> list[list[str]]:
     """Region, feeder, transformer and customer of each meter, by name."""
     return [
         [load.REGIONS[region] for region in meters.region],
-        [f"F{feeder:04d}" for feeder in meters.feeder],
-        [f"T{transformer:05d}" for transformer in meters.transformer],
+        feeder_names(meters.feeder),
+        transformer_names(meters.transformer),
         [f"C{number:07d}" for number in meters.number],
     ]
+
+
+def feeder_names(number: Ints) -> list[str]:
+    return [f"F{n:04d}" for n in number]
+
+
+def transformer_names(number: Ints) -> list[str]:
+    return [f"T{n:05d}" for n in number]
 
 
 def _smart_meter(these: Block, energy: Ints) -> list[pa.Array]:

@@ -15,7 +15,7 @@ from meterlake.sources import generate_anomalies as anomalies
 from meterlake.sources import generate_load as load
 from meterlake.sources.generate_draws import Floats, Ints, normal, uniform
 from meterlake.sources.generate_plan import Plan
-from meterlake.sources.generate_shapes import decimals
+from meterlake.sources.generate_shapes import decimals, feeder_names, transformer_names
 
 # Rated kVA, load loss and no-load loss in W of oil-immersed transformers: EU 548/2014, table I.1, tier 1 (Ck, A0).
 RATINGS = np.array([25, 50, 100, 160, 250, 315, 400, 500, 630, 800, 1000], dtype=np.float64)
@@ -76,7 +76,7 @@ def delivered(plan: Plan, supplies: tuple[Supply, ...], day: int) -> bytes:
         texts = {
             "meter_id": [f"S{name}" for name in names(supply)],
             "region": [load.REGIONS[region] for region in supply.region],
-            "feeder": [f"F{feeder:04d}" for feeder in supply.feeder],
+            "feeder": feeder_names(supply.feeder),
             "transformer": names(supply) if at_transformer else [None] * len(supply.number),
         }
         rows = pa.array(np.repeat(np.arange(len(supply.number)), k))
@@ -110,8 +110,8 @@ def truth(plan: Plan, supplies: tuple[Supply, ...], day: int) -> pa.Table:
 
 
 def names(supply: Supply) -> list[str]:
-    """As in the customers' lines (generate_shapes.places)."""
-    return [f"T{n:05d}" if supply.level == "transformer" else f"F{n:04d}" for n in supply.number]
+    """As in the customers' lines."""
+    return transformer_names(supply.number) if supply.level == "transformer" else feeder_names(supply.number)
 
 
 def really_used(plan: Plan, meters: load.Meters, day: Ints) -> Floats:

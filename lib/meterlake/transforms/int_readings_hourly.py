@@ -39,12 +39,15 @@ def build(readings: DataFrame, source: Source) -> DataFrame:
     )
 
 
-def exact_sum(energy: str) -> Column:
+def exact_sum(energy: str | Column, steps: float = GRID) -> Column:
     """Sum of a kWh column on the 1e-8 grid, through integers: no order of rows changes a bit of it.
+
+    Of what is no energy or too large for that grid, on a grid of so many steps per unit.
 
     Null when no value is known. Measured on 2.9 M readings: 0.8 s, against 1.3 s for decimal(18,8).
     """
-    return F.sum(F.rint(F.col(energy) * GRID).cast("bigint")) / GRID
+    value = F.col(energy) if isinstance(energy, str) else energy
+    return F.sum(F.rint(value * steps).cast("bigint")) / steps
 
 
 def hours_of(source: Source, count: str = "reading_count") -> Column:

@@ -88,7 +88,9 @@ def _delivered(daily: DataFrame, present: DataFrame, customers: DataFrame) -> Da
     places = members.agg(F.count("*").alias("customers"))
     days = daily.select(DAY, month).distinct()
     of_day = daily.join(customers, on=["source", "meter_id"]).groupBy(*LEVELS, DAY)
-    energy = of_day.agg(exact_sum("consumption_kwh").alias("delivered_kwh"), _known_days().alias("known"))
+    energy = of_day.agg(
+        exact_sum("consumption_kwh").alias("delivered_kwh"), exact_sum("completeness", MICRO).alias("known")
+    )
     calendar = places.join(F.broadcast(days), on="month_local")
     same_place = [calendar[name].eqNullSafe(energy[name]) for name in (*LEVELS, DAY)]
     joined = calendar.join(energy, on=same_place, how="left").select(
@@ -102,13 +104,8 @@ def _delivered(daily: DataFrame, present: DataFrame, customers: DataFrame) -> Da
         F.max(below_region).alias("feeder"),
         F.sum("customers").alias("customers"),
         exact_sum("delivered_kwh").alias("delivered_kwh"),
-        F.coalesce(F.sum(F.rint(F.col("known") * MICRO).cast("bigint")) / MICRO, F.lit(0.0)).alias("known"),
+        F.coalesce(exact_sum("known", MICRO), F.lit(0.0)).alias("known"),
     )
-
-
-def _known_days() -> Column:
-    """Sum of the days' completeness, through integers, so that no order of rows changes it."""
-    return F.sum(F.rint(F.col("completeness") * MICRO).cast("bigint")) / MICRO
 
 
 def _supplied(
@@ -122,10 +119,10 @@ def _supplied(
     month = F.trunc(DAY, "month").cast("date")
     meters = present.join(supply_meters, on=["source", "meter_id"]).groupBy("level", "element", "month_local")
     reporting = daily.join(supply_meters, on=["source", "meter_id"]).groupBy(*ELEMENT_DAY)
-    complete = reporting.agg(_known_days().alias("whole")).withColumn("month_local", month)
+    complete = reporting.agg(exact_sum("completeness", MICRO).alias("whole")).withColumn("month_local", month)
     hours = hourly.join(F.broadcast(supply_meters.drop(*LEVELS)), on=["source", "meter_id"])
     hours = hours.groupBy(*ELEMENT_DAY, "hour_start").agg(exact_sum("consumption_kwh").alias("kwh"))
-    squared = F.sum(F.rint(F.col("kwh") * F.col("kwh") * MICRO).cast("bigint")) / MICRO
+    squared = exact_sum(F.col("kwh") * F.col("kwh"), MICRO)
     days = hours.groupBy(*ELEMENT_DAY).agg(
         exact_sum("kwh").alias("supplied_kwh"), squared.alias("square"), F.count("kwh").alias("hours")
     )
@@ -171,11 +168,10 @@ def _from_below(own: DataFrame, children: DataFrame, parent: str, floor: float) 
     Its coverage is the share of its customers' days that are known under those children.
     """
     sums = (exact_sum(name).alias(f"{name}_below") for name in ENERGIES)
-    known_below = F.sum(F.rint(F.col("known") * MICRO).cast("bigint")) / MICRO
     below = (
         children.where((F.col("status") == BALANCED) & F.col(parent).isNotNull())
         .groupBy(F.col(parent).alias("element"), DAY)
-        .agg(*sums, known_below.alias("known_below"))
+        .agg(*sums, exact_sum("known", MICRO).alias("known_below"))
     )
     joined = own.join(below, on=["element", DAY], how="left")
     summed = (F.col("status") == NO_METER) & F.col("known_below").isNotNull()

@@ -67,8 +67,7 @@ def build(daily: DataFrame, balances: DataFrame, meters: DataFrame, source: Sour
 
 def _levels(days: DataFrame) -> DataFrame:
     """What a meter of each region used on each day in the mean, by its known intervals: `region_kwh`."""
-    known = F.sum(F.rint(F.col("completeness") * MICRO).cast("bigint")) / MICRO
-    level = F.try_divide(exact_sum("consumption_kwh"), known)
+    level = F.try_divide(exact_sum("consumption_kwh"), exact_sum("completeness", MICRO))
     return days.groupBy("of_region", DAY).agg(level.alias("region_kwh"))
 
 
