@@ -17,7 +17,7 @@ from meterlake.anomaly.train import TooFewReadings
 from meterlake.anomaly.train import train as fit_forest
 from meterlake.forecast.step import forecast_step as forecast
 from meterlake.ingest import check_source, ingest
-from meterlake.losses.step import losses, measures_supply, supply_changes
+from meterlake.losses.step import losses, supply_changes
 from meterlake.report.page import StepDone, Summary, write_report
 from meterlake.run import Outcome, Run
 from meterlake.serving.embedded import never_started, stores
@@ -25,6 +25,7 @@ from meterlake.serving.publish import lost_rows, make_empty, needs_full
 from meterlake.serving.publish import publish as publish_mart
 from meterlake.serving.slices import Slice
 from meterlake.session import at_once
+from meterlake.sources.catalog import measures_supply
 from meterlake.stage import stage
 from meterlake.tables.catalog import MARTS
 from meterlake.tables.changes import Changes, following_days, month_of
@@ -213,7 +214,7 @@ def publish(run: Run) -> Outcome:
     All months, where a store lost rows since then: somebody emptied or dropped its mart. What supply meters measure is
     published as the balances of their customers' source: beside the customers' it would be counted twice.
     """
-    if measures_supply(run):
+    if measures_supply(run.source, run.settings):
         return Outcome(nothing_new=True, said=["Supply meters are published as balances of their customers' source."])
     marts_made = [table for table in MARTS if run.store.exists(table)]
     versions = {table.name: run.store.version(table) for table in marts_made}

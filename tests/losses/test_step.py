@@ -2,7 +2,6 @@
 
 import csv
 import shutil
-from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
 
@@ -17,7 +16,6 @@ from meterlake.sources.ami import AMI
 from meterlake.sources.generate import Rates, generate
 from meterlake.sources.grid_supply import GRID_SUPPLY
 from meterlake.tables.catalog import TABLES
-from meterlake.tables.store import Store
 
 STEPS = ("ingest", "stage", "aggregate", "marts")
 HOURLY_AMI, HOURLY_SUPPLY = (source.model_copy(update={"interval_minutes": 60}) for source in (AMI, GRID_SUPPLY))
@@ -80,7 +78,7 @@ def test_supply_that_comes_late_completes_the_balance_and_equals_a_rebuild(
     deliver(spark, settings, folder / "late", *STEPS, source=HOURLY_SUPPLY)
     assert not run_of(spark, settings, HOURLY_AMI).changes("marts", TABLES["int_readings_daily"]).first
     deliver(spark, settings, folder / "readings", "marts", source=HOURLY_AMI)
-    after = {name: told(spark, settings, name) for name in MARTS}
+    after = {name: rows(spark, settings, name) for name in MARTS}
     assert date(2023, 3, 31) in {
         row.reading_date_local for row in rows(spark, settings, "mart_energy_balance") if row.status == "balanced"
     }
@@ -88,7 +86,7 @@ def test_supply_that_comes_late_completes_the_balance_and_equals_a_rebuild(
     run = run_of(spark, settings, HOURLY_AMI)
     everything = run.store.changes(TABLES["int_readings_daily"], HOURLY_AMI.name, None)
     step.losses(run, everything, step.supply_changes(run))
-    assert {name: told(spark, settings, name) for name in MARTS} == after
+    assert {name: rows(spark, settings, name) for name in MARTS} == after
 
 
 def test_who_hides_energy_is_on_the_list(spark: SparkSession, grid: tuple[Path, Settings]) -> None:
@@ -100,8 +98,3 @@ def test_who_hides_energy_is_on_the_list(spark: SparkSession, grid: tuple[Path, 
     events = [row for row in csv.DictReader((folder / "truth/anomalies.csv").open()) if row["start"] >= "2023-03"]
     assert worst.meter_id in {row["meter_id"] for row in events}
     assert worst.balanced_by in worst.reason
-
-
-def told(spark: SparkSession, settings: Settings, table: str) -> Iterable[tuple[object, ...]]:
-    frame = Store(spark, settings).read(TABLES[table])
-    return sorted(map(tuple, frame.collect()), key=str)

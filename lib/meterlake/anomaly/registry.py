@@ -23,6 +23,7 @@ from meterlake.settings import Settings
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run as MlflowRun
 
 CHAMPION = "champion"
 EXPERIMENT = "meterlake"
@@ -79,15 +80,11 @@ def register(trained: TrainedModel, source: str, settings: Settings, data_versio
         Unreachable: MLflow does not answer.
     """
     name = model_name(source)
-    with _client(settings) as client, tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, tracked(settings, name, {"source": source}) as (client, run):
         folder = Path(scratch) / FOLDER
         _save(trained, folder)
-        experiment = client.get_experiment_by_name(EXPERIMENT)
-        experiment_id = experiment.experiment_id if experiment else _new_experiment(client, settings)
-        run = client.create_run(experiment_id, run_name=name, tags={"source": source})
         _log(client, run.info.run_id, trained, data_version)
         client.log_artifacts(run.info.run_id, str(folder), FOLDER)
-        client.set_terminated(run.info.run_id)
         if not client.search_registered_models(f"name = '{name}'"):
             client.create_registered_model(
                 name, description=f"Isolation forest on int_consumption_features of {source}."
@@ -126,8 +123,8 @@ def champion(source: str, settings: Settings) -> ModelVersion | None:
 
 
 @contextmanager
-def tracked(settings: Settings, name: str, tags: dict[str, str]) -> Iterator[tuple["MlflowClient", str]]:
-    """A new run of the experiment with its id, which ends with the block: finished, or failed where that raises.
+def tracked(settings: Settings, name: str, tags: dict[str, str]) -> Iterator[tuple["MlflowClient", "MlflowRun"]]:
+    """A new run of the experiment, which ends with the block: finished, or failed where that raises.
 
     Raises:
         Unreachable: MLflow does not answer.
@@ -135,13 +132,13 @@ def tracked(settings: Settings, name: str, tags: dict[str, str]) -> Iterator[tup
     with _client(settings) as client:
         experiment = client.get_experiment_by_name(EXPERIMENT)
         experiment_id = experiment.experiment_id if experiment else _new_experiment(client, settings)
-        run_id = client.create_run(experiment_id, run_name=name, tags=tags).info.run_id
+        run = client.create_run(experiment_id, run_name=name, tags=tags)
         status = "FAILED"
         try:
-            yield client, run_id
+            yield client, run
             status = "FINISHED"
         finally:
-            client.set_terminated(run_id, status)
+            client.set_terminated(run.info.run_id, status)
 
 
 def _save(trained: TrainedModel, folder: Path) -> None:

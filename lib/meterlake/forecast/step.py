@@ -74,7 +74,8 @@ def _logged(run: Run, policy: Policy, version: int, day: int, elements: list[Row
     """
     name = f"meterlake-forecast-{run.source.name}"
     data = {"data_table": INT_READINGS_HOURLY.name, "data_version": version, "origin_day": str(np.datetime64(day, "D"))}
-    with registry.tracked(run.settings, name, {"source": run.source.name, "run_id": run.run_id}) as (client, run_id):
+    with registry.tracked(run.settings, name, {"source": run.source.name, "run_id": run.run_id}) as (client, logged):
+        run_id = logged.info.run_id
         for parameter, value in (asdict(policy) | data).items():
             client.log_param(run_id, parameter, value)
         client.log_metric(run_id, "elements", sum(row.problem is None for row in elements))

@@ -8,7 +8,6 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from meterlake.run import Run
-from meterlake.sources.catalog import sources
 from meterlake.tables.changes import Changes
 from meterlake.tables.int_readings_daily import INT_READINGS_DAILY
 from meterlake.tables.int_readings_hourly import INT_READINGS_HOURLY
@@ -28,12 +27,6 @@ def supply_changes(run: Run) -> Changes:
     if losses is None or not run.store.read(STG_METERS, losses.supply_source).head(1):
         return Changes(run.source.name, None, None, None)
     return run.changes_of(losses.supply_source, "marts", INT_READINGS_DAILY)
-
-
-def measures_supply(run: Run) -> bool:
-    """Whether the run's source is the one that another source's feeders are measured by."""
-    known = sources(run.settings).values()
-    return any(source.losses and source.losses.supply_source == run.source.name for source in known)
 
 
 def losses(run: Run, days: Changes, supply: Changes) -> int:

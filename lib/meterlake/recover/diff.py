@@ -5,10 +5,8 @@ from pyspark.sql import functions as F
 
 from meterlake.tables.table import Table
 
-OF_A_RUN = {
-    "scored_at",
-    "made_at",
-}  # differs whenever a reading is scored or a load forecast, although nothing else does
+# They differ whenever a reading is scored or a load forecast, although nothing else does.
+OF_A_RUN = {"scored_at", "made_at"}
 ENERGY = {
     "mart_consumption_metrics": "CASE WHEN period = 'day' THEN consumption_kwh END",
     "mart_anomaly_scores": "consumption_kwh",

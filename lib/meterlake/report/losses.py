@@ -19,13 +19,19 @@ ENERGIES = ("supplied_kwh", "delivered_kwh", "missing_kwh", "technical_loss_kwh"
 
 def by_day(store: Store, source: Source) -> DataFrame:
     """Energies of all balanced feeders by day, of the last 400 days: at most so many rows."""
-    feeders = _balances(store, source).where(F.col("level") == "feeder").groupBy("reading_date_local")
+    feeders = (
+        store.read(MART_ENERGY_BALANCE, source.name).where(F.col("level") == "feeder").groupBy("reading_date_local")
+    )
     return feeders.agg(*_sums(), *_counts()).orderBy(F.desc("reading_date_local")).limit(LAST_DAYS)
 
 
 def by_element(store: Store, source: Source) -> DataFrame:
     """The feeders and transformers that miss most, over all their balanced days: ten rows."""
-    elements = _balances(store, source).where(F.col("level") != "region").groupBy("level", "element", "region")
+    elements = (
+        store.read(MART_ENERGY_BALANCE, source.name)
+        .where(F.col("level") != "region")
+        .groupBy("level", "element", "region")
+    )
     lost = elements.agg(*_sums(), *_counts()).where("balanced > 0")
     share = F.try_divide("non_technical_loss_kwh", "supplied_kwh")
     return lost.withColumn("share", share).orderBy(F.desc("non_technical_loss_kwh"), "level", "element").limit(TOP)
@@ -43,7 +49,7 @@ def recoverable(store: Store, source: Source) -> DataFrame:
 
 def picture(days: pd.DataFrame) -> go.Figure | None:
     """Technical and non-technical loss as shares of the energy supplied, day by day."""
-    if days.empty or not (days["balanced"] > 0).any():
+    if says(days) is None:
         return None
     days = days[days["balanced"] > 0].sort_values("reading_date_local")
     chart = figure(260, barmode="relative", bargap=0.2, legend_traceorder="normal")
@@ -70,10 +76,6 @@ def says(days: pd.DataFrame) -> dict[str, float] | None:
         return None
     balanced = float(days["balanced"].sum() / days["elements"].sum())
     return {name: float(days[name].sum()) for name in ENERGIES} | {"balanced": balanced}
-
-
-def _balances(store: Store, source: Source) -> DataFrame:
-    return store.read(MART_ENERGY_BALANCE, source.name)
 
 
 def _sums() -> list[Column]:

@@ -43,6 +43,11 @@ def source_named(name: str, settings: Settings) -> Source:
     return known[name]
 
 
+def measures_supply(source: Source, settings: Settings) -> bool:
+    """Whether the source delivers the meters that another one's feeders are measured by."""
+    return any(one.losses and one.losses.supply_source == source.name for one in sources(settings).values())
+
+
 def read_source(file: Path) -> Source:
     """A source from its TOML file; a mistake in it is named in one sentence."""
     try:

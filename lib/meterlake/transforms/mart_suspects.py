@@ -53,8 +53,8 @@ def build(daily: DataFrame, balances: DataFrame, meters: DataFrame, source: Sour
     placed = placed.join(F.broadcast(_levels(days)), on=["of_region", DAY], how="left")
     judged = partial(_judge, country=source.country)
     found = (
-        placed.groupBy("element", "month_local")
-        .cogroup(balances.groupBy("element", "month_local"))
+        placed.groupBy("level", "element", "month_local")
+        .cogroup(balances.groupBy("level", "element", "month_local"))
         .applyInPandas(judged, FOUND)
     )
     return found.select(
@@ -84,17 +84,18 @@ def _for_months(days: DataFrame, months: list[date]) -> DataFrame:
 
 
 def _by_element(days: DataFrame, balances: DataFrame) -> DataFrame:
-    """The days of the months, each with the `element` that its meter is judged with."""
+    """The days of the months, each with the `element` that its meter is judged with; `level` "" has no balance."""
     with_balance = balances.select("level", "element", "month_local").distinct()
     for level in ("transformer", "feeder"):
         have = with_balance.where(F.col("level") == level).select(
             F.col("element").alias(level), "month_local", F.lit(True).alias(f"by_{level}")
         )
         days = days.join(F.broadcast(have), on=[level, "month_local"], how="left")
+    judged_at = F.when(F.col("by_transformer"), "transformer").when(F.col("by_feeder"), "feeder").otherwise("")
     smallest = F.coalesce("transformer", "feeder", "region", "meter_id")
-    element = F.when(F.col("by_transformer"), F.col("transformer")).when(F.col("by_feeder"), F.col("feeder"))
+    element = F.when(F.col("by_feeder") & F.col("by_transformer").isNull(), F.col("feeder")).otherwise(smallest)
     columns = ("meter_id", *PLACE, "of_region", "month_local", DAY, "past", "consumption_kwh", "completeness")
-    return days.select(*columns, F.coalesce(element, smallest).alias("element"))
+    return days.select(*columns, judged_at.alias("level"), element.alias("element"))
 
 
 def _judge(days: "pd.DataFrame", balance: "pd.DataFrame", country: str | None) -> "pd.DataFrame":
