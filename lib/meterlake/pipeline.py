@@ -10,7 +10,7 @@ from meterlake import headstart
 from meterlake.errors import GateFailed
 from meterlake.run import Run, holding, told
 from meterlake.settings import Settings
-from meterlake.sources.catalog import measures_supply, source_named
+from meterlake.sources.catalog import source_named, supply_sources
 from meterlake.sources.delivery import files_of
 from meterlake.tables.store import Store
 
@@ -33,7 +33,7 @@ def whole_run(parsed: argparse.Namespace, settings: Settings) -> int:
 
         log.info("run %s of source %s; Spark took %.1f s to start", run.run_id, source.name, time.monotonic() - began)
         loaded = run.perform("ingest", steps.ingest)
-        publishes = not loaded.nothing_new and not measures_supply(source, settings)
+        publishes = not loaded.nothing_new and source.name not in supply_sources(settings)
         with headstart.serving(settings) if publishes else nullcontext():
             _after_ingest(run, parsed)
         log.info("%s", summary(run, time.monotonic() - began))

@@ -25,7 +25,7 @@ from meterlake.serving.publish import lost_rows, make_empty, needs_full
 from meterlake.serving.publish import publish as publish_mart
 from meterlake.serving.slices import Slice
 from meterlake.session import at_once
-from meterlake.sources.catalog import measures_supply
+from meterlake.sources.catalog import supply_sources
 from meterlake.stage import stage
 from meterlake.tables.catalog import MARTS
 from meterlake.tables.changes import Changes, following_days, month_of
@@ -214,7 +214,7 @@ def publish(run: Run) -> Outcome:
     All months, where a store lost rows since then: somebody emptied or dropped its mart. What supply meters measure is
     published as the balances of their customers' source: beside the customers' it would be counted twice.
     """
-    if measures_supply(run.source, run.settings):
+    if run.source.name in supply_sources(run.settings):
         return Outcome(nothing_new=True, said=["Supply meters are published as balances of their customers' source."])
     marts_made = [table for table in MARTS if run.store.exists(table)]
     versions = {table.name: run.store.version(table) for table in marts_made}
@@ -228,12 +228,17 @@ def publish(run: Run) -> Outcome:
         for table, months in changed.items():
             months = _every_month(run, table) if _lost(run, table) else months
             slices = None if needs_full(table, run.settings) else months
-            results = publish_mart(table, run.store.read(table), slices, run.settings)
+            results = publish_mart(table, customers_rows(run, table), slices, run.settings)
             rows += max((result.rows for result in results), default=0)
         for table in MARTS:
             if table not in changed:
                 make_empty(table, run.settings)
     return Outcome(rows_in=rows, rows_out=rows, inputs=versions)
+
+
+def customers_rows(run: Run, table: Table) -> DataFrame:
+    """The rows of a mart that the stores hold: those of every source but the supply meters'."""
+    return run.store.read(table).where(~F.col("source").isin(*supply_sources(run.settings)))
 
 
 def report(run: Run) -> Outcome:

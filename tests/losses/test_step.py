@@ -10,6 +10,7 @@ from pyspark.sql import SparkSession
 from tests.conftest import settings_for
 from tests.lake import deliver, rows, run_of
 
+from meterlake import steps
 from meterlake.losses import step
 from meterlake.settings import Settings
 from meterlake.sources.ami import AMI
@@ -98,3 +99,17 @@ def test_who_hides_energy_is_on_the_list(spark: SparkSession, grid: tuple[Path, 
     events = [row for row in csv.DictReader((folder / "truth/anomalies.csv").open()) if row["start"] >= "2023-03"]
     assert worst.meter_id in {row["meter_id"] for row in events}
     assert worst.balanced_by in worst.reason
+
+
+def test_supply_meters_do_not_stand_beside_customers_in_the_stores(
+    spark: SparkSession, grid: tuple[Path, Settings]
+) -> None:
+    _, settings = grid
+    run = run_of(spark, settings, HOURLY_AMI)
+    mart = TABLES["mart_consumption_metrics"]
+    in_lake, served = (
+        {row.source for row in frame.select("source").distinct().collect()}
+        for frame in (run.store.read(mart), steps.customers_rows(run, mart))
+    )
+    assert in_lake == {"ami", "grid_supply"}
+    assert served == {"ami"}

@@ -43,9 +43,9 @@ def source_named(name: str, settings: Settings) -> Source:
     return known[name]
 
 
-def measures_supply(source: Source, settings: Settings) -> bool:
-    """Whether the source delivers the meters that another one's feeders are measured by."""
-    return any(one.losses and one.losses.supply_source == source.name for one in sources(settings).values())
+def supply_sources(settings: Settings) -> set[str]:
+    """The sources that deliver the meters which other sources' feeders are measured by."""
+    return {source.losses.supply_source for source in sources(settings).values() if source.losses}
 
 
 def read_source(file: Path) -> Source:
