@@ -112,7 +112,8 @@ def _features(run: Run, readings: DataFrame, changed: Changes) -> int:
     near = changed.meters_in(readings, DAY, before=LOOKS_BACK_DAYS + 1, after=LOOKS_BACK_DAYS)
     if run.source.varies:
         near = resolution.on_grid(near, run.source)
-    features = depend.days_in(int_consumption_features.build(near, run.source), DAY)
+    made = int_consumption_features.build(near, run.source)
+    features = made if depend.everything else depend.days_in(made.frame(), DAY)
     return run.store.replace(features, INT_CONSUMPTION_FEATURES, depend)
 
 

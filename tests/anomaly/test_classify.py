@@ -4,10 +4,9 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-from pyspark.sql import SparkSession
 from sklearn.ensemble import IsolationForest
 
-from meterlake.anomaly.classify import NO_SINGLE_REASON, anomaly_type, expected_kwh, reasons
+from meterlake.anomaly.classify import NO_SINGLE_REASON, anomaly_types, expected_kwh, reasons
 from meterlake.anomaly.features import INPUTS, NAMES, matrix
 from meterlake.anomaly.model import Calibration, TrainedModel, Training
 
@@ -75,27 +74,21 @@ TYPE_CASES = [
     pytest.param(0.51, 1.0, 1.0, "unusual_pattern", id="a_little_low"),
     pytest.param(0.5, 1.0, 0.4, "unusual_pattern", id="low_for_the_hour_but_above_the_day"),
     pytest.param(0.2, 0.0, 0.1, "high_consumption", id="something_where_nothing_was_expected"),
-    pytest.param(9.0, None, 1.0, "unusual_pattern", id="nothing_to_expect_from"),
+    pytest.param(9.0, NAN, 1.0, "unusual_pattern", id="nothing_to_expect_from"),
 ]
 
 
-def test_types(spark: SparkSession) -> None:
-    cases = [case.values for case in TYPE_CASES]
-    rows = [(number, True, *case[:3]) for number, case in enumerate(cases)] + [(99, False, 9.0, 1.0, 1.0)]
-    schema = "n int, is_anomaly boolean, consumption_kwh double, expected_kwh double, rolling_mean_kwh_24h double"
-    typed = spark.createDataFrame(rows, schema).select("n", anomaly_type().alias("type")).orderBy("n").collect()
-    assert [row["type"] for row in typed] == [*(case[3] for case in cases), None]
+@pytest.mark.parametrize(("kwh", "expected", "mean", "kind"), TYPE_CASES)
+def test_types(kwh: float, expected: float, mean: float, kind: str) -> None:
+    columns = {"consumption_kwh": np.array([kwh]), "rolling_mean_kwh_24h": np.array([mean])}
+    assert anomaly_types(columns, np.array([expected])) == [kind]
 
 
-def test_what_is_expected(spark: SparkSession) -> None:
-    rows = [
-        (1, 2.0, 4.0, 9.0, 1.0),
-        (2, None, 4.0, 9.0, 1.0),
-        (3, 2.0, None, 9.0, 1.0),
-        (4, None, None, 9.0, 1.0),
-        (5, None, None, 9.0, None),
-    ]
-    names = ("same_hour_last_day_kwh", "same_hour_last_week_kwh", "rolling_mean_kwh_24h", "rolling_std_kwh_24h")
-    frame = spark.createDataFrame(rows, "n int, " + ", ".join(f"{name} double" for name in names))
-    found = frame.orderBy("n").select(expected_kwh().alias("kwh")).collect()
-    assert [row["kwh"] for row in found] == [3.0, 4.0, 2.0, 9.0, None]
+def test_what_is_expected() -> None:
+    columns = {
+        "same_hour_last_day_kwh": np.array([2.0, NAN, 2.0, NAN, NAN]),
+        "same_hour_last_week_kwh": np.array([4.0, 4.0, NAN, NAN, NAN]),
+        "rolling_mean_kwh_24h": np.full(5, 9.0),
+        "rolling_std_kwh_24h": np.array([1.0, 1.0, 1.0, 1.0, NAN]),
+    }
+    np.testing.assert_array_equal(expected_kwh(columns), [3.0, 4.0, 2.0, 9.0, NAN])

@@ -15,7 +15,7 @@ from meterlake.sources.source import Columns, Source
 from meterlake.tables.int_consumption_features import INT_CONSUMPTION_FEATURES
 from meterlake.tables.stg_meter_readings import STG_METER_READINGS
 from meterlake.transforms import int_consumption_features as features
-from meterlake.transforms.int_consumption_features import WINDOWS, _windows_of_batches
+from meterlake.transforms.int_consumption_features import WINDOWS, with_windows
 
 HALF_HOURLY = Source(
     name="test", description="", interval_minutes=30, columns=Columns(timestamp="time", value="kwh", meter_id="meter")
@@ -39,7 +39,7 @@ def windowed(rows: pd.DataFrame, minutes: int, batch_rows: int | None = None) ->
     )
     table = pa.Table.from_pandas(rows, schema=schema, preserve_index=False)
     batches = table.to_batches(max_chunksize=batch_rows)
-    return pa.Table.from_batches(list(_windows_of_batches(minutes)(iter(batches)))).to_pandas()
+    return pa.Table.from_batches(list(with_windows(iter(batches), minutes))).to_pandas()
 
 
 def reference(rows: pd.DataFrame, minutes: int) -> pd.DataFrame:
@@ -161,18 +161,22 @@ def staged(spark: SparkSession, *rows: dict[str, Any]) -> DataFrame:
 
 
 def test_build_gives_the_declared_columns(spark: SparkSession) -> None:
-    built = features.build(staged(spark, reading()), HALF_HOURLY)
+    built = features.build(staged(spark, reading()), HALF_HOURLY).frame()
     assert [(f.name, f.dataType) for f in built.schema] == [
         (f.name, f.dataType) for f in INT_CONSUMPTION_FEATURES.schema
     ]
 
 
 def test_build_of_nothing_is_empty(spark: SparkSession) -> None:
-    assert features.build(staged(spark), HALF_HOURLY).count() == 0
+    assert features.build(staged(spark), HALF_HOURLY).frame().count() == 0
 
 
 def test_one_reading_has_no_past(spark: SparkSession) -> None:
-    (row,) = features.build(staged(spark, reading(sub_metering_1_kwh=0.25, temperature_c=7.5)), HALF_HOURLY).collect()
+    (row,) = (
+        features.build(staged(spark, reading(sub_metering_1_kwh=0.25, temperature_c=7.5)), HALF_HOURLY)
+        .frame()
+        .collect()
+    )
     assert (row["reading_id"], row["reading_timestamp"]) == (reading()["reading_id"], datetime(2024, 6, 1, 12))
     assert (row["rolling_mean_kwh_1h"], row["rolling_mean_kwh_24h"], row["ratio_to_mean_24h"]) == (1.0, 1.0, 1.0)
     assert (row["rolling_std_kwh_24h"], row["same_hour_last_day_kwh"], row["same_hour_last_week_kwh"]) == (
@@ -188,19 +192,29 @@ def test_a_missing_reading_keeps_its_row_and_counts_nowhere(spark: SparkSession)
     noon = datetime(2024, 6, 1, 12, tzinfo=UTC)
     gap = reading(reading_timestamp=noon, consumption_kwh=None, active_power_kw=None, quality="missing")
     after = reading(reading_timestamp=noon + timedelta(minutes=30), consumption_kwh=4.0)
-    first, second = features.build(staged(spark, gap, after), HALF_HOURLY).orderBy("reading_timestamp").collect()
+    first, second = (
+        features.build(staged(spark, gap, after), HALF_HOURLY).frame().orderBy("reading_timestamp").collect()
+    )
     assert (first["quality"], first["consumption_kwh"], first["rolling_mean_kwh_1h"]) == ("missing", None, None)
     assert (second["rolling_mean_kwh_1h"], second["rolling_std_kwh_24h"]) == (4.0, None)
 
 
 def test_nothing_consumed_all_day_has_no_ratio(spark: SparkSession) -> None:
-    (row,) = features.build(staged(spark, reading(consumption_kwh=0.0, sub_metering_1_kwh=0.0)), HALF_HOURLY).collect()
+    (row,) = (
+        features.build(staged(spark, reading(consumption_kwh=0.0, sub_metering_1_kwh=0.0)), HALF_HOURLY)
+        .frame()
+        .collect()
+    )
     assert (row["rolling_mean_kwh_24h"], row["ratio_to_mean_24h"], row["sub_metering_1_ratio"]) == (0.0, None, None)
 
 
 def test_the_plan_has_one_shuffle_and_one_python_pass(spark_for_much: SparkSession) -> None:
     plan = (
-        features.build(staged(spark_for_much, reading()), HALF_HOURLY)._jdf.queryExecution().executedPlan().toString()
+        features.build(staged(spark_for_much, reading()), HALF_HOURLY)
+        .frame()
+        ._jdf.queryExecution()
+        .executedPlan()
+        .toString()
     )
     assert plan.count("Exchange hashpartitioning(meter_id") == plan.count("Exchange") == 1
     assert plan.count("MapInArrow") == 1

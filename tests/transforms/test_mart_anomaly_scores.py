@@ -20,6 +20,7 @@ def test_nothing_in_nothing_out_with_the_declared_columns(spark: SparkSession) -
     training = Training(200, now, now, 0.01, 1, 2, 200, 0.01)
     calibration = Calibration.of(-forest.score_samples(inputs), 0.01, 0.6)
     model = TrainedModel(forest, calibration, NAMES, (0.0,) * len(NAMES), 1.0, training)
-    built = mart_anomaly_scores.build(spark.createDataFrame([], INT_CONSUMPTION_FEATURES.schema), model, "m/1", now)
+    nothing = spark.createDataFrame([], INT_CONSUMPTION_FEATURES.schema)
+    built = mart_anomaly_scores.build(nothing, model, "m/1", now).frame()
     assert [(f.name, f.dataType) for f in built.schema] == [(f.name, f.dataType) for f in MART_ANOMALY_SCORES.schema]
     assert built.count() == 0

@@ -1,11 +1,9 @@
-"""Why a reading is flagged: its type as a column, its reasons as sentences."""
+"""Why a reading is flagged: its type, and its reasons as sentences."""
 
 from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
-from pyspark.sql import Column
-from pyspark.sql import functions as F
 
 from meterlake.anomaly.model import TrainedModel
 
@@ -38,22 +36,31 @@ COMPARED_WITH = {
 NO_SINGLE_REASON = "ordinary values in an unusual combination"
 
 
-def expected_kwh() -> Column:
+def expected_kwh(columns: Mapping[str, Floats]) -> Floats:
     """What the meter's own past leads to expect: the mean of the same hour of the day and of the week before, of one of
-    them when the other is unknown, else the mean of the last 24 h (the reading itself included); null without a past.
+    them when the other is unknown, else the mean of the last 24 h (the reading itself included); NaN without a past.
+
+    Args:
+        columns: the columns of features.INPUTS.
     """
-    day, week = F.col("same_hour_last_day_kwh"), F.col("same_hour_last_week_kwh")
-    last_24h = F.when(F.col("rolling_std_kwh_24h").isNotNull(), F.col("rolling_mean_kwh_24h"))
-    return F.coalesce((day + week) / 2, day, week, last_24h)
+    day, week = columns["same_hour_last_day_kwh"], columns["same_hour_last_week_kwh"]
+    last_24h = np.where(np.isnan(columns["rolling_std_kwh_24h"]), np.nan, columns["rolling_mean_kwh_24h"])
+    one = np.where(np.isnan(day), week, day)
+    past = np.where(np.isnan(day + week), one, (day + week) / 2)
+    return np.where(np.isnan(past), last_24h, past)
 
 
-def anomaly_type() -> Column:
-    """The type of a row with `is_anomaly`, `consumption_kwh`, `expected_kwh` and `rolling_mean_kwh_24h`."""
-    energy, expected, mean = F.col("consumption_kwh"), F.col("expected_kwh"), F.col("rolling_mean_kwh_24h")
+def anomaly_types(columns: Mapping[str, Floats], expected: Floats) -> list[str]:
+    """The type of each flagged row.
+
+    Args:
+        columns: the columns of features.INPUTS, of the flagged rows.
+        expected: what was expected of them, kWh, NaN where unknown.
+    """
+    energy, mean = columns["consumption_kwh"], columns["rolling_mean_kwh_24h"]
     high = (energy >= HIGH_FACTOR * expected) & (energy > mean)
     low = (energy <= LOW_FACTOR * expected) & (energy < mean)
-    kind = F.when(high, "high_consumption").when(low, "low_consumption").otherwise("unusual_pattern")
-    return F.when(F.col("is_anomaly"), kind)
+    return np.select([high, low], ["high_consumption", "low_consumption"], "unusual_pattern").tolist()
 
 
 def reasons(columns: Mapping[str, Floats], matrix: NDArray[np.float32], raw: Floats, model: TrainedModel) -> list[str]:

@@ -1,29 +1,31 @@
 """Judge readings with a model: one pass, no shuffle, no join back."""
 
-from collections.abc import Callable, Iterator
 from datetime import datetime
+from functools import partial
 
 import numpy as np
-import pandas as pd
-from pyspark.sql import DataFrame, SparkSession
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from pyspark import Broadcast
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql import types as T
 
-from meterlake.anomaly.classify import anomaly_type, expected_kwh, reasons
+from meterlake.anomaly.classify import anomaly_types, expected_kwh, reasons
 from meterlake.anomaly.features import INPUTS, matrix
 from meterlake.anomaly.model import TrainedModel
+from meterlake.tables.arrow_pass import ArrowPass
+from meterlake.tables.arrow_writer import Batches
 from meterlake.tables.mart_anomaly_scores import MART_ANOMALY_SCORES
 
-JUDGED = T.StructType(
-    [
-        T.StructField("raw_score", T.DoubleType()),
-        T.StructField("anomaly_score", T.DoubleType()),
-        T.StructField("reasons", T.StringType()),
-    ]
-)
+Floats = NDArray[np.float64]
+
+# What goes to the mart as it stands in int_consumption_features.
+KEPT = ("reading_id", "source", "meter_id", "reading_timestamp", "reading_date_local", "active_power_kw")
+ROUNDED, STAMP = pa.decimal128(18, 4), pa.timestamp("us", "UTC")
 
 
-def score(features: DataFrame, model: TrainedModel, model_version: str, scored_at: datetime) -> DataFrame:
+def score(features: DataFrame, model: TrainedModel, model_version: str, scored_at: datetime) -> ArrowPass:
     """Rows of mart_anomaly_scores for the rows of int_consumption_features whose energy was metered.
 
     An estimate is no observation: it gets no score, so it raises no alert by itself.
@@ -33,40 +35,49 @@ def score(features: DataFrame, model: TrainedModel, model_version: str, scored_a
         scored_at: when, with its time zone.
     """
     known = features.where(F.col("quality").isin("measured", "edited") & F.col("consumption_kwh").isNotNull())
-    judge = F.pandas_udf(_judge(features.sparkSession, model), JUDGED)  # type: ignore[call-overload]  # a struct, too
-    # Called non-deterministic, or a filter on the score would be pushed below and make Spark score twice.
-    judge = judge.asNondeterministic()
-    judged = known.withColumn("judged", judge(*INPUTS)).select(*features.columns, "judged.*")
-    flagged = F.col("anomaly_score") > model.calibration.threshold
-    return (
-        judged.withColumns({"is_anomaly": flagged, "expected_kwh": expected_kwh()})
-        .withColumns({"anomaly_type": anomaly_type(), "scored_at": F.lit(scored_at)})
-        .withColumn("model_version", F.lit(model_version))
-        .select(*(F.col(field.name).cast(field.dataType) for field in MART_ANOMALY_SCORES.schema))
-    )
+    # A Python worker unpickles the broadcast model once and keeps it.
+    broadcast = features.sparkSession.sparkContext.broadcast(model)
+    constants = {"model_version": pa.scalar(model_version), "scored_at": pa.scalar(scored_at, STAMP)}
+    work = partial(_scores, broadcast=broadcast, constants=constants)
+    return ArrowPass(MART_ANOMALY_SCORES, known.select(*KEPT, *INPUTS), work)
 
 
-def _judge(
-    spark: SparkSession, model: TrainedModel
-) -> Callable[[Iterator[tuple[pd.Series, ...]]], Iterator[pd.DataFrame]]:
-    """The scoring function of a Python worker, which unpickles the broadcast model once and keeps it."""
-    broadcast = spark.sparkContext.broadcast(model)
-
-    def judge(batches: Iterator[tuple[pd.Series, ...]]) -> Iterator[pd.DataFrame]:
-        mine = broadcast.value
-        for batch in batches:
-            yield judged(batch, mine)
-
-    return judge
+def _scores(batches: Batches, broadcast: Broadcast[TrainedModel], constants: dict[str, pa.Scalar]) -> Batches:
+    """The pass over one partition."""
+    names = MART_ANOMALY_SCORES.names
+    for batch in batches:
+        columns = {name: batch.column(name) for name in KEPT} | judged(batch, broadcast.value)
+        columns |= {name: pa.repeat(value, batch.num_rows) for name, value in constants.items()}
+        yield pa.RecordBatch.from_arrays([columns[name] for name in names], names)
 
 
-def judged(batch: tuple[pd.Series, ...], model: TrainedModel) -> pd.DataFrame:
-    """Scores of a block of readings (the INPUTS as series), and the reasons of those that are flagged."""
-    columns = {name: values.to_numpy(dtype=np.float64) for name, values in zip(INPUTS, batch, strict=True)}
+def judged(batch: pa.RecordBatch, model: TrainedModel) -> dict[str, pa.Array]:
+    """What the model says of a block of readings (the INPUTS as columns, null where unknown), and why."""
+    columns = {name: batch.column(name).to_numpy(zero_copy_only=False).astype(np.float64) for name in INPUTS}
     inputs = matrix(columns, model.typical_kwh)
     raw = model.raw_scores(inputs)
     scores = model.calibration(raw)
-    flagged = np.flatnonzero(scores > model.calibration.threshold)
-    why = np.full(len(raw), None, dtype=object)
-    why[flagged] = reasons({n: v[flagged] for n, v in columns.items()}, inputs[flagged], raw[flagged], model)
-    return pd.DataFrame({"raw_score": raw, "anomaly_score": scores, "reasons": why})
+    flagged = scores > model.calibration.threshold
+    expected = expected_kwh(columns)
+    strange = {name: values[flagged] for name, values in columns.items()}
+    return {
+        "consumption_kwh": _rounded(columns["consumption_kwh"]),
+        "expected_kwh": _rounded(expected),
+        "anomaly_score": pa.array(scores),
+        "raw_score": pa.array(raw),
+        "is_anomaly": pa.array(flagged),
+        "anomaly_type": _spread(anomaly_types(strange, expected[flagged]), flagged),
+        "reasons": _spread(reasons(strange, inputs[flagged], raw[flagged], model), flagged),
+    }
+
+
+def _rounded(kwh: Floats) -> pa.Array:
+    """With the four decimals that are published, halves away from 0; null where NaN."""
+    return pc.round(pa.array(kwh, from_pandas=True), 4, round_mode="half_towards_infinity").cast(ROUNDED)
+
+
+def _spread(texts: list[str], flagged: NDArray[np.bool_]) -> pa.Array:
+    """The texts at the flagged rows, null elsewhere."""
+    column = np.full(len(flagged), None, dtype=object)
+    column[flagged] = texts
+    return pa.array(column, pa.string())

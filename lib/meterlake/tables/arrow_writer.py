@@ -54,6 +54,14 @@ class RequiredValueMissing(ValueError):
         super().__init__(f"{table}: {column} is null in a row; a required column must be known")
 
 
+class CheckViolated(ValueError):
+    """A row does not meet a condition that its table declares."""
+
+    def __init__(self, table: str, name: str, condition: str) -> None:
+        self.table, self.name = table, name
+        super().__init__(f"{table}: a row violates {name} ({condition}); nothing of it was written")
+
+
 def file_writer(table: Table, path: str) -> Callable[[Batches], Iterator[Written]]:
     """What a task calls with its batches of the table's columns, in any order, to write them as files of the table."""
     schema = to_arrow_schema(table.schema, timezone="UTC")

@@ -15,6 +15,7 @@ from pyspark.sql.pandas.types import to_arrow_schema
 
 from meterlake.settings import Settings
 from meterlake.tables import arrow_writer
+from meterlake.tables.arrow_pass import ArrowPass
 from meterlake.tables.changes import Changes
 from meterlake.tables.table import Table, comment
 
@@ -164,11 +165,26 @@ class Store:
         return self._write(frame, table, {"userMetadata": note} if note else {})
 
     def append_files(self, files: list[Row], table: Table, note: str | None = None) -> int:
-        """Add files that tasks wrote (see arrow_writer.py) in one atomic commit; the number of their rows."""
+        """Add files that tasks wrote (see arrow_writer.py) in one atomic commit; the number of their rows.
+
+        Raises:
+            CheckViolated: a row does not meet a CHECK of the table, which only Spark's own writes obey by themselves.
+        """
         self.ensure(table)
         if files:
+            self._check(files, table)
             arrow_writer.commit(self.spark, self.path(table), files, note)
         return sum(file.rows for file in files)
+
+    def _check(self, files: list[Row], table: Table) -> None:
+        """Ask the files for rows that break a CHECK: reads the columns that it names, and stops at the first."""
+        if not table.checks:
+            return
+        paths = [f"{self.path(table)}/{file.path}" for file in files]
+        written = self.spark.read.schema(table.schema).parquet(*paths)
+        for name, condition in table.checks:
+            if written.where(f"NOT coalesce({condition}, true)").head(1):
+                raise arrow_writer.CheckViolated(table.name, name, condition)
 
     def append_rows(self, rows: Iterable[tuple[Any, ...]], table: Table) -> None:
         """Add a few rows that the driver made, in the order of the declared columns.
@@ -199,11 +215,11 @@ class Store:
         if self.exists(table):
             DeltaTable.forPath(self.spark, self.path(table)).delete(f"batch_id IN ({_quoted([batch])})")
 
-    def replace(self, frame: DataFrame, table: Table, changes: Changes, note: str | None = None) -> int:
-        """Make the rows of the changed meter-days equal `frame`, in one atomic commit that carries `note`.
+    def replace(self, made: DataFrame | ArrowPass, table: Table, changes: Changes, note: str | None = None) -> int:
+        """Make the rows of the changed meter-days equal `made`, in one atomic commit that carries `note`.
 
         New days are appended; where rows stand already, only those that differ are written (MERGE with deletion
-        vectors) and those that `frame` no longer has are deleted. Doing it twice changes nothing.
+        vectors) and those that `made` no longer has are deleted. Doing it twice changes nothing.
 
         Returns:
             The number of rows written or deleted.
@@ -213,7 +229,11 @@ class Store:
         assert table.day is not None
         existing = changes.days_in(self.read(table), table.day)
         if not self.bytes(table) or not existing.select("source").head(1):
-            return self.append(frame, table, note)
+            if isinstance(made, ArrowPass):
+                self.ensure(table)  # its folder, in which the tasks write
+                return self.append_files(made.files(self.path(table)), table, note)
+            return self.append(made, table, note)
+        frame = made.frame() if isinstance(made, ArrowPass) else made
         if changes.everything:
             noted = {"userMetadata": note} if note else {}
             return self._write(frame, table, {"replaceWhere": f"source = '{changes.source}'"} | noted)

@@ -6,8 +6,9 @@ from pyspark.sql import DataFrame
 
 from meterlake.anomaly.model import TrainedModel
 from meterlake.anomaly.score import score
+from meterlake.tables.arrow_pass import ArrowPass
 
 
-def build(features: DataFrame, model: TrainedModel, model_version: str, scored_at: datetime) -> DataFrame:
+def build(features: DataFrame, model: TrainedModel, model_version: str, scored_at: datetime) -> ArrowPass:
     """Scores of the rows of int_consumption_features whose energy is known, by the given model (see anomaly.score)."""
     return score(features, model, model_version, scored_at)
