@@ -3,13 +3,16 @@
 import re
 from collections.abc import Callable
 from datetime import date
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 from flask.testing import FlaskClient
 from markupsafe import escape
-from tests.ui.conftest import BEGAN, HOSTILE, RUN, SOURCE, let_in, write
+from tests.conftest import settings_for
+from tests.ui.conftest import BEGAN, HOSTILE, RUN, SOURCE, fill_lake, let_in, write
 
+from meterlake.errors import Unreachable
 from meterlake.settings import Settings
 from meterlake.tables.ops import RUNS
 from meterlake.ui.lake import Lake, literal
@@ -140,7 +143,8 @@ def test_what_cannot_be_shown_is_told_in_a_sentence(
     assert sentence in words(answer.text)
 
 
-def test_a_home_whose_stores_were_never_started_shows_its_lake_and_says_so(settings: Settings) -> None:
+def test_a_home_whose_stores_were_never_started_shows_its_lake_and_says_so(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path / "a home, é")
     step = {"run_id": RUN, "step": "ingest", "source": SOURCE, "seconds": 1.0, "rows_in": 1, "rows_out": 1}
     write(settings, RUNS, [step | {"started_at": BEGAN, "code_version": "0.1.0"}])
     visitor = let_in(settings)
@@ -160,6 +164,23 @@ def test_a_text_in_a_query_of_the_lake_stays_that_text(home: Settings, text: str
     )
     assert row == {"text": text, "runs_": 2}
     assert lake.rows("SELECT source FROM runs WHERE source = :source", source=text) == []
+
+
+@pytest.mark.parametrize(
+    ("entry", "statement"),
+    [
+        pytest.param("{", "SELECT source FROM runs", id="broken_log"),
+        pytest.param(None, "SELECT not_declared_then FROM runs", id="column_of_a_later_version"),
+    ],
+)
+def test_a_lake_that_cannot_be_read_is_told_in_a_sentence(tmp_path: Path, entry: str | None, statement: str) -> None:
+    settings = settings_for(tmp_path)
+    fill_lake(settings)
+    if entry is not None:
+        (tmp_path / "lake" / "ops" / "runs" / "_delta_log" / "00000000000000000000.json").write_text(entry)
+    with pytest.raises(Unreachable, match="cannot be read") as told:
+        Lake.of(settings).rows(statement)
+    assert "\n" not in str(told.value)
 
 
 def test_a_number_and_a_day_in_a_query_of_the_lake() -> None:
