@@ -12,6 +12,7 @@ from meterlake.errors import InputError, LedgerUnbalanced
 from meterlake.settings import Settings
 from meterlake.stage import check_balance
 from meterlake.tables.ops import LEDGER
+from meterlake.ui.lake import Lake
 from tests.lake import VILLAGE, deliver, half_hours, rows, written
 
 DAY = datetime(2024, 1, 1)
@@ -26,6 +27,14 @@ def ledger(spark: SparkSession, settings: Settings) -> list[dict[str, int]]:
 def readings(spark: SparkSession, settings: Settings) -> list[tuple[str, str, float | None]]:
     found = rows(spark, settings, "stg_meter_readings")
     return [(row.meter_id, f"{row.reading_timestamp:%d %H:%M}", row.consumption_kwh) for row in found]
+
+
+def read_without_spark(settings: Settings) -> list[tuple[str, str, float | None]]:
+    """The same by the reader of `meterlake ui`, where a deletion vector hides a row that was corrected."""
+    log = Path(settings.lake_root, "silver", "stg_meter_readings", "_delta_log")
+    assert any('"deletionVector"' in entry.read_text() for entry in log.glob("*.json"))
+    found = Lake.of(settings).rows("SELECT * FROM stg_meter_readings ORDER BY reading_timestamp")
+    return [(row["meter_id"], f"{row['reading_timestamp']:%d %H:%M}", row["consumption_kwh"]) for row in found]
 
 
 def test_every_line_is_accounted_for(spark: SparkSession, settings: Settings, tmp_path: Path) -> None:
@@ -69,6 +78,7 @@ def test_a_stage_killed_after_its_commit_comes_to_the_same_end(
     assert outcomes["ingest"].nothing_new
     assert ledger(spark, settings)[1] == {"lines": 3, "loaded": 3, "current": 2, "exact_duplicates": 1, "replaced": 1}
     assert readings(spark, settings) == [("a", "01 00:00", 1.0), ("a", "01 00:30", 3.0), ("a", "01 01:00", 4.0)]
+    assert read_without_spark(settings) == readings(spark, settings)
     assert len(rows(spark, settings, "corrected_readings")) == 1
 
 

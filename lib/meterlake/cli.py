@@ -126,8 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     profile.add_argument("log", nargs="?", type=Path, help="event log (default: the newest of the home folder)")
     profile.add_argument("--against", type=Path, metavar="LOG", help="another run's event log, to compare with")
     profile.add_argument("--html", type=Path, metavar="FILE", help="write a page with the stages over time, too")
-    history = command("spark-ui", _spark_ui, "Spark's own pages about the runs of this home, until Ctrl-C")
-    history.add_argument("--port", type=int, default=18080, help="on 127.0.0.1 (default %(default)s)")
+    _add_pages(command)
     _add_actions(recovery.ACTIONS, command, commands)
     _add_measures(commands, command)
     command("sources", _sources, "the declared sources")
@@ -135,6 +134,14 @@ def _parser() -> argparse.ArgumentParser:
 
     generate.add_arguments(command("generate", _generate, "write sample meter files with a truth file beside them"))
     return parser
+
+
+def _add_pages(command: Callable[..., argparse.ArgumentParser]) -> None:
+    """What serves pages until Ctrl-C."""
+    ui = command("ui", _ui, "local pages: meters, readings, anomalies, quarantine and lineage, until Ctrl-C")
+    ui.add_argument("--port", type=int, default=8090, help="on 127.0.0.1, or the next free one (default %(default)s)")
+    history = command("spark-ui", _spark_ui, "Spark's own pages about the runs of this home, until Ctrl-C")
+    history.add_argument("--port", type=int, default=18080, help="on 127.0.0.1 (default %(default)s)")
 
 
 def _add_source(parser: argparse.ArgumentParser) -> None:
@@ -287,6 +294,16 @@ def _spark_ui(parsed: argparse.Namespace, settings: Settings) -> None:
         parsed.port,
         logs / "history-server.log",
         lambda address: print(f"{address} shows the runs of {settings.home}; Ctrl-C ends it.", flush=True),
+    )
+
+
+def _ui(parsed: argparse.Namespace, settings: Settings) -> None:
+    from meterlake.ui.serve import serve
+
+    serve(
+        settings,
+        parsed.port,
+        lambda address: print(f"{address} opens {settings.home} once, in one browser; Ctrl-C ends it.", flush=True),
     )
 
 

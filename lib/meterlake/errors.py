@@ -14,6 +14,10 @@ class UsageError(MeterlakeError):
     """The command, the configuration or a declaration is wrong."""
 
 
+class NothingYet(MeterlakeError):
+    """What is asked for has not been made yet; the sentence names the command that makes it."""
+
+
 class InputError(MeterlakeError):
     """A delivered file cannot be read as its source declares it."""
 

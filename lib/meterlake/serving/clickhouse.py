@@ -15,14 +15,14 @@ from pyspark.sql import functions as F
 
 from meterlake.errors import Unreachable
 from meterlake.serving import ddl, totals
-from meterlake.serving.endpoint import endpoint
+from meterlake.serving.endpoint import Login, endpoint
 from meterlake.serving.slices import Slice
 from meterlake.settings import Settings
 from meterlake.tables.table import Table
 
 
-def connect(settings: Settings) -> Client:
-    """A client of the writer.
+def connect(settings: Settings, login: Login = "etl") -> Client:
+    """A client of the writer, or of the reader.
 
     Raises:
         Unreachable: the server does not answer, or refuses the login.
@@ -32,8 +32,8 @@ def connect(settings: Settings) -> Client:
         return clickhouse_connect.get_client(
             host=known.host,
             port=known.port,
-            username=known.user,
-            password=settings.secret("clickhouse_etl"),
+            username=known.login(login),
+            password=settings.secret(f"clickhouse_{login}"),
             autogenerate_session_id=False,
             client_name="meterlake",
         )

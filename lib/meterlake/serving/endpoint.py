@@ -11,6 +11,8 @@ from meterlake.serving import processes
 from meterlake.settings import Settings, Store
 
 StoreName = Literal["postgres", "clickhouse"]
+# As whom a client logs in: the writer of the marts, or the reader who may only read them.
+Login = Literal["etl", "reader"]
 STORES: tuple[StoreName, ...] = ("postgres", "clickhouse")
 # A word of the server's command line, by which its process is known.
 MARKERS: dict[StoreName, str] = {"postgres": "postgres", "clickhouse": "meterlake.serving.clickhouse_server"}
@@ -29,6 +31,10 @@ class Endpoint:
     database: str
     user: str
     reader: str
+
+    def login(self, as_whom: Login) -> str:
+        """The user of that login; its password is `settings.secret(f"{name}_{as_whom}")`."""
+        return self.user if as_whom == "etl" else self.reader
 
     @property
     def title(self) -> str:

@@ -14,14 +14,14 @@ from pyspark.sql import DataFrame
 from meterlake.errors import Unreachable
 from meterlake.serving import ddl, totals
 from meterlake.serving import postgres_mart as mart_table
-from meterlake.serving.endpoint import endpoint
+from meterlake.serving.endpoint import Login, endpoint
 from meterlake.serving.slices import Slice
 from meterlake.settings import Settings
 from meterlake.tables.table import Table
 
 
-def connect(settings: Settings) -> connection:
-    """A connection of the writer.
+def connect(settings: Settings, login: Login = "etl") -> connection:
+    """A connection of the writer, or of the reader.
 
     Raises:
         Unreachable: the server does not answer, or refuses the login.
@@ -32,8 +32,8 @@ def connect(settings: Settings) -> connection:
             host=known.host,
             port=known.port,
             dbname=known.database,
-            user=known.user,
-            password=settings.secret("postgres_etl"),
+            user=known.login(login),
+            password=settings.secret(f"postgres_{login}"),
             connect_timeout=10,
             application_name="meterlake",
         )
