@@ -4,9 +4,9 @@ import os
 import secrets
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError, model_validator
 
 from meterlake.errors import Unreachable, UsageError
 
@@ -69,6 +69,23 @@ class Store(Section):
     native_port: int | None = None
 
 
+# A prefix of their own keeps them apart from the servers' logins (postgres, default) and from other programs' roles.
+LoginName = Annotated[str, StringConstraints(pattern=r"^meterlake_[a-z0-9_]{1,40}$")]
+
+
+class Login(Section):
+    """Somebody who may read from both stores: in which role, and of which regions the rows (None: of all)."""
+
+    role: Literal["reader", "analyst", "data_scientist", "auditor"]
+    regions: tuple[str, ...] | None = None
+
+
+class Serving(Section):
+    """Logins beside the writer (`user`) and the dashboards (`reader`) of each store."""
+
+    logins: dict[LoginName, Login]
+
+
 class Settings(Section):
     home: Path
     spark: Spark
@@ -78,6 +95,14 @@ class Settings(Section):
     mlflow: Mlflow
     postgres: Store
     clickhouse: Store
+    serving: Serving
+
+    @model_validator(mode="after")
+    def _a_login_is_one_of_its_store(self) -> "Settings":
+        for store in (self.postgres, self.clickhouse):
+            if taken := {store.user, store.reader} & set(self.serving.logins):
+                raise ValueError(f"serving.logins.{min(taken)} is the name of a store's writer or reader")
+        return self
 
     @property
     def lake_root(self) -> str:

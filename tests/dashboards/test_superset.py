@@ -211,7 +211,7 @@ def test_the_password_is_filled_in_memory_only() -> None:
     pytest.importorskip("sqlalchemy")
     module("query_context")
     importer = module("import_assets")
-    reader = importer.Reader("127.0.0.1", 18123, "energy_analytics", "analyst", "p@ss/word")
+    reader = importer.Reader("127.0.0.1", 18123, "energy_analytics", "meterlake_reader", "p@ss/word")
     made = importer.bundle(reader)
     assert [name for name, text in made.items() if "p%40ss" in text] == ["databases/meterlake.yaml"]
     assert set(made) == {file.relative_to(ASSETS).as_posix() for file in ASSETS.rglob("*.yaml")}

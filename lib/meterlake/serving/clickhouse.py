@@ -14,10 +14,11 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from meterlake.errors import Unreachable
-from meterlake.serving import ddl, totals
+from meterlake.serving import clickhouse_access, ddl, totals
 from meterlake.serving.endpoint import endpoint
 from meterlake.serving.slices import Slice
 from meterlake.settings import Settings
+from meterlake.tables.catalog import MARTS
 from meterlake.tables.table import Table
 
 
@@ -111,6 +112,7 @@ def swap(table: Table, staging: str, slices: Collection[Slice] | None, settings:
             for partition in _unchanged(client, table, slices, settings):
                 client.command(f"ALTER TABLE {new} ATTACH PARTITION ID {ddl.literal(partition)} FROM {mart}")
         client.command(f"EXCHANGE TABLES {new} AND {mart}")
+        clickhouse_access.protect(client, table, settings)
     discard(table, staging, settings)
 
 
@@ -127,6 +129,14 @@ def count(table: Table, settings: Settings, source: str | None = None) -> int | 
             return None
         only = f"WHERE source = {ddl.literal(source)}" if source is not None else ""
         return int(client.query(f"SELECT count() FROM {_target(settings, _mart(table))} {only}").result_rows[0][0])
+
+
+def protect(settings: Settings) -> None:
+    """The views of all marts that are there, as declared now."""
+    with _session(settings) as client:
+        for table in MARTS:
+            if _shape(client, table, settings) == _declared(table):
+                clickhouse_access.protect(client, table, settings)
 
 
 @contextmanager

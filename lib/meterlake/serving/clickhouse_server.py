@@ -15,8 +15,9 @@ from urllib.request import Request, urlopen
 from xml.sax.saxutils import escape
 
 from meterlake.bootstrap import clickhouse_library
-from meterlake.serving import processes
+from meterlake.serving import clickhouse_access, processes
 from meterlake.serving.endpoint import MARKERS, free_port
+from meterlake.serving.logins import secret_name
 from meterlake.settings import Settings
 
 MARKER = MARKERS["clickhouse"]
@@ -26,17 +27,13 @@ START_UP = (
     "SELECT sleepEachRow(1) FROM numbers(1000000000000) "
     "SETTINGS max_block_size = 1, function_sleep_max_microseconds_per_block = 0 FORMAT Null",
 )
-USER = """<{name}><password_sha256_hex>{sha256}</password_sha256_hex><networks><ip>127.0.0.1</ip></networks>
-      <profile>default</profile><quota>default</quota><grants>{grants}</grants></{name}>"""
-WRITER_GRANTS = (
-    "GRANT CREATE DATABASE, CREATE TABLE, DROP TABLE, TRUNCATE, ALTER, INSERT, SELECT, SHOW, OPTIMIZE ON {database}.*",
-    "GRANT TABLE ENGINE ON MergeTree",
-)
-READER_GRANTS = ("GRANT SELECT, SHOW ON {database}.*",)
 CONFIG = """<clickhouse>
   <path>{folder}/</path><tmp_path>{folder}/tmp/</tmp_path><user_files_path>{folder}/user_files/</user_files_path>
   <listen_host>{host}</listen_host><http_port>{http_port}</http_port><tcp_port>{native_port}</tcp_port>
   <logger><log>{logs}/clickhouse.log</log><errorlog>{logs}/clickhouse.error.log</errorlog></logger>
+  <query_log><database>system</database><table>query_log</table><partition_by>toYYYYMM(event_date)</partition_by>
+    <ttl>event_date + INTERVAL 1 YEAR DELETE</ttl>
+    <flush_interval_milliseconds>2000</flush_interval_milliseconds></query_log>
   <timezone>UTC</timezone><max_server_memory_usage_to_ram_ratio>0.5</max_server_memory_usage_to_ram_ratio>
   <users>
     <!-- The start-up session logs in as `default` without a password, from loopback: this cannot be changed. So the
@@ -94,8 +91,7 @@ def write_config(settings: Settings, http_port: int, native_port: int) -> None:
         host=escape(store.host),
         http_port=http_port,
         native_port=native_port,
-        users=_user(settings, store.user, "clickhouse_etl", WRITER_GRANTS)
-        + _user(settings, store.reader, "clickhouse_reader", READER_GRANTS),
+        users=clickhouse_access.users(settings, "127.0.0.1", lambda name: _password(settings, name)),
         statements=len(START_UP),
     )
     descriptor = os.open(folder / "config.xml", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -103,10 +99,10 @@ def write_config(settings: Settings, http_port: int, native_port: int) -> None:
         out.write(text)
 
 
-def _user(settings: Settings, name: str, secret: str, grants: tuple[str, ...]) -> str:
-    sha256 = hashlib.sha256(settings.secret(secret).encode()).hexdigest()
-    queries = "".join(f"<query>{grant.format(database=settings.clickhouse.database)}</query>" for grant in grants)
-    return USER.format(name=name, sha256=sha256, grants=queries)
+def _password(settings: Settings, name: str) -> str:
+    writer = name == settings.clickhouse.user
+    secret = settings.secret("clickhouse_etl" if writer else secret_name(settings, "clickhouse", name))
+    return f"<password_sha256_hex>{hashlib.sha256(secret.encode()).hexdigest()}</password_sha256_hex>"
 
 
 def _ask(settings: Settings, port: int, statement: str) -> bytes | None:

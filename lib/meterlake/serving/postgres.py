@@ -12,11 +12,12 @@ from psycopg2.extensions import connection, cursor
 from pyspark.sql import DataFrame
 
 from meterlake.errors import Unreachable
-from meterlake.serving import ddl, totals
+from meterlake.serving import ddl, postgres_access, totals
 from meterlake.serving import postgres_mart as mart_table
 from meterlake.serving.endpoint import endpoint
 from meterlake.serving.slices import Slice
 from meterlake.settings import Settings
+from meterlake.tables.catalog import MARTS
 from meterlake.tables.table import Table
 
 
@@ -95,9 +96,10 @@ def swap(table: Table, staging: str, slices: Collection[Slice] | None, settings:
     """Replace the slices (None: everything) by the staged rows, in one transaction, then drop the staging table."""
     mart, order = mart_table.target(table.name), ddl.columns(ddl.published(table).order_by)
     with _session(settings) as run:
-        mart_table.conform(run, table, slices, settings)
+        mart_table.conform(run, table, slices)
+        postgres_access.protect(run, table, settings)
         run.execute(f"SELECT EXISTS (SELECT FROM {mart})")
-        if mart_table.value(run):
+        if postgres_access.value(run):
             _delete(run, table, slices)
         else:  # nobody reads it: without a log, and with the indexes built after the rows
             mart_table.make_bare(run, table)
@@ -123,7 +125,15 @@ def count(table: Table, settings: Settings, source: str | None = None) -> int | 
         run.execute(
             f"SELECT count(*) FROM {mart_table.target(table.name)} WHERE %s IS NULL OR source = %s", (source, source)
         )
-        return int(mart_table.value(run))
+        return int(postgres_access.value(run))
+
+
+def protect(settings: Settings) -> None:
+    """Grants, views and row policies of all marts that are there, as declared and configured now."""
+    with _session(settings) as run:
+        for table in MARTS:
+            if mart_table.columns(run, table.name) == mart_table.declared(table):
+                postgres_access.protect(run, table, settings)
 
 
 @contextmanager
