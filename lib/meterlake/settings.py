@@ -58,7 +58,11 @@ class Mlflow(Section):
 
 
 class Store(Section):
-    """Where a serving store listens. Its passwords are secrets: see `Settings.secret`."""
+    """Where a serving store listens. Its passwords are secrets: see `Settings.secret`.
+
+    With `tls` the server's certificate and its name in it are always verified: by the certificates in the file `ca`, or
+    by those that the system trusts where it is "".
+    """
 
     embedded: bool
     host: str
@@ -67,6 +71,16 @@ class Store(Section):
     user: str
     reader: str
     native_port: int | None = None
+    tls: bool = False
+    ca: str = ""
+
+    @model_validator(mode="after")
+    def _tls_can_be(self) -> "Store":
+        if self.tls and self.embedded:
+            raise ValueError("an embedded server has no TLS (it listens on loopback); set embedded or tls to false")
+        if self.tls and self.ca and not Path(self.ca).is_file():
+            raise ValueError(f"the file {self.ca} of certificates (ca) is not there")
+        return self
 
 
 # A prefix of their own keeps them apart from the servers' logins (postgres, default) and from other programs' roles.

@@ -21,6 +21,9 @@ from meterlake.settings import Settings
 from meterlake.tables.catalog import MARTS
 from meterlake.tables.table import Table
 
+# What an error says, and what it means.
+REFUSED = {"AUTHENTICATION_FAILED": "login refused", "CERTIFICATE_VERIFY_FAILED": "its certificate is not trusted"}
+
 
 def connect(settings: Settings) -> Client:
     """A client of the writer.
@@ -37,9 +40,11 @@ def connect(settings: Settings) -> Client:
             password=settings.secret("clickhouse_etl"),
             autogenerate_session_id=False,
             client_name="meterlake",
+            secure=known.tls,
+            ca_cert=known.ca or None,
         )
     except ClickHouseError as error:
-        reason = "login refused" if "AUTHENTICATION_FAILED" in str(error) else "no answer"
+        reason = next((words for mark, words in REFUSED.items() if mark in str(error)), "no answer")
         raise Unreachable(
             f"ClickHouse at {known.host}:{known.port} cannot be used ({reason}); "
             "start it with `meterlake stores start`, or correct [clickhouse] and its password."
@@ -81,6 +86,7 @@ def write(table: Table, rows: DataFrame, staging: str, settings: Settings) -> No
         batchsize=100000,
         isolationLevel="NONE",
         **{"beta.row_binary_for_simple_insert": "true"},
+        **known.jdbc_tls,
     ).save()
     names = ddl.columns(table.names)
     with _session(settings) as client:

@@ -6,6 +6,7 @@ The mart stays the same table for ever, so that whatever hangs on it stays too: 
 import secrets
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import psycopg2
 from psycopg2.extensions import connection, cursor
@@ -28,6 +29,7 @@ def connect(settings: Settings) -> connection:
         Unreachable: the server does not answer, or refuses the login.
     """
     known = endpoint(settings, "postgres")
+    tls: dict[str, Any] = {"sslmode": "verify-full", "sslrootcert": known.ca or "system"} if known.tls else {}
     try:
         return psycopg2.connect(
             host=known.host,
@@ -37,6 +39,7 @@ def connect(settings: Settings) -> connection:
             password=settings.secret("postgres_etl"),
             connect_timeout=10,
             application_name="meterlake",
+            **tls,
         )
     except psycopg2.OperationalError as error:
         reason = str(error).strip().splitlines()[-1].rpartition(": ")[2]
@@ -78,6 +81,7 @@ def write(table: Table, rows: DataFrame, staging: str, settings: Settings) -> No
         password=settings.secret("postgres_etl"),
         batchsize=10000,
         reWriteBatchedInserts="true",
+        **known.jdbc_tls,
     ).save()
 
 
