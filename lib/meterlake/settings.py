@@ -93,6 +93,12 @@ class Login(Section):
     role: Literal["reader", "analyst", "data_scientist", "auditor"]
     regions: tuple[str, ...] | None = None
 
+    @model_validator(mode="after")
+    def _what_is_audited_has_no_region(self) -> "Login":
+        if self.role == "auditor" and self.regions is not None:
+            raise ValueError("an auditor has no regions: what ran, and who asked for what, is of all of them")
+        return self
+
 
 class Serving(Section):
     """Logins beside the writer (`user`) and the dashboards (`reader`) of each store."""

@@ -52,6 +52,7 @@ def test_sums_are_of_numbers(table: Table) -> None:
         pytest.param('meterlake_etl = { role = "reader" }', "name of a store's writer or reader", id="the_writer"),
         pytest.param('meterlake_reader = { role = "analyst" }', "name of a store's writer or reader", id="the_reader"),
         pytest.param('meterlake_x = { role = "owner" }', "should be 'reader'", id="no_such_role"),
+        pytest.param('meterlake_x = { role = "auditor", regions = ["n"] }', "auditor has no regions", id="no_regions"),
         pytest.param('meterlake_x = { role = "analyst", region = "n" }', "unknown name", id="a_typing_error"),
     ],
 )

@@ -13,9 +13,11 @@ from typing import Any
 import clickhouse_connect
 import psycopg2
 import psycopg2.errors
+import pyarrow as pa
 import pytest
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from psycopg2.extras import execute_values
+from pyspark.sql.pandas.types import to_arrow_schema
 from tests.conftest import settings_for
 
 from meterlake.errors import UsageError
@@ -24,8 +26,10 @@ from meterlake.governance.access import ROLES, VIEW_ROLES, Role
 from meterlake.serving import clickhouse, clickhouse_access, ddl, embedded, postgres, postgres_access, postgres_mart
 from meterlake.serving.endpoint import STORES, StoreName, endpoint
 from meterlake.serving.logins import logins, secret_name
+from meterlake.serving.postgres_ops import OPS, copy
 from meterlake.settings import Login, Serving, Settings
 from meterlake.tables.catalog import MARTS, TABLES
+from meterlake.tables.ops import RUNS
 from meterlake.tables.table import SMALLEST_GROUP, Column, Table
 
 METRICS, BALANCE, FORECAST = (
@@ -36,7 +40,7 @@ LOGINS: dict[str, Login] = {
     f"meterlake_{role}{suffix}": Login(role=role, regions=regions)
     for role in ROLES
     for suffix, regions in (("", None), ("_north", ("north",)))
-    if (role, regions) != ("reader", None)
+    if (role, regions) not in (("reader", None), ("auditor", ("north",)))
 }
 NOWHERE = {"meterlake_nowhere": Login(role="reader", regions=())}
 # Seven meters in the north, of which two have a feeder of their own, and five in the south, one without a region.
@@ -233,20 +237,25 @@ def attempts(role: Role) -> dict[str, tuple[str, str]]:
                 f"SELECT * FROM {relation('clickhouse', METRICS, other)}",
             )
     if role != "auditor":
-        tried["read_the_access_log"] = ("SELECT pg_current_logfile()", "SELECT query FROM system.query_log")
+        tried["read_what_the_auditor_reads"] = ("SELECT * FROM ops.runs", "SELECT query FROM system.query_log")
     return tried
 
 
-@pytest.mark.parametrize("suffix", ["", "_north"], ids=["everywhere", "north"])
 @pytest.mark.parametrize(
-    ("role", "tried"), [pytest.param(role, name, id=f"{role}-{name}") for role in ROLES for name in attempts(role)]
+    ("login", "tried"),
+    [
+        pytest.param(name, tried, id=f"{name.removeprefix('meterlake_')}-{tried}")
+        for name, login in ({"meterlake_reader": Login(role="reader")} | LOGINS).items()
+        for tried in attempts(login.role)
+    ],
 )
-def test_an_attempt_that_must_fail(ask: Ask, role: Role, tried: str, suffix: str) -> None:
+def test_an_attempt_that_must_fail(ask: Ask, login: str, tried: str) -> None:
+    role = LOGINS[login].role if login in LOGINS else "reader"
     in_postgres, in_clickhouse = attempts(role)[tried]
     with pytest.raises(psycopg2.errors.InsufficientPrivilege):
-        ask("postgres", f"meterlake_{role}{suffix}", in_postgres)
+        ask("postgres", login, in_postgres)
     with pytest.raises(ClickHouseError, match="ACCESS_DENIED"):
-        ask("clickhouse", f"meterlake_{role}{suffix}", in_clickhouse)
+        ask("clickhouse", login, in_clickhouse)
 
 
 def test_the_auditor_sees_who_asked_for_what(ask: Ask, served: Settings) -> None:
@@ -267,6 +276,22 @@ def test_the_auditor_sees_who_asked_for_what(ask: Ask, served: Settings) -> None
     log = (served.home / "logs" / "postgres.log").read_text()
     assert "meterlake_analyst LOG:  statement: SELECT count(*) AS audited" in log
     assert "meterlake_etl LOG:  statement" not in log, "the writer's statements are many"
+
+
+def test_the_auditor_sees_what_ran(served: Settings, ask: Ask) -> None:
+    """Times with their zone, maps as JSON; a copy that is made again has the new rows only."""
+    started = datetime(2024, 1, 1, 6, tzinfo=UTC)
+    figures = {"inputs": [("meter_readings", 3)], "outputs": None, "figures": [("flagged", 0.5)]}
+    values = VALUES | {"timestamp": started}
+    made = [{column.name: figures.get(column.name, values.get(column.type)) for column in RUNS.columns}]
+    schema = to_arrow_schema(RUNS.schema, timezone="UTC")
+    for run_id in ("first", "second"):
+        copy(RUNS, pa.Table.from_pylist([made[0] | {"run_id": run_id}], schema=schema), served)
+        query = "SELECT run_id, started_at, inputs, outputs, figures ->> 'flagged' FROM ops.runs"
+        assert ask("postgres", "meterlake_auditor", query) == [(run_id, started, {"meter_readings": 3}, None, "0.5")]
+    for table in OPS:
+        copy(table, to_arrow_schema(table.schema, timezone="UTC").empty_table(), served)
+        assert ask("postgres", "meterlake_auditor", f"SELECT * FROM ops.{table.name}") == []
 
 
 def test_views_follow_the_columns_of_the_mart(served: Settings, ask: Ask) -> None:

@@ -51,14 +51,14 @@ def connect(settings: Settings) -> connection:
 
 def needs_full(table: Table, settings: Settings) -> bool:
     """Whether the mart is missing or has other columns than declared, so that all of its rows have to be published."""
-    with _session(settings) as run:
+    with session(settings) as run:
         return mart_table.columns(run, table.name) != mart_table.declared(table)
 
 
 def stage(table: Table, settings: Settings) -> str:
     """Make an empty staging table; those of killed runs are dropped. Returns its name."""
     name = f"{table.name}__staging_{secrets.token_hex(4)}"
-    with _session(settings) as run:
+    with session(settings) as run:
         mart_table.ensure_schema(run)
         run.execute(
             "SELECT tablename FROM pg_tables WHERE schemaname = %s AND starts_with(tablename, %s)",
@@ -86,20 +86,20 @@ def write(table: Table, rows: DataFrame, staging: str, settings: Settings) -> No
 
 
 def staged(table: Table, staging: str, settings: Settings) -> totals.Totals:
-    with _session(settings) as run:
+    with session(settings) as run:
         run.execute(f"{totals.postgres_select(table)} FROM {mart_table.target(staging)}")
         return totals.named(table, run.fetchone())
 
 
 def empty(table: Table, staging: str, settings: Settings) -> None:
-    with _session(settings) as run:
+    with session(settings) as run:
         run.execute(f"TRUNCATE {mart_table.target(staging)}")
 
 
 def swap(table: Table, staging: str, slices: Collection[Slice] | None, settings: Settings) -> None:
     """Replace the slices (None: everything) by the staged rows, in one transaction, then drop the staging table."""
     mart, order = mart_table.target(table.name), ddl.columns(ddl.published(table).order_by)
-    with _session(settings) as run:
+    with session(settings) as run:
         mart_table.conform(run, table, slices)
         postgres_access.protect(run, table, settings)
         run.execute(f"SELECT EXISTS (SELECT FROM {mart})")
@@ -117,13 +117,13 @@ def swap(table: Table, staging: str, slices: Collection[Slice] | None, settings:
 
 
 def discard(table: Table, staging: str, settings: Settings) -> None:
-    with _session(settings) as run:
+    with session(settings) as run:
         run.execute(f"DROP TABLE IF EXISTS {mart_table.target(staging)}")
 
 
 def count(table: Table, settings: Settings, source: str | None = None) -> int | None:
     """Rows of the mart, of one source when named; None when it does not exist."""
-    with _session(settings) as run:
+    with session(settings) as run:
         if not mart_table.columns(run, table.name):
             return None
         run.execute(
@@ -133,15 +133,16 @@ def count(table: Table, settings: Settings, source: str | None = None) -> int | 
 
 
 def protect(settings: Settings) -> None:
-    """Grants, views and row policies of all marts that are there, as declared and configured now."""
-    with _session(settings) as run:
+    """Grants, views and row policies of all marts and copies that are there, as declared and configured now."""
+    with session(settings) as run:
         for table in MARTS:
             if mart_table.columns(run, table.name) == mart_table.declared(table):
                 postgres_access.protect(run, table, settings)
+        postgres_access.grant_ops(run, settings)
 
 
 @contextmanager
-def _session(settings: Settings) -> Iterator[cursor]:
+def session(settings: Settings) -> Iterator[cursor]:
     """One transaction: committed at the end of the block, rolled back when it fails."""
     opened = connect(settings)
     try:

@@ -16,11 +16,12 @@ from meterlake.errors import UsageError
 from meterlake.governance.access import KEY, PSEUDONYM_DIGITS, ROLES, VIEW_ROLES, Role, scoped_by, select, shown
 from meterlake.serving import ddl
 from meterlake.serving.logins import logins
-from meterlake.settings import Settings
+from meterlake.settings import Login, Settings
 from meterlake.tables.table import Table
 
 POLICY = "regions"
 # The writer's alone. A pseudonym without its key cannot be found out by hashing every meter's name.
+OPS = "ops"
 KEYS = "private.pseudonym_keys"
 
 
@@ -30,12 +31,18 @@ def protect(run: cursor, table: Table, settings: Settings) -> None:
     for role in VIEW_ROLES:
         _view(run, table, role)
     _policy(run, table, settings)
-    run.execute("SELECT rolname FROM pg_roles")
-    there = {name for (name,) in run.fetchall()}
-    for name, login in logins(settings, "postgres").items():
-        if name in there:
-            for role in ROLES:
-                _grant(run, table, role, name, login.role == role)
+    for name, login in _logins(run, settings).items():
+        for role in ROLES:
+            _grant(run, table, role, name, login.role == role)
+
+
+def grant_ops(run: cursor, settings: Settings) -> None:
+    """The operational tables that are there to the auditors, and to nobody else."""
+    run.execute(f"CREATE SCHEMA IF NOT EXISTS {OPS}")
+    for name, login in _logins(run, settings).items():
+        verb, towards = ("GRANT", "TO") if login.role == "auditor" else ("REVOKE", "FROM")
+        run.execute(f"{verb} USAGE ON SCHEMA {OPS} {towards} {ddl.quoted(name)}")
+        run.execute(f"{verb} SELECT ON ALL TABLES IN SCHEMA {OPS} {towards} {ddl.quoted(name)}")
 
 
 def drop_views(run: cursor, table: Table) -> None:
@@ -114,6 +121,13 @@ def _scopes(run: cursor, table: Table, settings: Settings) -> str | None:
             seen = f"{ddl.quoted(column)} IN ({regions})" if column and regions else "false"
             cases.append(f"WHEN '{name}' THEN {seen}")
     return f"CASE session_user {' '.join(cases)} ELSE true END" if cases else None
+
+
+def _logins(run: cursor, settings: Settings) -> dict[str, Login]:
+    """Those of the configuration that the server knows."""
+    run.execute("SELECT rolname FROM pg_roles")
+    there = {name for (name,) in run.fetchall()}
+    return {name: login for name, login in logins(settings, "postgres").items() if name in there}
 
 
 def _grant(run: cursor, table: Table, role: Role, login: str, wanted: bool) -> None:

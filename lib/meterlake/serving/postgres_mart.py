@@ -60,13 +60,13 @@ def make_indexes(run: cursor, table: Table) -> None:
             run.execute(statement)
 
 
-def columns(run: cursor, name: str) -> dict[str, str]:
+def columns(run: cursor, name: str, schema: str = ddl.SCHEMA) -> dict[str, str]:
     """Columns of a table of the schema: name -> type with NOT NULL. Empty when there is no such table."""
     run.execute(
         "SELECT a.attname, format_type(a.atttypid, a.atttypmod) || CASE WHEN a.attnotnull THEN ' NOT NULL' ELSE '' END "
         "FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace "
         "WHERE n.nspname = %s AND c.relname = %s AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
-        (ddl.SCHEMA, name),
+        (schema, name),
     )
     return dict(run.fetchall())
 
