@@ -6,13 +6,14 @@ Real handshakes: TLS ends in front of the embedded stores, which have none (tls_
 import contextlib
 import os
 import re
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pyspark
 import pytest
+from py4j.java_gateway import JavaGateway
+from py4j.protocol import Py4JJavaError
 from tests.serving.tls_front import certificate, tls_front
 
 from meterlake.bootstrap import jar_paths
@@ -23,7 +24,6 @@ from meterlake.settings import Settings, load
 
 Known = Callable[[StoreName, Path, Path | None], Settings]
 CONNECT: dict[StoreName, Callable[[Settings], Any]] = {"postgres": postgres.connect, "clickhouse": clickhouse.connect}
-DRIVERS: dict[StoreName, str] = {"postgres": "org.postgresql.Driver", "clickhouse": "com.clickhouse.jdbc.Driver"}
 # Why: another certificate than the one we know, one for another host, and one of our own where the system is asked.
 WRONG = {"another": ("another", "ours"), "of_another_host": ("elsewhere", "elsewhere"), "unknown": ("ours", None)}
 
@@ -74,30 +74,44 @@ def test_a_server_without_tls_is_told_no_password(serving: Settings, pems: dict[
         CONNECT[store](plain)
 
 
-def test_jdbc_takes_the_known_certificate_and_no_other(behind: Known, pems: dict[str, Path]) -> None:
-    asked, expected = [], []
-    for store in STORES:
-        for shown, ca in (("ours", "ours"), *WRONG.values()):
-            settings = behind(store, pems[shown], pems[ca] if ca else None)
-            known = endpoint(settings, store)
-            login = {"user": known.user, "password": settings.secret(f"{store}_etl")} | known.jdbc_tls
-            properties = [f"{name}={value}" for name, value in login.items()]
-            asked.append("\n".join([DRIVERS[store], known.jdbc_url, *properties, "", ""]))
-            expected.append(shown == ca == "ours")
-    jars = [*map(str, jar_paths()), str(Path(pyspark.__file__).parent / "jars" / "*")]
-    program = Path(__file__).with_name("Connects.java")
-    done = subprocess.run(
-        ["java", "-cp", os.pathsep.join(jars), str(program)],
-        input="".join(asked),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    said = [line for line in done.stdout.splitlines() if line.startswith(("hello", "refused"))]
-    assert [line == "hello meterlake_etl" for line in said] == expected, said
-    why = re.compile("PKIX|[Hh]ostname|[Cc]ertificate")
-    assert [line for line in said if line.startswith("refused") and not why.search(line)] == []
+@pytest.fixture(scope="module")
+def jvm() -> Iterator[Any]:
+    """Java with the drivers on its path, and no Spark."""
+    spark = Path(pyspark.__file__).parent / "jars"
+    (py4j,) = spark.glob("py4j-*.jar")
+    path = os.pathsep.join([*map(str, jar_paths()), str(spark / "*")])
+    gateway = JavaGateway.launch_gateway(jarpath=str(py4j), classpath=path, die_on_exit=True, enable_auth=True)
+    yield gateway.jvm
+    gateway.shutdown()
+
+
+def through_jdbc(jvm: Any, store: StoreName, settings: Settings) -> str:
+    """Who we are in the store, by its JDBC driver, or why it does not connect."""
+    known = endpoint(settings, store)
+    properties = jvm.java.util.Properties()
+    login = {"user": known.user, "password": settings.secret(f"{store}_etl")} | known.jdbc_tls
+    for name, value in login.items():
+        properties.setProperty(name, value)
+    driver = jvm.org.postgresql.Driver() if store == "postgres" else jvm.com.clickhouse.jdbc.Driver()
+    try:
+        connection = driver.connect(known.jdbc_url, properties)
+        rows = connection.createStatement().executeQuery("SELECT current_user")
+    except Py4JJavaError as error:  # ClickHouse's driver opens nothing before the first query
+        return str(error)
+    rows.next()
+    user = str(rows.getString(1))
+    connection.close()
+    return user
+
+
+@pytest.mark.parametrize("store", STORES)
+def test_jdbc_takes_the_known_certificate_and_no_other(
+    behind: Known, pems: dict[str, Path], jvm: Any, store: StoreName
+) -> None:
+    assert through_jdbc(jvm, store, behind(store, pems["ours"], pems["ours"])) == "meterlake_etl"
+    for shown, ca in WRONG.values():
+        said = through_jdbc(jvm, store, behind(store, pems[shown], pems[ca] if ca else None))
+        assert re.search("PKIX|[Hh]ostname|[Cc]ertificate", said), said
 
 
 @pytest.mark.parametrize(
