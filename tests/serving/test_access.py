@@ -179,6 +179,28 @@ def test_an_explained_view_does_not_show_the_key(ask: Ask, served: Settings) -> 
         assert key not in str(plan)
 
 
+def test_another_home_changes_no_pseudonym(served: Settings, ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And where somebody took the key away, the writer makes it anew: other pseudonyms, the same in both stores."""
+    queries = {
+        store: f"SELECT max(meter_id) FROM {relation(store, METRICS, 'data_scientist')} WHERE feeder = 'F3'"
+        for store in STORES
+    }
+
+    def pseudonyms() -> set[Any]:
+        return {ask(store, "meterlake_data_scientist", query)[0][0] for store, query in queries.items()}
+
+    before = pseudonyms()
+    monkeypatch.setenv("METERLAKE_SECRET_PSEUDONYM_KEY", "the key of another home")
+    embedded.grant(served)
+    assert pseudonyms() == before
+    with postgres.connect(served) as opened, opened.cursor() as run:
+        run.execute("TRUNCATE private.pseudonym_keys")
+    clickhouse.connect(served).command("TRUNCATE TABLE energy_analytics_private.pseudonym_keys")
+    embedded.grant(served)
+    assert len(before) == len(pseudonyms()) == 1
+    assert pseudonyms() != before
+
+
 SCOPED = [role for role in ROLES if role != "auditor"]
 
 

@@ -163,12 +163,15 @@ def _keys(database: str) -> str:
 
 
 def _keep_key(client: Client, settings: Settings) -> None:
-    """The key of the pseudonyms, as rows of an insert: the text of a statement is in the access log."""
-    key, database = settings.secret("pseudonym_key"), settings.clickhouse.database
+    """The key of the pseudonyms: once there it stays, as several homes may publish to one server.
+
+    As rows of an insert: the text of a statement is in the access log.
+    """
+    database = settings.clickhouse.database
     client.command(f"CREATE DATABASE IF NOT EXISTS {ddl.quoted(f'{database}_private')}")
     client.command(f"CREATE TABLE IF NOT EXISTS {_keys(database)} ({KEY} String) ENGINE = MergeTree ORDER BY {KEY}")
-    if client.query(f"SELECT {KEY} FROM {_keys(database)}").result_rows != [(key,)]:
-        client.command(f"TRUNCATE TABLE {_keys(database)}")
+    if not client.query(f"SELECT 1 FROM {_keys(database)}").result_rows:
+        key = settings.secret("pseudonym_key")
         client.insert("pseudonym_keys", [[key]], column_names=[KEY], database=f"{database}_private")
 
 

@@ -10,7 +10,7 @@ import psutil
 
 from meterlake.errors import Unreachable
 from meterlake.serving import clickhouse, clickhouse_server, postgres, postgres_server
-from meterlake.serving.endpoint import STORES, Endpoint, StoreName, endpoint, remember, remembered, section
+from meterlake.serving.endpoint import STORES, TITLES, Endpoint, StoreName, endpoint, remember, remembered, section
 from meterlake.settings import Settings
 
 log = logging.getLogger("meterlake")
@@ -49,6 +49,7 @@ def grant(settings: Settings) -> None:
     """
     for name in STORES:
         _TARGETS[name].protect(settings)
+        log.info("%s: the marts that are there are granted as declared.", TITLES[name])
 
 
 def status(settings: Settings) -> list[Endpoint]:

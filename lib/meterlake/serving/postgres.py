@@ -59,7 +59,7 @@ def stage(table: Table, settings: Settings) -> str:
     """Make an empty staging table; those of killed runs are dropped. Returns its name."""
     name = f"{table.name}__staging_{secrets.token_hex(4)}"
     with session(settings) as run:
-        mart_table.ensure_schema(run)
+        postgres_access.ensure_schema(run, ddl.SCHEMA)
         run.execute(
             "SELECT tablename FROM pg_tables WHERE schemaname = %s AND starts_with(tablename, %s)",
             (ddl.SCHEMA, f"{table.name}__staging_"),

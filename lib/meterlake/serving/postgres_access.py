@@ -20,8 +20,8 @@ from meterlake.settings import Login, Settings
 from meterlake.tables.table import Table
 
 POLICY = "regions"
-# The writer's alone. A pseudonym without its key cannot be found out by hashing every meter's name.
 OPS = "ops"
+# The writer's alone. A pseudonym without its key cannot be found out by hashing every meter's name.
 KEYS = "private.pseudonym_keys"
 
 
@@ -38,7 +38,7 @@ def protect(run: cursor, table: Table, settings: Settings) -> None:
 
 def grant_ops(run: cursor, settings: Settings) -> None:
     """The operational tables that are there to the auditors, and to nobody else."""
-    run.execute(f"CREATE SCHEMA IF NOT EXISTS {OPS}")
+    ensure_schema(run, OPS)
     for name, login in _logins(run, settings).items():
         verb, towards = ("GRANT", "TO") if login.role == "auditor" else ("REVOKE", "FROM")
         run.execute(f"{verb} USAGE ON SCHEMA {OPS} {towards} {ddl.quoted(name)}")
@@ -49,6 +49,20 @@ def drop_views(run: cursor, table: Table) -> None:
     """Let go of the mart's columns, which are about to change."""
     for role in VIEW_ROLES:
         _drop(run, relation(table, role))
+
+
+def ensure_schema(run: cursor, name: str) -> None:
+    """Make the schema when it is missing; only then is the writer's right to do so asked for."""
+    run.execute("SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = %s)", (name,))
+    if value(run):
+        return
+    try:
+        run.execute(f"CREATE SCHEMA {ddl.quoted(name)}")
+    except psycopg2.errors.InsufficientPrivilege:
+        raise UsageError(
+            f"The writer may not make the schema {name} in PostgreSQL; make it with the writer as its owner "
+            f"(CREATE SCHEMA {name} AUTHORIZATION ...), then run again."
+        ) from None
 
 
 def detail(error: psycopg2.Error) -> str:
@@ -69,7 +83,7 @@ def pseudonym(column: str) -> str:
 def _view(run: cursor, table: Table, role: Role) -> None:
     """The view itself; security_barrier, so that no function of the asker sees a row before the view's condition."""
     target = relation(table, role)
-    run.execute(f"CREATE SCHEMA IF NOT EXISTS {ddl.quoted(role)}")
+    ensure_schema(run, role)
     run.execute("SELECT obj_description(to_regclass(%s))", (target,))
     wanted = select(table, role, relation(table, "reader"), KEYS, pseudonym) if shown(table, role) else None
     if value(run) == wanted:
@@ -142,14 +156,15 @@ def _grant(run: cursor, table: Table, role: Role, login: str, wanted: bool) -> N
 
 
 def _keep_key(run: cursor, settings: Settings) -> None:
-    """The key of the pseudonyms, by COPY: a statement can get into the server's log."""
-    key = settings.secret("pseudonym_key")
-    run.execute(f"CREATE SCHEMA IF NOT EXISTS {KEYS.partition('.')[0]}")
+    """The key of the pseudonyms: once there it stays, as several homes may publish to one server.
+
+    By COPY: a statement can get into the server's log.
+    """
+    ensure_schema(run, KEYS.partition(".")[0])
     run.execute(f"CREATE TABLE IF NOT EXISTS {KEYS} ({KEY} text NOT NULL)")
-    run.execute(f"SELECT {KEY} FROM {KEYS}")
-    if run.fetchall() != [(key,)]:
-        run.execute(f"DELETE FROM {KEYS}")
-        run.copy_expert(f"COPY {KEYS} FROM STDIN", io.StringIO(key + "\n"))
+    run.execute(f"SELECT EXISTS (SELECT FROM {KEYS})")
+    if not value(run):
+        run.copy_expert(f"COPY {KEYS} FROM STDIN", io.StringIO(settings.secret("pseudonym_key") + "\n"))
 
 
 def value(run: cursor) -> Any:

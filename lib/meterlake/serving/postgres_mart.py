@@ -11,12 +11,6 @@ from meterlake.serving.slices import Slice
 from meterlake.tables.table import Table
 
 
-def ensure_schema(run: cursor) -> None:
-    run.execute("SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = %s)", (ddl.SCHEMA,))
-    if not postgres_access.value(run):
-        run.execute(f"CREATE SCHEMA {ddl.SCHEMA}")
-
-
 def conform(run: cursor, table: Table, slices: Collection[Slice] | None) -> None:
     """Make the mart's columns those of the declaration: a new table, or the old one emptied and altered."""
     mart, found, wanted = target(table.name), columns(run, table.name), declared(table)

@@ -26,7 +26,7 @@ def copy(table: Table, rows: pa.Table, settings: Settings) -> None:
     """
     target = f"{SCHEMA}.{ddl.quoted(table.name)}"
     with postgres.session(settings) as run:
-        run.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
+        postgres_access.ensure_schema(run, SCHEMA)
         if postgres_mart.columns(run, table.name, SCHEMA) != postgres_mart.declared(table):
             run.execute(f"DROP TABLE IF EXISTS {target}")
             run.execute(ddl.postgres_table(table, table.name, schema=SCHEMA))
