@@ -338,6 +338,23 @@ def test_views_follow_the_columns_of_the_mart(served: Settings, ask: Ask) -> Non
         assert ask(store, "meterlake_analyst", query) == [(2.5,), (2.5,)]
 
 
+def test_a_writer_that_may_not_make_the_views_is_told_what_to_do(
+    served: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reader in its place."""
+    reader = served.clickhouse.model_copy(update={"user": served.clickhouse.reader})
+    monkeypatch.setenv("METERLAKE_SECRET_CLICKHOUSE_ETL", served.secret("clickhouse_reader"))
+    with pytest.raises(UsageError, match="give it the grants that"):
+        clickhouse.protect(served.model_copy(update={"clickhouse": reader}))
+    owner = served.postgres.model_copy(update={"user": served.postgres.reader})
+    monkeypatch.setenv("METERLAKE_SECRET_POSTGRES_ETL", served.secret("postgres_reader"))
+    with (
+        postgres.session(served.model_copy(update={"postgres": owner})) as run,
+        pytest.raises(UsageError, match="may not make the schema mine"),
+    ):
+        postgres_access.ensure_schema(run, "mine")
+
+
 def test_the_writer_sees_and_writes_all_rows(served: Settings) -> None:
     """Row policies are forced on the owner, too; it is in none of them."""
     for table in MARTS:

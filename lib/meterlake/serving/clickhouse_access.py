@@ -9,7 +9,9 @@ from collections.abc import Callable
 from xml.sax.saxutils import escape
 
 from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from meterlake.errors import UsageError
 from meterlake.governance.access import KEY, PSEUDONYM_DIGITS, VIEW_ROLES, Role, scoped_by, select, shown
 from meterlake.serving import ddl
 from meterlake.serving.logins import logins, secret_name
@@ -89,11 +91,27 @@ def file(settings: Settings) -> str:
 
 
 def protect(client: Client, table: Table, settings: Settings) -> None:
-    """The views of a mart that is there, as declared; a reader of a view sees the old one or the new one."""
+    """The views of a mart that is there, as declared; a reader of a view sees the old one or the new one.
+
+    Raises:
+        UsageError: the writer of a server of one's own may not make them.
+    """
+    try:
+        _protect(client, table, settings)
+    except ClickHouseError as error:
+        if "ACCESS_DENIED" not in str(error):
+            raise
+        raise UsageError(
+            "The writer may not make the views of the roles in ClickHouse; give it the grants that "
+            "`python -m meterlake.serving.clickhouse_access` writes for it, then run again."
+        ) from None
+
+
+def _protect(client: Client, table: Table, settings: Settings) -> None:
     _keep_key(client, settings)
     database = settings.clickhouse.database
     for role in VIEW_ROLES:
-        client.command(f"CREATE DATABASE IF NOT EXISTS {ddl.quoted(f'{database}_{role}')}")
+        client.command(f"CREATE DATABASE IF NOT EXISTS {ddl.quoted(_schema(role, database))}")
         target = relation(table, role, database)
         if not shown(table, role):
             client.command(f"DROP VIEW IF EXISTS {target}")
@@ -107,8 +125,11 @@ def protect(client: Client, table: Table, settings: Settings) -> None:
 
 def relation(table: Table, role: Role, database: str) -> str:
     """What a role reads the mart by, quoted."""
-    schema = f"{database}_{role}" if role in VIEW_ROLES else database
-    return f"{ddl.quoted(schema)}.{ddl.quoted(ddl.published(table).clickhouse)}"
+    return f"{ddl.quoted(_schema(role, database))}.{ddl.quoted(ddl.published(table).clickhouse)}"
+
+
+def _schema(role: Role, database: str) -> str:
+    return f"{database}_{role}" if role in VIEW_ROLES else database
 
 
 def pseudonym(column: str) -> str:
@@ -121,8 +142,7 @@ def _grants(login: Login, database: str) -> tuple[str, ...]:
     if login.role == "auditor":
         return (f"GRANT SELECT({', '.join(LOG_COLUMNS)}) ON system.query_log",)
     if login.regions is None:
-        schema = f"{database}_{login.role}" if login.role in VIEW_ROLES else database
-        return (f"GRANT SELECT, SHOW ON {schema}.*",)
+        return (f"GRANT SELECT, SHOW ON {_schema(login.role, database)}.*",)
     return tuple(
         f"GRANT SELECT, SHOW ON {relation(table, login.role, database)}" for table in MARTS if shown(table, login.role)
     )
@@ -132,7 +152,7 @@ def _filters(login: Login, database: str) -> str:
     """The rows of the login's regions, of each relation that it reads."""
     if login.regions is None:
         return ""
-    schema = f"{database}_{login.role}" if login.role in VIEW_ROLES else database
+    schema = _schema(login.role, database)
     each = "".join(
         f"<{ddl.published(table).clickhouse}><filter>{escape(_scope(table, login))}</filter>"
         f"</{ddl.published(table).clickhouse}>"
