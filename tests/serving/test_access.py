@@ -259,7 +259,10 @@ def attempts(role: Role) -> dict[str, tuple[str, str]]:
                 f"SELECT * FROM {relation('clickhouse', METRICS, other)}",
             )
     if role != "auditor":
-        tried["read_what_the_auditor_reads"] = ("SELECT * FROM ops.runs", "SELECT query FROM system.query_log")
+        tried["read_what_the_auditor_reads"] = (
+            "SELECT * FROM ops.runs",
+            "SELECT query FROM energy_analytics_log.access_log",
+        )
     return tried
 
 
@@ -280,18 +283,23 @@ def test_an_attempt_that_must_fail(ask: Ask, login: str, tried: str) -> None:
         ask("clickhouse", login, in_clickhouse)
 
 
+def logged(ask: Ask, query: str, lines: int = 1) -> list[tuple[Any, ...]]:
+    """What the auditor finds in ClickHouse's access log, as soon as it is so many lines: they are written every 2 s."""
+    until = time.monotonic() + 10
+    while len(found := ask("clickhouse", "meterlake_auditor", query)) < lines and time.monotonic() < until:
+        time.sleep(0.2)
+    return found
+
+
 def test_the_auditor_sees_who_asked_for_what(ask: Ask, served: Settings) -> None:
     """Also what was refused; and nothing of the log but its own columns."""
     with pytest.raises(ClickHouseError, match="ACCESS_DENIED"):
         ask("clickhouse", "meterlake_analyst", "SELECT meter_id FROM energy_analytics.consumption_metrics")
     query = (
-        "SELECT type, exception_code FROM system.query_log "
+        "SELECT type, exception_code FROM energy_analytics_log.access_log "
         "WHERE user = 'meterlake_analyst' AND query LIKE 'SELECT meter_id FROM energy_analytics.consumption_metrics%'"
     )
-    until = time.monotonic() + 10
-    while not (found := ask("clickhouse", "meterlake_auditor", query)) and time.monotonic() < until:
-        time.sleep(0.2)  # the log is written every 2 s
-    assert found[0] == ("ExceptionBeforeStart", 497)
+    assert logged(ask, query)[0] == ("ExceptionBeforeStart", 497)
     with pytest.raises(ClickHouseError, match="ACCESS_DENIED"):
         ask("clickhouse", "meterlake_auditor", "SELECT Settings FROM system.query_log")
     ask("postgres", "meterlake_analyst", "SELECT count(*) AS audited FROM analyst.mart_consumption_metrics")
@@ -379,7 +387,7 @@ def test_no_password_and_no_key_in_a_log_a_command_line_or_a_readable_file(serve
         username="meterlake_auditor",
         password=served.secret("clickhouse_meterlake_auditor"),
     )
-    said.append(str(auditor.query("SELECT query, exception FROM system.query_log").result_rows))
+    said.append(str(auditor.query("SELECT query, exception FROM energy_analytics_log.access_log").result_rows))
     client.close()
     assert "statement: SELECT" in "".join(said)
     assert "pseudonym_key" in said[-1]
@@ -390,7 +398,8 @@ def test_a_new_password_a_new_role_and_a_login_that_is_gone(
     served: Settings, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Last, as it starts the stores again: the analyst's password is made anew, a reader becomes an
-    auditor, and the data scientist is taken out."""
+    auditor, and the data scientist is taken out. The access log goes on."""
+    ask("clickhouse", "meterlake_analyst", "SELECT 'the last words' AS said")
     old = {store: served.secret(f"{store}_meterlake_analyst") for store in STORES}
     gone, errors = "meterlake_data_scientist", (psycopg2.OperationalError, ClickHouseError)
     kept = {name: login for name, login in LOGINS.items() if name != gone}
@@ -405,10 +414,17 @@ def test_a_new_password_a_new_role_and_a_login_that_is_gone(
             assert ask(store, "meterlake_analyst", query) == [(2,)]
             with pytest.raises(errors, match=r"not permitted|AUTHENTICATION_FAILED"):
                 ask(store, gone, "SELECT 1")
-            monkeypatch.setenv(f"METERLAKE_SECRET_{store.upper()}_METERLAKE_ANALYST", old[store])
-            with pytest.raises(errors, match=r"password authentication failed|AUTHENTICATION_FAILED"):
+            refused = pytest.raises(errors, match=r"password authentication failed|AUTHENTICATION_FAILED")
+            with monkeypatch.context() as patch, refused:
+                patch.setenv(f"METERLAKE_SECRET_{store.upper()}_METERLAKE_ANALYST", old[store])
                 ask(store, "meterlake_analyst", query)
         with pytest.raises(psycopg2.errors.InsufficientPrivilege):
             ask("postgres", "meterlake_reader_north", "SELECT source FROM marts.mart_consumption_metrics")
         with pytest.raises(ClickHouseError, match="ACCESS_DENIED"):
             ask("clickhouse", "meterlake_reader_north", "SELECT source FROM energy_analytics.consumption_metrics")
+        ask("clickhouse", "meterlake_analyst", "SELECT 'the first words' AS said")
+        query = (
+            "SELECT DISTINCT extract(query, 'the (first|last) words') FROM energy_analytics_log.access_log "
+            "WHERE user = 'meterlake_analyst' AND query LIKE '%words% AS said%' ORDER BY 1"
+        )
+        assert logged(ask, query, lines=2) == [("first",), ("last",)]

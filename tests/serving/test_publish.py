@@ -390,7 +390,7 @@ def test_a_view_on_a_column_that_goes_is_named(mart: Table, rows: Rows, serving:
 
 
 EMPTIED = {
-    "postgres_dropped": ("DROP TABLE marts.{mart}", ""),
+    "postgres_dropped": ("DROP TABLE marts.{mart} CASCADE", ""),
     "postgres_truncated": ("TRUNCATE marts.{mart}", ""),
     "postgres_month_deleted": ("DELETE FROM marts.{mart} WHERE reading_date_local >= '2024-02-01'", ""),
     "clickhouse_dropped": ("", "DROP TABLE energy_analytics.{mart} SYNC"),

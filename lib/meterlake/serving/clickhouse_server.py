@@ -15,8 +15,8 @@ from urllib.request import Request, urlopen
 from xml.sax.saxutils import escape
 
 from meterlake.bootstrap import clickhouse_library
-from meterlake.serving import clickhouse_access, processes
-from meterlake.serving.endpoint import MARKERS, free_port
+from meterlake.serving import clickhouse_access, clickhouse_log, processes
+from meterlake.serving.endpoint import MARKERS, endpoint, free_port
 from meterlake.serving.logins import secret_name
 from meterlake.settings import Settings
 
@@ -31,8 +31,7 @@ CONFIG = """<clickhouse>
   <path>{folder}/</path><tmp_path>{folder}/tmp/</tmp_path><user_files_path>{folder}/user_files/</user_files_path>
   <listen_host>{host}</listen_host><http_port>{http_port}</http_port><tcp_port>{native_port}</tcp_port>
   <logger><log>{logs}/clickhouse.log</log><errorlog>{logs}/clickhouse.error.log</errorlog></logger>
-  <query_log><database>system</database><table>query_log</table><partition_by>toYYYYMM(event_date)</partition_by>
-    <ttl>event_date + INTERVAL 1 YEAR DELETE</ttl>
+  <query_log><database>system</database><table>query_log</table>
     <flush_interval_milliseconds>2000</flush_interval_milliseconds></query_log>
   <timezone>UTC</timezone><max_server_memory_usage_to_ram_ratio>0.5</max_server_memory_usage_to_ram_ratio>
   <users>
@@ -60,6 +59,7 @@ def start(settings: Settings, port: int | None = None, native_port: int | None =
     library = clickhouse_library()
     folder.mkdir(mode=0o700, exist_ok=True)
     processes.clear(folder, MARKER)
+    clickhouse_log.forget_kept(folder)
     port = free_port(store.host, port or store.port)
     native_port = free_port(store.host, native_port or store.native_port or 19000, taken=(port,))
     write_config(settings, port, native_port)
@@ -71,10 +71,16 @@ def start(settings: Settings, port: int | None = None, native_port: int | None =
     processes.wait_until(lambda: _ask(settings, port, "SELECT 1") == b"1\n", process, "ClickHouse", log_file)
     # There before the first mart, as clients name it when they log in.
     _ask(settings, port, f"CREATE DATABASE IF NOT EXISTS {store.database}")
+    for statement in clickhouse_log.statements(settings):
+        _ask(settings, port, statement)
     return port, native_port
 
 
 def stop(settings: Settings) -> None:
+    """End the server; the last lines of the access log are written first."""
+    known = endpoint(settings, "clickhouse")
+    if known.running:
+        _ask(settings, known.port, "SYSTEM FLUSH LOGS")
     processes.stop(data_folder(settings), MARKER, signal.SIGTERM)
 
 
@@ -91,7 +97,13 @@ def write_config(settings: Settings, http_port: int, native_port: int) -> None:
         host=escape(store.host),
         http_port=http_port,
         native_port=native_port,
-        users=clickhouse_access.users(settings, "127.0.0.1", lambda name: _password(settings, name)),
+        users=clickhouse_access.users(
+            settings,
+            network="127.0.0.1",
+            log=clickhouse_log.relation(settings),
+            writer_grants=(*clickhouse_access.WRITER_GRANTS, *clickhouse_log.WRITER_GRANTS),
+            password=lambda name: _password(settings, name),
+        ),
         statements=len(START_UP),
     )
     descriptor = os.open(folder / "config.xml", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
