@@ -62,7 +62,8 @@ def stage(run: Run) -> Outcome:
     intervals = _contested(rows, scope, source)
     torn = source.varies and bool(_of_torn_days(rows, scope).head(1))
     judged = stg_meter_readings.judge(rows, source, scope.standing, intervals, lengths_differ=torn)
-    judged.compared.persist()  # read four times: quarantine, edit trail, counts, silver
+    for few in (judged.aside, judged.compared):  # read by quarantine, edit trail, counts and silver
+        few.persist()
 
     quarantined = quarantined_readings.build(judged.compared, judged.rejected)
     store.replace_batches(quarantined, QUARANTINED_READINGS, names)
@@ -74,8 +75,8 @@ def stage(run: Run) -> Outcome:
         store.replace_batches(corrected, CORRECTED_READINGS, names)
     store.upsert(stg_meters.build(lines, store.read(STG_METERS, source.name)), STG_METERS)
     _write_current(run, judged, scope, corrections)
-    judged.compared.unpersist()
-    intervals.unpersist()
+    for few in (judged.compared, judged.aside, intervals):
+        few.unpersist()
     entries = _ledger(run, counts, scope)
     store.append_rows(entries, LEDGER)
     outcome = _outcome(run, entries, corrections)

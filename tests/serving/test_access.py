@@ -32,8 +32,8 @@ from meterlake.tables.catalog import MARTS, TABLES
 from meterlake.tables.ops import RUNS
 from meterlake.tables.table import SMALLEST_GROUP, Column, Table
 
-METRICS, BALANCE, FORECAST = (
-    TABLES[f"mart_{name}"] for name in ("consumption_metrics", "energy_balance", "load_forecast")
+METRICS, BALANCE, FORECAST, REGIONS = (
+    TABLES[f"mart_{name}"] for name in ("consumption_metrics", "energy_balance", "load_forecast", "region_kpis")
 )
 # A login for each role, and one of each role that sees the region `north` only.
 LOGINS: dict[str, Login] = {
@@ -64,9 +64,24 @@ def row(table: Table, **columns: Any) -> tuple[Any, ...]:
 
 
 def rows(table: Table) -> list[tuple[Any, ...]]:
+    if table is REGIONS:
+        meters = {"north": SMALLEST_GROUP, "islet": SMALLEST_GROUP - 1}
+        return [row(table, region=region, meters=count) for region, count in meters.items()]
     if table in (BALANCE, FORECAST):
-        small = {"customers": SMALLEST_GROUP - 1, "level": "meter", "element": "n0", "region": "north"}
-        large = {"customers": SMALLEST_GROUP, "level": "feeder", "region": "north", "element": "F1"}
+        small = {
+            "customers": SMALLEST_GROUP - 1,
+            "meters": SMALLEST_GROUP - 1,
+            "level": "meter",
+            "element": "n0",
+            "region": "north",
+        }
+        large = {
+            "customers": SMALLEST_GROUP,
+            "meters": SMALLEST_GROUP,
+            "level": "feeder",
+            "region": "north",
+            "element": "F1",
+        }
         return [row(table, **small), row(table, **large)]
     return [row(table, meter_id=meter, region=region, feeder=feeder) for meter, region, feeder in METERS]
 
@@ -151,6 +166,9 @@ def test_the_analyst_sees_sums_and_no_small_group(ask: Ask, store: StoreName) ->
         ("south", "F3", 5, Decimal("7.5"), 240),
     ]
     assert ask(store, "meterlake_analyst", f"SELECT customers FROM {relation(store, BALANCE, 'analyst')}") == [
+        (SMALLEST_GROUP,)
+    ]
+    assert ask(store, "meterlake_analyst", f"SELECT meters FROM {relation(store, REGIONS, 'analyst')}") == [
         (SMALLEST_GROUP,)
     ]
     assert ask(store, "meterlake_analyst", f"SELECT level FROM {relation(store, FORECAST, 'analyst')}") == [("feeder",)]

@@ -211,7 +211,8 @@ def _facts(source: Source, threshold: float) -> list[Column]:
     if source.varies:
         differences |= differences_of_lengths(source.interval_minutes)
     return [
-        F.count_distinct("meter_id").alias("meters"),
+        # A period has a row per meter. Of the run they are not told: counting distinct ones would double its plan.
+        F.when(~of_run, F.count("*")).alias("meters"),
         *(F.sum(F.when(kind == of, d.cast("int"))).alias(name) for name, (of, d) in differences.items()),
         *(F.sum(name).alias(name) for name in (*_score_faults(threshold), *_metric_faults(source))),
         F.when(of_run, F.try_divide(F.sum("present"), F.sum("expected"))).alias("completeness"),

@@ -122,7 +122,7 @@ def _judged(run: Run, inside: DataFrame) -> Judged:
     rivalled = rest.select(*INTERVAL).distinct() if source.varies else contested(rest, source.grid_minutes)
     judged = stg_meter_readings.judge(rest, source, nothing, rivalled, lengths_differ=source.varies, released=RELEASED)
     refused = rivals.withColumn("reasons", F.array_append(broken_rules(source), F.lit(CONFLICTING_DUPLICATE)))
-    return Judged(judged.alone, judged.compared, judged.rejected.unionByName(refused))
+    return replace(judged, rejected=judged.rejected.unionByName(refused))
 
 
 def _readings(run: Run, scope: Scope, judged: Judged, standing: DataFrame) -> DataFrame:

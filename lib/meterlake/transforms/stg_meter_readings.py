@@ -20,12 +20,15 @@ class Judged:
     """Interpreted rows, told apart.
 
     Attributes:
+        aside: the few rows that broke a row rule or have rivals; to be persisted, or each of the two below reads all
+            rows.
         alone: valid rows about an interval that no other row is about: they are current.
         compared: valid and standing rows about the other intervals, with `status`, `after_kwh` and `after_quality`
             as `resolve` gives them.
         rejected: rows that broke a row rule, with their `reasons`.
     """
 
+    aside: DataFrame
     alone: DataFrame
     compared: DataFrame
     rejected: DataFrame
@@ -90,17 +93,32 @@ def judge(
         lengths_differ: whether a meter's day is there in intervals of several lengths (see `resolve_lengths`).
         released: a boolean column of `rows` that is true where an operator took the line as valid, whatever it breaks.
     """
-    stood_nowhere = {"stood_kwh": F.lit(None).cast("double"), "stood_quality": F.lit(None).cast("string")}
     keeps = is_valid(source) | F.col(released) if released else is_valid(source)
-    valid = rows.where(keeps).drop(
-        "delivered_value", "unit", "stamp_local", "unclear_hour", "ingested_at", released or ""
-    )
-    valid = valid.withColumns(stood_nowhere)
-    rejected = rows.where(~keeps).withColumn("reasons", broken_rules(source))
+    judged = rows.withColumn("valid", keeps)
+    marked = judged.join(contested.withColumn("rivalled", F.lit(True)), on=list(INTERVAL), how="left")
+    aside = marked.where(~F.col("valid") | F.col("rivalled"))
+    rejected = aside.where(~F.col("valid")).drop("valid", "rivalled").withColumn("reasons", broken_rules(source))
     stood = as_delivered(standing, source).join(contested, on=list(INTERVAL), how="left_semi")
-    rivals = valid.join(contested, on=list(INTERVAL), how="left_semi").unionByName(stood)
+    rivals = _of_silver(aside.where("valid"), released).unionByName(stood)
     compared = resolve_lengths(rivals) if lengths_differ else resolve(rivals)
-    return Judged(valid.join(contested, on=list(INTERVAL), how="left_anti"), compared, rejected)
+    alone = judged.where("valid").join(contested, on=list(INTERVAL), how="left_anti")
+    return Judged(aside, _of_silver(alone, released), compared, rejected)
+
+
+def _of_silver(valid: DataFrame, released: str | None) -> DataFrame:
+    """Valid rows without what only a rejected line is told with; they stood nowhere before."""
+    told = (
+        "delivered_value",
+        "unit",
+        "stamp_local",
+        "unclear_hour",
+        "ingested_at",
+        "valid",
+        "rivalled",
+        released or "",
+    )
+    stood_nowhere = {"stood_kwh": F.lit(None).cast("double"), "stood_quality": F.lit(None).cast("string")}
+    return valid.drop(*told).withColumns(stood_nowhere)
 
 
 def as_delivered(standing: DataFrame, source: Source) -> DataFrame:
