@@ -13,8 +13,10 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from meterlake.anomaly import registry
+from meterlake.anomaly.score import counted_by_task
 from meterlake.anomaly.train import TooFewReadings
 from meterlake.anomaly.train import train as fit_forest
+from meterlake.anomaly.watch import watch
 from meterlake.forecast.step import forecast_step as forecast
 from meterlake.ingest import check_source, ingest
 from meterlake.losses.step import losses, supply_changes
@@ -154,7 +156,8 @@ def score(run: Run) -> Outcome:
         return Outcome(nothing_new=True)
     version = store.version(INT_CONSUMPTION_FEATURES)
     features = changed.days_in(store.read(INT_CONSUMPTION_FEATURES, version=version), DAY)
-    scores = mart_anomaly_scores.build(features, champion.model, champion.label, datetime.now(UTC))
+    counted = counted_by_task(store.spark.sparkContext)
+    scores = mart_anomaly_scores.build(features, champion.model, champion.label, datetime.now(UTC), counted)
     rows = store.replace(scores, MART_ANOMALY_SCORES, changed)
     flagged = changed.days_in(store.read(MART_ANOMALY_SCORES), DAY).where("is_anomaly").count()
     outcome = Outcome(rows_in=rows, rows_out=rows, inputs={INT_CONSUMPTION_FEATURES.name: version})
@@ -163,6 +166,7 @@ def score(run: Run) -> Outcome:
     outcome.said = [f"{flagged:,} readings are flagged ({share:.2%}) by {champion.label}."]
     if rows >= ENOUGH_FOR_A_SHARE and not FLAGGED_SHARE[0] <= share <= FLAGGED_SHARE[1]:
         outcome.said.append("That is outside of 0.5-2 %: look at the data, or train again with `meterlake train`.")
+    outcome.said += watch(run, champion, counted)
     return outcome
 
 
