@@ -119,8 +119,8 @@ def _features(run: Run, readings: DataFrame, changed: Changes) -> int:
     return run.store.replace(features, INT_CONSUMPTION_FEATURES, depend)
 
 
-def train(*, again: bool) -> Callable[[Run], Outcome]:
-    """The step that fits a model and makes it champion: when told to, or when the source has none."""
+def train(*, again: bool, challenger: bool = False) -> Callable[[Run], Outcome]:
+    """The step that fits a model: when told to, or when the source has none. It becomes champion, or challenger."""
 
     def fit(run: Run) -> Outcome:
         if not again and registry.champion(run.source.name, run.settings):
@@ -131,12 +131,13 @@ def train(*, again: bool) -> Callable[[Run], Outcome]:
             trained = fit_forest(features, run.settings.model)
         except TooFewReadings as few:
             return Outcome(nothing_new=True, said=[str(few)])
-        model = registry.register(trained, run.source.name, run.settings, version)
+        role = registry.CHALLENGER if challenger else registry.CHAMPION
+        model = registry.register(trained, run.source.name, run.settings, version, role)
         outcome = Outcome(rows_in=trained.training.rows, inputs={INT_CONSUMPTION_FEATURES.name: version})
         outcome.figures = {"flagged_share": trained.training.flagged_share, "model_version": model.version}
-        outcome.said = [
-            f"{model.label} is champion; it flags {trained.training.flagged_share:.2%} of its training rows."
-        ]
+        outcome.said = [f"{model.label} is {role}; it flags {trained.training.flagged_share:.2%} of its training rows."]
+        if challenger:
+            outcome.said.append(f"`meterlake model promote --source {run.source.name}` judges it beside the champion.")
         return outcome
 
     return fit
