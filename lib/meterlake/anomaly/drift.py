@@ -69,7 +69,7 @@ class Reference:
     def counts(self, rows: NDArray[np.float32]) -> Ints:
         """(columns, BINS) how many of the rows (n, columns) lie in each bin of each column.
 
-        Comparing with one edge after the other takes 2.5 ms for 50,000 rows, a hundredth of what scoring them takes.
+        Comparing with one edge after the other took 2.5 ms for 50,000 rows of 9 columns (2026-11, one core).
         """
         above = [
             [np.count_nonzero(column > np.float32(edge)) for edge in of]
