@@ -134,7 +134,7 @@ def test_report_and_gates_are_there(undisturbed: Path, spark: SparkSession) -> N
     assert "<html" in (undisturbed / "reports" / "latest.html").read_text()
     assert (undisturbed / "data_docs" / "index.html").exists()
     verdicts = lake(spark, undisturbed).read(TABLES["quality_results"]).collect()
-    suites = {"raw_readings", "staging_readings", "marts_metrics"}
+    suites = {"raw_readings", "staging_readings", "marts_metrics", "model_drift"}
     assert {row.suite for row in verdicts} >= suites
     assert sum(row.suite in suites for row in verdicts) >= 20
 

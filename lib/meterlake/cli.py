@@ -112,7 +112,7 @@ def _parser() -> argparse.ArgumentParser:
         if name == "validate":
             step.add_argument("--suite", choices=SUITES, required=True)
         if name == "train":
-            step.add_argument("--if-none", action="store_true", help="only when the source has no champion yet")
+            _add_train(step)
         if name == "vee":
             _add_vee(step, command)
         if name == "forecast":
@@ -166,6 +166,12 @@ def _add_stores(stores: argparse.ArgumentParser) -> None:
     generated_block.add_argument(stores)
 
 
+def _add_train(step: argparse.ArgumentParser) -> None:
+    which = step.add_mutually_exclusive_group()
+    which.add_argument("--if-none", action="store_true", help="only when the source has no champion yet")
+    which.add_argument("--challenger", action="store_true", help="leave the champion; see `meterlake model`")
+
+
 def _add_vee(step: argparse.ArgumentParser, command: Callable[..., argparse.ArgumentParser]) -> None:
     """What can be done with VEE beside its step: `meterlake vee ACTION`."""
     from meterlake.vee import commands
@@ -193,12 +199,14 @@ def _actions_instead_of(step: argparse.ArgumentParser) -> Any:
 
 
 def _add_measures(commands: Any, command: Callable[..., argparse.ArgumentParser]) -> None:
-    """`meterlake anomaly ACTION` and `meterlake losses ACTION`."""
+    """`meterlake anomaly ACTION`, `meterlake model ACTION` and `meterlake losses ACTION`."""
+    from meterlake.anomaly import commands as model
     from meterlake.anomaly.evaluation import commands as anomaly
     from meterlake.losses import commands as losses
 
     for name, about, actions in (
         ("anomaly", "how good the anomaly detection is", anomaly.ACTIONS),
+        ("model", "which anomaly model scores: list, promote, roll back", model.ACTIONS),
         ("losses", "how good the list of suspects is", losses.ACTIONS),
     ):
         among = commands.add_parser(name, help=about).add_subparsers(required=True, metavar="ACTION")

@@ -70,7 +70,7 @@ def one_step(parsed: argparse.Namespace, settings: Settings) -> int:
         if name == "validate":
             name, step = f"validate_{parsed.suite.split('_')[0]}", step(parsed.suite)
         elif name == "train":
-            step = step(again=not parsed.if_none)
+            step = step(again=not parsed.if_none, challenger=parsed.challenger)
         elif name == "forecast":
             step = step(parsed.level)
         run.perform(name, step)

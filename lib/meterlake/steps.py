@@ -13,8 +13,10 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from meterlake.anomaly import registry
+from meterlake.anomaly.score import counted_by_task
 from meterlake.anomaly.train import TooFewReadings
 from meterlake.anomaly.train import train as fit_forest
+from meterlake.anomaly.watch import watch
 from meterlake.forecast.step import forecast_step as forecast
 from meterlake.ingest import check_source, ingest
 from meterlake.losses.step import losses, supply_changes
@@ -119,8 +121,8 @@ def _features(run: Run, readings: DataFrame, changed: Changes) -> int:
     return run.store.replace(features, INT_CONSUMPTION_FEATURES, depend)
 
 
-def train(*, again: bool) -> Callable[[Run], Outcome]:
-    """The step that fits a model and makes it champion: when told to, or when the source has none."""
+def train(*, again: bool, challenger: bool = False) -> Callable[[Run], Outcome]:
+    """The step that fits a model: when told to, or when the source has none. It becomes champion, or challenger."""
 
     def fit(run: Run) -> Outcome:
         if not again and registry.champion(run.source.name, run.settings):
@@ -131,12 +133,13 @@ def train(*, again: bool) -> Callable[[Run], Outcome]:
             trained = fit_forest(features, run.settings.model)
         except TooFewReadings as few:
             return Outcome(nothing_new=True, said=[str(few)])
-        model = registry.register(trained, run.source.name, run.settings, version)
+        role = registry.CHALLENGER if challenger else registry.CHAMPION
+        model = registry.register(trained, run.source.name, run.settings, version, role)
         outcome = Outcome(rows_in=trained.training.rows, inputs={INT_CONSUMPTION_FEATURES.name: version})
         outcome.figures = {"flagged_share": trained.training.flagged_share, "model_version": model.version}
-        outcome.said = [
-            f"{model.label} is champion; it flags {trained.training.flagged_share:.2%} of its training rows."
-        ]
+        outcome.said = [f"{model.label} is {role}; it flags {trained.training.flagged_share:.2%} of its training rows."]
+        if challenger:
+            outcome.said.append(f"`meterlake model promote --source {run.source.name}` judges it beside the champion.")
         return outcome
 
     return fit
@@ -156,7 +159,8 @@ def score(run: Run) -> Outcome:
         return Outcome(nothing_new=True)
     version = store.version(INT_CONSUMPTION_FEATURES)
     features = changed.days_in(store.read(INT_CONSUMPTION_FEATURES, version=version), DAY)
-    scores = mart_anomaly_scores.build(features, champion.model, champion.label, datetime.now(UTC))
+    counted = counted_by_task(store.spark.sparkContext)
+    scores = mart_anomaly_scores.build(features, champion.model, champion.label, datetime.now(UTC), counted)
     rows = store.replace(scores, MART_ANOMALY_SCORES, changed)
     flagged = changed.days_in(store.read(MART_ANOMALY_SCORES), DAY).where("is_anomaly").count()
     outcome = Outcome(rows_in=rows, rows_out=rows, inputs={INT_CONSUMPTION_FEATURES.name: version})
@@ -165,6 +169,7 @@ def score(run: Run) -> Outcome:
     outcome.said = [f"{flagged:,} readings are flagged ({share:.2%}) by {champion.label}."]
     if rows >= ENOUGH_FOR_A_SHARE and not FLAGGED_SHARE[0] <= share <= FLAGGED_SHARE[1]:
         outcome.said.append("That is outside of 0.5-2 %: look at the data, or train again with `meterlake train`.")
+    outcome.said += watch(run, champion, counted)
     return outcome
 
 

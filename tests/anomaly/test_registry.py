@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 from sklearn.ensemble import IsolationForest
 
-from meterlake.anomaly import registry
+from meterlake.anomaly import model_file, registry
+from meterlake.anomaly.drift import SCORE, Reference, watched
 from meterlake.anomaly.features import NAMES
 from meterlake.anomaly.model import Calibration, TrainedModel, Training
-from meterlake.anomaly.registry import ModelMismatch
+from meterlake.anomaly.model_file import ModelMismatch
+from meterlake.cli import main
 from meterlake.errors import Unreachable
 from meterlake.settings import Settings, load
 
@@ -26,7 +28,8 @@ def trained(seed: int = 1) -> TrainedModel:
     first, last = datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 3, 1, tzinfo=UTC)
     training = Training(len(ROWS), first, last, 0.01, seed, 20, 256, 0.01)
     medians = tuple(np.median(ROWS, axis=0).astype(float).tolist())
-    return TrainedModel(forest, Calibration.of(raw, 0.01, 0.6), NAMES, medians, 0.25, training)
+    reference = Reference.of(watched(ROWS, raw), (*NAMES, SCORE))
+    return TrainedModel(forest, Calibration.of(raw, 0.01, 0.6), NAMES, medians, 0.25, training, reference)
 
 
 @pytest.fixture(scope="module")
@@ -37,13 +40,22 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home / "mlflow" / "mlflow.db"
 
 
+@pytest.fixture(scope="module")
+def with_a_champion(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Settings:
+    """A home with one model, for tests that only look at it: registering takes seconds."""
+    settings = load(home=tmp_path_factory.mktemp("champion"))
+    shutil.copy(empty_database, settings.folder("mlflow"))
+    registry.register(trained(), "london", settings, data_version=7)
+    return settings
+
+
 @pytest.fixture
 def registered(settings: Settings, empty_database: Path) -> registry.ModelVersion:
     shutil.copy(empty_database, settings.folder("mlflow"))
     return registry.register(trained(), "london", settings, data_version=7)
 
 
-def model_file(settings: Settings, name: str) -> Path:
+def model_file_named(settings: Settings, name: str) -> Path:
     (found,) = (settings.home / "mlflow").rglob(name)
     return found
 
@@ -53,15 +65,15 @@ def test_no_model_no_champion(settings: Settings, empty_database: Path) -> None:
     assert registry.champion("london", settings) is None
 
 
-@pytest.mark.usefixtures("registered")
-def test_a_model_scores_the_same_after_the_registry(settings: Settings) -> None:
-    back, model = registry.champion("london", settings), trained()
+def test_a_model_scores_the_same_after_the_registry(with_a_champion: Settings) -> None:
+    back, model = registry.champion("london", with_a_champion), trained()
     assert back is not None
     assert (back.label, back.version) == ("meterlake-london/1", 1)
     assert (back.model.calibration, back.model.training) == (model.calibration, model.training)
+    assert back.model.reference == model.reference
     assert (back.model.features, back.model.medians, back.model.typical_kwh) == (NAMES, model.medians, 0.25)
     np.testing.assert_array_equal(back.model.raw_scores(ROWS), model.raw_scores(ROWS))
-    assert registry.champion("another_source", settings) is None
+    assert registry.champion("another_source", with_a_champion) is None
 
 
 @pytest.mark.usefixtures("registered")
@@ -73,9 +85,9 @@ def test_the_newest_model_is_the_champion(settings: Settings) -> None:
     assert (back.version, back.model.training.seed) == (2, 2)
 
 
-def test_mlflow_knows_how_it_was_made(settings: Settings, registered: registry.ModelVersion) -> None:
-    client = mlflow.MlflowClient(settings.tracking_uri, settings.tracking_uri)
-    version = client.get_model_version_by_alias(registered.name, "champion")
+def test_mlflow_knows_how_it_was_made(with_a_champion: Settings) -> None:
+    client = mlflow.MlflowClient(with_a_champion.tracking_uri, with_a_champion.tracking_uri)
+    version = client.get_model_version_by_alias("meterlake-london", "champion")
     run = client.get_run(version.run_id)
     assert run.data.params["features"] == ",".join(NAMES)
     assert (run.data.params["data_version"], run.data.params["training_rows"]) == ("7", "2000")
@@ -85,14 +97,14 @@ def test_mlflow_knows_how_it_was_made(settings: Settings, registered: registry.M
         "training_quantiles.json",
         "features.json",
     }
-    signature = mlflow.models.get_model_info(str(model_file(settings, "MLmodel").parent)).signature
+    signature = mlflow.models.get_model_info(str(model_file_named(with_a_champion, "MLmodel").parent)).signature
     assert signature.inputs.input_names() == list(NAMES)
 
 
 @pytest.mark.usefixtures("registered")
 @pytest.mark.parametrize("name", ["model.skops", "calibration.json"])
 def test_a_changed_file_is_not_loaded(settings: Settings, name: str) -> None:
-    file = model_file(settings, name)
+    file = model_file_named(settings, name)
     file.write_bytes(file.read_bytes().replace(b"0", b"1", 1))
     with pytest.raises(ModelMismatch, match="meterlake-london/1 was not loaded: its files are not those"):
         registry.champion("london", settings)
@@ -100,36 +112,133 @@ def test_a_changed_file_is_not_loaded(settings: Settings, name: str) -> None:
 
 @pytest.mark.usefixtures("registered")
 def test_a_lost_file_is_told(settings: Settings) -> None:
-    model_file(settings, "model.skops").unlink()
+    model_file_named(settings, model_file.FOREST_FILE).unlink()
     with pytest.raises(ModelMismatch, match="train again"):
         registry.champion("london", settings)
 
 
-@pytest.mark.usefixtures("registered")
-def test_another_scikit_learn_does_not_load_it(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry.sklearn, "__version__", "2.0.0")
-    with pytest.raises(ModelMismatch, match=r"made by scikit-learn 1\.\d+\.\d+ and this is 2\.0\.0"):
-        registry.champion("london", settings)
+@pytest.mark.parametrize(("tag", "name"), [("scikit_learn", "scikit-learn"), ("numpy", "numpy")])
+def test_another_library_does_not_load_it(
+    with_a_champion: Settings, monkeypatch: pytest.MonkeyPatch, tag: str, name: str
+) -> None:
+    library = model_file.LIBRARIES[tag]
+    made_by = library.__version__
+    minor = made_by.rsplit(".", 1)[0]
+    monkeypatch.setattr(library, "__version__", f"{minor}.99")
+    assert registry.champion("london", with_a_champion) is not None
+    monkeypatch.setattr(library, "__version__", f"{minor}0.0")
+    with pytest.raises(ModelMismatch) as told:
+        registry.champion("london", with_a_champion)
+    assert str(told.value) == (
+        f"The model meterlake-london/1 was not loaded: it was made by {name} {made_by} and this is {minor}0.0; train "
+        "again with `meterlake train`."
+    )
 
 
-@pytest.mark.usefixtures("registered")
-def test_other_features_do_not_fit(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "DEFINITION", registry.DEFINITION | {"FLOOR": "0.2"})
-    with pytest.raises(ModelMismatch, match="other features"):
-        registry.champion("london", settings)
+@pytest.mark.parametrize(
+    ("what", "other", "told"),
+    [
+        pytest.param("DEFINITION", model_file.DEFINITION | {"FLOOR": "0.2"}, "FLOOR", id="floor"),
+        pytest.param("DEFINITION", model_file.DEFINITION | {"hour_cos": "cos(h)"}, "hour_cos", id="formula"),
+        pytest.param("DEFINITION", model_file.DEFINITION | {"a": "t", "b": "u"}, "a, b", id="two_more"),
+        pytest.param("NAMES", (*NAMES[1:], NAMES[0]), "the same in another order", id="order"),
+    ],
+)
+def test_other_features_do_not_fit(
+    with_a_champion: Settings, monkeypatch: pytest.MonkeyPatch, what: str, other: object, told: str
+) -> None:
+    monkeypatch.setattr(model_file, what, other)
+    with pytest.raises(ModelMismatch, match=rf"made with other features than this code has \({told}\); train again"):
+        registry.champion("london", with_a_champion)
+
+
+def rewritten(settings: Settings, *absent: str) -> None:
+    """Version 1 as an earlier meterlake registered it: without these descriptions and without a tag for numpy."""
+    file = model_file_named(settings, model_file.CALIBRATION_FILE)
+    described = json.loads(file.read_text())
+    file.write_text(json.dumps({name: value for name, value in described.items() if name not in absent}))
+    with registry._client(settings) as client:
+        client.set_model_version_tag("meterlake-london", "1", "digest", model_file.digest(file.parent))
+        client.delete_model_version_tag("meterlake-london", "1", "numpy")
 
 
 @pytest.mark.usefixtures("registered")
 def test_a_model_of_the_first_version_is_told(settings: Settings) -> None:
     """It has no definition of its features."""
-    file = model_file(settings, registry.CALIBRATION_FILE)
-    described = json.loads(file.read_text())
-    del described["definition"]
-    file.write_text(json.dumps(described))
-    with registry._client(settings) as client:
-        client.set_model_version_tag("meterlake-london", "1", "digest", registry._digest(file.parent))
-    with pytest.raises(ModelMismatch, match="made with other features than this code has; train again with"):
+    rewritten(settings, "definition")
+    with pytest.raises(
+        ModelMismatch, match=r"made with other features than this code has \(FILL, FLOOR, .+\); train again"
+    ):
         registry.champion("london", settings)
+
+
+@pytest.mark.usefixtures("registered")
+def test_a_model_without_a_reference_still_scores(settings: Settings) -> None:
+    rewritten(settings, "reference")
+    back = registry.champion("london", settings)
+    assert back is not None
+    assert back.model.reference is None
+    np.testing.assert_array_equal(back.model.raw_scores(ROWS), trained().raw_scores(ROWS))
+
+
+def roles(settings: Settings) -> dict[str, int]:
+    return registry.aliases("london", settings)
+
+
+@pytest.mark.usefixtures("registered")
+def test_a_challenger_scores_nothing_until_it_is_promoted(settings: Settings) -> None:
+    registry.register(trained(seed=2), "london", settings, 9, registry.CHALLENGER)
+    assert roles(settings) == {"champion": 1, "challenger": 2}
+    registry.crown("london", 2, settings)
+    assert roles(settings) == {"champion": 2, "former": 1}
+    back = registry.champion("london", settings)
+    assert back is not None
+    assert back.model.training.seed == 2
+
+
+@pytest.mark.usefixtures("registered")
+def test_the_commands_promote_and_go_back(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    def model(*arguments: str) -> int:
+        return main(["model", *arguments, "--source", "london", "--home", str(settings.home)])
+
+    assert model("rollback") == 2
+    assert model("promote", "--force") == 2  # no challenger
+    registry.register(trained(seed=2), "london", settings, 9, registry.CHALLENGER)
+    assert model("promote") == 2  # unjudged
+    assert model("promote", "--version", "7", "--force") == 2
+    assert roles(settings) == {"champion": 1, "challenger": 2}
+    assert model("promote", "--force") == 0
+    assert roles(settings) == {"champion": 2, "former": 1}
+    assert model("rollback") == 0
+    assert roles(settings) == {"champion": 1, "former": 2}
+    capsys.readouterr()
+    assert model("promote", "--version", "1") == 0
+    assert capsys.readouterr().out == "meterlake-london/1 is champion already.\n"
+    assert model("list") == 0
+    head, newest, oldest = capsys.readouterr().out.splitlines()
+    assert head.split()[:2] == ["version", "is"]
+    assert newest.split()[:2] == ["2", "former"]
+    assert oldest.split()[:2] == ["1", "champion"]
+    assert "2024-01-01 to 2024-03-01  2,000  1.00%" in oldest
+
+
+@pytest.mark.usefixtures("registered")
+def test_what_cannot_be_loaded_is_never_promoted(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
+    registry.register(trained(seed=2), "london", settings, 9, registry.CHALLENGER)
+    newest = max((settings.home / "mlflow").rglob(model_file.FOREST_FILE), key=lambda file: file.stat().st_mtime_ns)
+    newest.write_bytes(b"something else")
+    assert main(["model", "promote", "--force", "--source", "london", "--home", str(settings.home)]) == 2
+    assert "meterlake-london/2 was not loaded: its files are not those that were registered" in caplog.text
+    assert roles(settings) == {"champion": 1, "challenger": 2}
+
+
+def test_a_first_challenger_has_nobody_to_beat(settings: Settings, empty_database: Path) -> None:
+    shutil.copy(empty_database, settings.folder("mlflow"))
+    assert main(["model", "list", "--source", "london", "--home", str(settings.home)]) == 2
+    registry.register(trained(), "london", settings, 7, registry.CHALLENGER)
+    assert registry.champion("london", settings) is None
+    assert main(["model", "promote", "--source", "london", "--home", str(settings.home)]) == 0
+    assert roles(settings) == {"champion": 1}
 
 
 def test_a_database_that_is_none_is_one_sentence(settings: Settings) -> None:

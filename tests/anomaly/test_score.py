@@ -8,9 +8,10 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from meterlake.anomaly.drift import shifts, watched
 from meterlake.anomaly.features import INPUTS, matrix
 from meterlake.anomaly.model import TrainedModel
-from meterlake.anomaly.score import score
+from meterlake.anomaly.score import counted_by_task, score, total
 from meterlake.anomaly.train import TooFewReadings, sample, train
 from meterlake.settings import Model
 from meterlake.tables.int_consumption_features import INT_CONSUMPTION_FEATURES
@@ -167,6 +168,20 @@ def test_scoring_is_one_python_pass_without_a_shuffle(features: DataFrame, model
     plan = scored._jdf.queryExecution().executedPlan().toString().split("InMemoryRelation")[0]
     assert plan.count("MapInArrow") == 1
     assert "Exchange" not in plan
+
+
+def test_the_pass_counts_what_it_scores_and_a_task_that_runs_twice_once(
+    spark: SparkSession, features: DataFrame, model: TrainedModel
+) -> None:
+    counted = counted_by_task(spark.sparkContext)
+    scored = score(features, model, "v", NOW, counted).frame()
+    assert scored.count() == scored.count() == METERS * HOURS
+    rows = features.where("quality = 'measured'").toPandas()
+    inputs = matrix({name: rows[name].to_numpy(dtype=float) for name in INPUTS}, model.typical_kwh)
+    assert model.reference is not None
+    found = total(counted, model.reference)
+    np.testing.assert_array_equal(found, model.reference.counts(watched(inputs, model.raw_scores(inputs))))
+    assert all(shift.psi < 0.01 for shift in shifts(model.reference, found))
 
 
 def test_nothing_to_score(spark: SparkSession, model: TrainedModel) -> None:

@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import IsolationForest
 
+from meterlake.anomaly.drift import Reference
+
 Floats = NDArray[np.float64]
 
 # Quantiles of the training scores that the calibration keeps.
@@ -83,6 +85,7 @@ class TrainedModel:
         features: names of the matrix columns, in order.
         medians: their medians in training: what an ordinary value is, for the reasons of a flag.
         typical_kwh: typical energy of an interval in training, which the features' floor is made of.
+        reference: what the training rows looked like; None in models that were made before it was kept.
     """
 
     forest: IsolationForest
@@ -91,6 +94,7 @@ class TrainedModel:
     medians: tuple[float, ...]
     typical_kwh: float
     training: Training
+    reference: Reference | None = None
 
     def raw_scores(self, matrix: NDArray[np.float32]) -> Floats:
         """The forest's anomaly score of Liu, Ting and Zhou (2008): 2^(-mean path length / normal path length)."""

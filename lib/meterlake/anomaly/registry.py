@@ -1,37 +1,31 @@
-"""Models in MLflow: one registered model per source, whose alias `champion` is the one that scores.
+"""Models in MLflow: one registered model per source, of whose versions the one with the alias `champion` scores.
 
 MLflow is imported when it is needed: the import and the first use of its SQLite file take seconds.
 """
 
-import json
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from datetime import datetime
-from hashlib import sha256
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import sklearn
-
 from meterlake.anomaly.features import DEFINITION, INPUTS, NAMES
-from meterlake.anomaly.model import Calibration, TrainedModel, Training
-from meterlake.errors import Unreachable, UsageError
+from meterlake.anomaly.model import TrainedModel
+from meterlake.anomaly.model_file import load, save
+from meterlake.errors import NothingYet, Unreachable
 from meterlake.settings import Settings
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run as MlflowRun
 
-CHAMPION = "champion"
+# Who scores, who would, and who did before.
+CHAMPION, CHALLENGER, FORMER = "champion", "challenger", "former"
 EXPERIMENT = "meterlake"
 FOLDER = "model"
-FOREST_FILE = "model.skops"
-CALIBRATION_FILE = "calibration.json"
-# The one type outside of skops' own list that a forest holds: its trees, which are arrays.
-TRUSTED = ["sklearn.tree._tree.Tree"]
 
 # MLflow tells nobody, keeps quiet, and gives up on a server within a minute instead of after many.
 MLFLOW_ENVIRONMENT = {
@@ -58,23 +52,44 @@ class ModelVersion:
         return f"{self.name}/{self.version}"
 
 
-class ModelMismatch(UsageError):
-    """The registered model cannot be trusted or does not fit this code."""
+@dataclass(frozen=True)
+class Version:
+    """A line of a source's register of models.
 
-    def __init__(self, label: str, problem: str) -> None:
-        self.label, self.problem = label, problem
-        super().__init__(f"The model {label} was not loaded: {problem}; train again with `meterlake train`.")
+    Attributes:
+        aliases: what it is called: champion, challenger, former (who was champion before).
+        parameters: what MLflow knows of how it was made, as texts; `flagged_share` among them.
+    """
+
+    number: int
+    aliases: tuple[str, ...]
+    registered_at: datetime
+    parameters: dict[str, str]
+
+
+class NoSuchModel(NothingYet):
+    """The source has no model of that description."""
+
+    def __init__(self, source: str, what: str) -> None:
+        self.source, self.what = source, what
+        super().__init__(
+            f"Source {source} has no {what}; see `meterlake model list --source {source}`, or train one with "
+            f"`meterlake train --source {source}`."
+        )
 
 
 def model_name(source: str) -> str:
     return f"meterlake-{source}"
 
 
-def register(trained: TrainedModel, source: str, settings: Settings, data_version: int) -> ModelVersion:
-    """Log the model with all that tells how it was made, register it and make it the champion of its source.
+def register(
+    trained: TrainedModel, source: str, settings: Settings, data_version: int, alias: str = CHAMPION
+) -> ModelVersion:
+    """Log the model with all that tells how it was made, and register it as the champion of its source.
 
     Args:
         data_version: Delta version of int_consumption_features that it was trained on.
+        alias: CHALLENGER leaves the champion where it is.
 
     Raises:
         Unreachable: MLflow does not answer.
@@ -82,18 +97,21 @@ def register(trained: TrainedModel, source: str, settings: Settings, data_versio
     name = model_name(source)
     with tempfile.TemporaryDirectory() as scratch, tracked(settings, name, {"source": source}) as (client, run):
         folder = Path(scratch) / FOLDER
-        _save(trained, folder)
+        tags = save(trained, folder)
         _log(client, run.info.run_id, trained, data_version)
         client.log_artifacts(run.info.run_id, str(folder), FOLDER)
         if not client.search_registered_models(f"name = '{name}'"):
             client.create_registered_model(
                 name, description=f"Isolation forest on int_consumption_features of {source}."
             )
-        # The digest stands in the registry's database and not beside the files, which it vouches for.
-        tags = {"digest": _digest(folder), "data_version": str(data_version), "scikit_learn": sklearn.__version__}
         where = f"{run.info.artifact_uri}/{FOLDER}"
-        version = client.create_model_version(name, where, run.info.run_id, tags=tags)
-        client.set_registered_model_alias(name, CHAMPION, version.version)
+        version = client.create_model_version(
+            name, where, run.info.run_id, tags=tags | {"data_version": str(data_version)}
+        )
+        if alias == CHAMPION:
+            _crown(client, name, int(version.version))
+        else:
+            client.set_registered_model_alias(name, alias, version.version)
     return ModelVersion(name, int(version.version), trained)
 
 
@@ -101,25 +119,66 @@ def champion(source: str, settings: Settings) -> ModelVersion | None:
     """The model that scores the source; None when it has none yet.
 
     Raises:
-        ModelMismatch: its files were changed, or it was made by another scikit-learn or with other features.
+        ModelMismatch: its files were changed, or it does not fit this code (see model_file.load).
         Unreachable: MLflow does not answer.
     """
+    number = aliases(source, settings).get(CHAMPION)
+    return None if number is None else loaded(source, number, settings)
+
+
+def loaded(source: str, number: int, settings: Settings) -> ModelVersion:
+    """A version of the source's model that is known to be registered; raises as `champion` does."""
     name = model_name(source)
     with _client(settings) as client, tempfile.TemporaryDirectory() as scratch:
-        if not client.search_registered_models(f"name = '{name}'"):
-            return None
-        registered = client.get_registered_model(name)
-        if CHAMPION not in registered.aliases:
-            return None
-        version = client.get_model_version(name, registered.aliases[CHAMPION])
-        label = f"{name}/{version.version}"
-        if version.tags.get("scikit_learn") != sklearn.__version__:
-            made_by = version.tags.get("scikit_learn")
-            raise ModelMismatch(label, f"it was made by scikit-learn {made_by} and this is {sklearn.__version__}")
+        version = client.get_model_version(name, str(number))
         folder = Path(client.download_artifacts(str(version.run_id), FOLDER, scratch))
-        if version.tags.get("digest") != _digest(folder):
-            raise ModelMismatch(label, "its files are not those that were registered")
-        return ModelVersion(name, int(version.version), _load(folder, label))
+        return ModelVersion(name, number, load(folder, version.tags, f"{name}/{number}"))
+
+
+def aliases(source: str, settings: Settings) -> dict[str, int]:
+    """The versions that have a name; empty when the source has no model."""
+    with _client(settings) as client:
+        return _aliases(client, model_name(source))
+
+
+def versions(source: str, settings: Settings) -> list[Version]:
+    """Every registered version of the source's model, newest first."""
+    name = model_name(source)
+    with _client(settings) as client:
+        names = _aliases(client, name)
+        return [
+            Version(
+                int(found.version),
+                tuple(alias for alias, number in names.items() if number == int(found.version)),
+                datetime.fromtimestamp(found.creation_timestamp / 1000, UTC),
+                {name: str(value) for name, value in (logged.params | logged.metrics).items()},
+            )
+            for found in sorted(client.search_model_versions(f"name = '{name}'"), key=lambda found: -int(found.version))
+            for logged in [client.get_run(str(found.run_id)).data]
+        ]
+
+
+def crown(source: str, number: int, settings: Settings) -> None:
+    """Make a registered version the champion, and the one that was it the former."""
+    with _client(settings) as client:
+        _crown(client, model_name(source), number)
+
+
+def _crown(client: "MlflowClient", name: str, number: int) -> None:
+    """The former first: killed in between, the champion is still the one that it was."""
+    names = _aliases(client, name)
+    before = names.get(CHAMPION)
+    if before not in (None, number):
+        client.set_registered_model_alias(name, FORMER, str(before))
+    client.set_registered_model_alias(name, CHAMPION, str(number))
+    if names.get(CHALLENGER) == number:
+        client.delete_registered_model_alias(name, CHALLENGER)
+
+
+def _aliases(client: "MlflowClient", name: str) -> dict[str, int]:
+    if not client.search_registered_models(f"name = '{name}'"):
+        return {}
+    return {alias: int(number) for alias, number in client.get_registered_model(name).aliases.items()}
 
 
 @contextmanager
@@ -139,53 +198,6 @@ def tracked(settings: Settings, name: str, tags: dict[str, str]) -> Iterator[tup
             status = "FINISHED"
         finally:
             client.set_terminated(run.info.run_id, status)
-
-
-def _save(trained: TrainedModel, folder: Path) -> None:
-    """An MLflow model folder: the forest without code (skops), its signature, and our calibration beside it."""
-    import mlflow.sklearn
-    from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, DataType, Schema
-
-    inputs = Schema([ColSpec(DataType.float, name) for name in trained.features])
-    mlflow.sklearn.save_model(
-        trained.forest,
-        str(folder),
-        serialization_format="skops",
-        skops_trusted_types=TRUSTED,
-        signature=ModelSignature(inputs, Schema([ColSpec(DataType.double, "raw_score")])),
-        pip_requirements=[f"scikit-learn=={sklearn.__version__}", "skops"],
-        pyfunc_predict_fn="score_samples",
-    )
-    training = trained.training
-    period = {"first": training.first.isoformat(), "last": training.last.isoformat()}
-    described = {
-        "definition": DEFINITION,
-        "features": trained.features,
-        "medians": trained.medians,
-        "typical_kwh": trained.typical_kwh,
-        "calibration": asdict(trained.calibration),
-        "training": asdict(training) | period,
-    }
-    (folder / CALIBRATION_FILE).write_text(json.dumps(described, indent=1), encoding="utf-8")
-
-
-def _load(folder: Path, label: str) -> TrainedModel:
-    described = json.loads((folder / CALIBRATION_FILE).read_text(encoding="utf-8"))
-    if described.get("definition") != DEFINITION:  # absent in the models of the first version
-        raise ModelMismatch(label, "it was made with other features than this code has")
-    import skops.io
-
-    knots, training = described["calibration"], described["training"]
-    period = {name: datetime.fromisoformat(training[name]) for name in ("first", "last")}
-    return TrainedModel(
-        forest=skops.io.load(folder / FOREST_FILE, trusted=TRUSTED),
-        calibration=Calibration(**{**knots, "raw": tuple(knots["raw"]), "score": tuple(knots["score"])}),
-        features=tuple(described["features"]),
-        medians=tuple(described["medians"]),
-        typical_kwh=described["typical_kwh"],
-        training=Training(**{**training, **period}),
-    )
 
 
 def _log(client: "MlflowClient", run_id: str, trained: TrainedModel, data_version: int) -> None:
@@ -217,13 +229,6 @@ def _log(client: "MlflowClient", run_id: str, trained: TrainedModel, data_versio
     }
     client.log_dict(run_id, quantiles, "training_quantiles.json")
     client.log_dict(run_id, DEFINITION, "features.json")
-
-
-def _digest(folder: Path) -> str:
-    """SHA-256 over the files that loading reads; one that is gone counts as empty."""
-    files = (folder / name for name in (FOREST_FILE, CALIBRATION_FILE))
-    parts = (sha256(file.read_bytes() if file.exists() else b"").digest() for file in files)
-    return sha256(b"".join(parts)).hexdigest()
 
 
 def _new_experiment(client: "MlflowClient", settings: Settings) -> str:

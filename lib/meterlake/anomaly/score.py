@@ -7,11 +7,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
-from pyspark import Broadcast
+from pyspark import Accumulator, AccumulatorParam, Broadcast, SparkContext, TaskContext
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from meterlake.anomaly.classify import anomaly_types, expected_kwh, reasons
+from meterlake.anomaly.drift import Ints, Reference, watched
 from meterlake.anomaly.features import INPUTS, matrix
 from meterlake.anomaly.model import TrainedModel
 from meterlake.tables.arrow_pass import ArrowPass
@@ -24,8 +25,36 @@ Floats = NDArray[np.float64]
 KEPT = ("reading_id", "source", "meter_id", "reading_timestamp", "reading_date_local", "active_power_kw")
 ROUNDED, STAMP = pa.decimal128(18, 4), pa.timestamp("us", "UTC")
 
+Counted = Accumulator[dict[int, Ints]]
 
-def score(features: DataFrame, model: TrainedModel, model_version: str, scored_at: datetime) -> ArrowPass:
+
+class ByTask(AccumulatorParam[dict[int, Ints]]):
+    """Counts by partition: those of a task that runs twice are the same, and count once."""
+
+    def zero(self, value: dict[int, Ints]) -> dict[int, Ints]:
+        return {}
+
+    def addInPlace(self, value1: dict[int, Ints], value2: dict[int, Ints]) -> dict[int, Ints]:
+        return value1 | value2
+
+
+def counted_by_task(context: SparkContext) -> Counted:
+    """Where the tasks of `score` leave their counts; `total` adds them up."""
+    return context.accumulator({}, ByTask())
+
+
+def total(counted: Counted, reference: Reference) -> Ints:
+    """The readings in each bin of the model's reference, over all tasks that have ended."""
+    return sum(counted.value.values(), start=reference.nothing)
+
+
+def score(
+    features: DataFrame,
+    model: TrainedModel,
+    model_version: str,
+    scored_at: datetime,
+    counted: Counted | None = None,
+) -> ArrowPass:
     """Rows of mart_anomaly_scores for the rows of int_consumption_features whose energy was metered.
 
     An estimate is no observation: it gets no score, so it raises no alert by itself.
@@ -33,29 +62,46 @@ def score(features: DataFrame, model: TrainedModel, model_version: str, scored_a
     Args:
         model_version: what the rows carry as their model, for instance `meterlake-london/3`.
         scored_at: when, with its time zone.
+        counted: takes the readings in each bin of the model's reference, as the rows are made.
     """
     known = features.where(F.col("quality").isin("measured", "edited") & F.col("consumption_kwh").isNotNull())
     # A Python worker unpickles the broadcast model once and keeps it.
     broadcast = features.sparkSession.sparkContext.broadcast(model)
     constants = {"model_version": pa.scalar(model_version), "scored_at": pa.scalar(scored_at, STAMP)}
-    work = partial(_scores, broadcast=broadcast, constants=constants)
+    counted = counted if model.reference else None
+    work = partial(_scores, broadcast=broadcast, constants=constants, counted=counted)
     return ArrowPass(MART_ANOMALY_SCORES, known.select(*KEPT, *INPUTS), work)
 
 
-def _scores(batches: Batches, broadcast: Broadcast[TrainedModel], constants: dict[str, pa.Scalar]) -> Batches:
+def _scores(
+    batches: Batches,
+    broadcast: Broadcast[TrainedModel],
+    constants: dict[str, pa.Scalar],
+    counted: Counted | None,
+) -> Batches:
     """The pass over one partition."""
-    names = MART_ANOMALY_SCORES.names
+    names, model = MART_ANOMALY_SCORES.names, broadcast.value
+    counts = model.reference.nothing if counted and model.reference else None
     for batch in batches:
-        columns = {name: batch.column(name) for name in KEPT} | judged(batch, broadcast.value)
+        columns = {name: batch.column(name) for name in KEPT} | judged(batch, model, counts)
         columns |= {name: pa.repeat(value, batch.num_rows) for name, value in constants.items()}
         yield pa.RecordBatch.from_arrays([columns[name] for name in names], names)
+    task = TaskContext.get()
+    if counted and counts is not None and task:
+        counted.add({task.partitionId(): counts})
 
 
-def judged(batch: pa.RecordBatch, model: TrainedModel) -> dict[str, pa.Array]:
-    """What the model says of a block of readings (the INPUTS as columns, null where unknown), and why."""
+def judged(batch: pa.RecordBatch, model: TrainedModel, counts: Ints | None = None) -> dict[str, pa.Array]:
+    """What the model says of a block of readings (the INPUTS as columns, null where unknown), and why.
+
+    Args:
+        counts: to which the readings in each bin of the model's reference are added.
+    """
     columns = {name: batch.column(name).to_numpy(zero_copy_only=False).astype(np.float64) for name in INPUTS}
     inputs = matrix(columns, model.typical_kwh)
     raw = model.raw_scores(inputs)
+    if counts is not None and model.reference:
+        counts += model.reference.counts(watched(inputs, raw))
     scores = model.calibration(raw)
     flagged = scores > model.calibration.threshold
     expected = expected_kwh(columns)

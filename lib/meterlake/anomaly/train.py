@@ -10,6 +10,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from sklearn.ensemble import IsolationForest
 
+from meterlake.anomaly.drift import SCORE, Reference, watched
 from meterlake.anomaly.features import INPUTS, NAMES, matrix, typical_kwh
 from meterlake.anomaly.model import Calibration, TrainedModel, Training
 from meterlake.errors import UsageError
@@ -49,15 +50,19 @@ def train(features: DataFrame, conf: Model) -> TrainedModel:
         stamp.to_pydatetime().replace(tzinfo=UTC)
         for stamp in (rows["reading_timestamp"].min(), rows["reading_timestamp"].max())
     )
-    return fit(columns, first, last, conf)
+    return fit(columns, first, last, conf, rows["stands_for"].to_numpy())
 
 
-def fit(columns: Mapping[str, Floats], first: datetime, last: datetime, conf: Model) -> TrainedModel:
+def fit(
+    columns: Mapping[str, Floats], first: datetime, last: datetime, conf: Model, stands_for: Floats | None = None
+) -> TrainedModel:
     """The model of a training sample: forest, calibration and what reasons need, without Spark.
 
     Args:
         columns: features.INPUTS of the sampled rows, in their order.
         first, last: earliest and latest interval start of the sample, UTC.
+        stands_for: readings of the source that each row stands for, as the reference is about all of them; None when
+            all stand for as many.
     """
     typical = typical_kwh(columns)
     inputs = matrix(columns, typical)
@@ -77,22 +82,25 @@ def fit(columns: Mapping[str, Floats], first: datetime, last: datetime, conf: Mo
         contamination=conf.contamination,
     )
     medians = tuple(np.median(inputs, axis=0).astype(float).tolist())
-    return TrainedModel(forest, calibration, NAMES, medians, typical, training)
+    reference = Reference.of(watched(inputs, raw), (*NAMES, SCORE), stands_for)
+    return TrainedModel(forest, calibration, NAMES, medians, typical, training, reference)
 
 
 def sample(features: DataFrame, rows: int, seed: int) -> pd.DataFrame:
     """At most `rows` metered rows, spread evenly over meters and hours; the hash of its id decides about a row.
 
     Estimated readings are left out: the model would learn the estimator. The order does not depend on how Spark split
-    the data, as the forest's trees do depend on it.
+    the data, as the forest's trees do depend on it. `stands_for` is one over the chance of a row to be drawn.
     """
     metered = features.where(F.col("quality").isin("measured", "edited") & F.col("consumption_kwh").isNotNull())
     sizes = metered.groupBy(*STRATUM).agg(F.count("*").alias("size")).persist()
     strata = sizes.count()
     # A stratum that holds no more than its fair share is taken whole: all its ranks are below 1.
-    rank = (_draw(seed) * F.col("size") / F.lit(rows / max(1, strata))).alias("rank")
+    over_its_share = F.col("size") / F.lit(rows / max(1, strata))
+    rank = (_draw(seed) * over_its_share).alias("rank")
+    stands_for = F.greatest(over_its_share, F.lit(1.0)).alias("stands_for")
     ranked = metered.join(F.broadcast(sizes) if strata <= FEW_STRATA else sizes, on=list(STRATUM), how="inner").select(
-        rank, "reading_id", "reading_timestamp", *INPUTS
+        rank, stands_for, "reading_id", "reading_timestamp", *INPUTS
     )
     frame = ranked.where(F.col("rank") < 1).toArrow().to_pandas()
     sizes.unpersist()

@@ -101,7 +101,7 @@ QUALITY_RESULTS = Table(
         Column(
             "suite",
             "string",
-            "Name of the suite: raw_readings, staging_readings, marts_metrics or alerts.",
+            "Name of the suite: raw_readings, staging_readings, marts_metrics, alerts or model_drift.",
             required=True,
         ),
         Column("expectation", "string", "What was expected, in words.", required=True),
@@ -111,5 +111,5 @@ QUALITY_RESULTS = Table(
         Column("checked_at", "timestamp", "When, UTC.", required=True),
     ),
     key=("run_id", "source", "suite", "expectation"),
-    derives_from=("meter_readings", "stg_meter_readings", "mart_consumption_metrics"),
+    derives_from=("meter_readings", "stg_meter_readings", "int_consumption_features", "mart_consumption_metrics"),
 )

@@ -14,6 +14,7 @@ from meterlake.text_tables import as_markdown, as_text
 
 if TYPE_CHECKING:
     from meterlake.anomaly.evaluation.evaluate import Fault
+    from meterlake.anomaly.evaluation.population import Households
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,6 +58,20 @@ def _evaluate(parsed: argparse.Namespace, settings: Settings) -> str:
 def _faults(parsed: argparse.Namespace, settings: Settings) -> str:
     from meterlake.anomaly.evaluation import tables
     from meterlake.anomaly.evaluation.evaluate import Setup, evaluate
+    from meterlake.sources.catalog import source_named
+
+    setup = Setup(parsed.base_rate, parsed.alarm_share, parsed.faults_per_meter, parsed.seed)
+    found = evaluate(delivered(parsed, settings), settings.model, setup)
+    name = source_named(parsed.source, settings).name
+    if parsed.truth:
+        _write_truth(parsed.truth, found.truth)
+    generated_block.write(parsed.page, "anomaly kinds", as_markdown(tables.kinds()))
+    generated_block.write(parsed.page, "anomaly evaluate", tables.whole(found, name, as_markdown))
+    return tables.whole(found, name, as_text)
+
+
+def delivered(parsed: argparse.Namespace, settings: Settings) -> "Households":
+    """The readings that --source and --input name."""
     from meterlake.anomaly.evaluation.population import households
     from meterlake.sources.catalog import source_named
     from meterlake.sources.delivery import files_of
@@ -64,13 +79,7 @@ def _faults(parsed: argparse.Namespace, settings: Settings) -> str:
 
     source = source_named(parsed.source, settings)
     series = read_series([file for given in parsed.input for file in files_of(given)], source)
-    setup = Setup(parsed.base_rate, parsed.alarm_share, parsed.faults_per_meter, parsed.seed)
-    found = evaluate(households(series, source.interval_minutes), settings.model, setup)
-    if parsed.truth:
-        _write_truth(parsed.truth, found.truth)
-    generated_block.write(parsed.page, "anomaly kinds", as_markdown(tables.kinds()))
-    generated_block.write(parsed.page, "anomaly evaluate", tables.whole(found, source.name, as_markdown))
-    return tables.whole(found, source.name, as_text)
+    return households(series, source.interval_minutes)
 
 
 def _theft(parsed: argparse.Namespace) -> str:

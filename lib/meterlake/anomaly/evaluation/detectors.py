@@ -16,6 +16,7 @@ from sklearn.ensemble import IsolationForest
 from meterlake.anomaly import meter_day
 from meterlake.anomaly.evaluation.population import Population
 from meterlake.anomaly.features import INPUTS, matrix
+from meterlake.anomaly.model import TrainedModel
 from meterlake.anomaly.train import fit as fit_model
 from meterlake.settings import Model
 from meterlake.transforms.int_consumption_features import Series, windows
@@ -103,17 +104,26 @@ def product(train: Population, conf: Model) -> Scorer:
     """The pipeline's own code: the windows of int_consumption_features, the matrix, forest and calibration of
     anomaly/train.py. A day's score is `worst_score` of mart_anomaly_flags.
     """
-    columns, rows = _inputs(train)
+    columns, rows = readings_of(train)
     stratum = train.meter[rows // train.kwh.shape[1]] * 24 + columns["hour_of_day"].astype(np.int64)
     chosen = _even_sample(stratum, conf.training_rows, conf.seed)
     days = train.first_day[0] + np.flatnonzero(train.judged.any(axis=0))[[0, -1]]
     first, last = (datetime.fromtimestamp(int(day) * DAY_SECONDS, UTC) for day in days)
-    model = fit_model({name: values[chosen] for name, values in columns.items()}, first, last, conf)
+    return _by(fit_model({name: values[chosen] for name, values in columns.items()}, first, last, conf))
+
+
+def given(model: TrainedModel) -> Callable[[Population, Model], Scorer]:
+    """The pipeline's own code with a model that is there already, whatever it was trained on."""
+    return lambda train, conf: _by(model)
+
+
+def _by(model: TrainedModel) -> Scorer:
+    """A model's scores of days."""
 
     def score(of: Population) -> Floats:
         worst = np.full(of.judged.size, -np.inf)
         for part in _blocks(of):
-            columns, rows = _inputs(of, part)
+            columns, rows = readings_of(of, part)
             scores = model.calibration(model.raw_scores(matrix(columns, model.typical_kwh)))
             np.maximum.at(worst, rows, scores)
         return np.where(of.judged, worst.reshape(of.judged.shape), np.nan)
@@ -128,7 +138,7 @@ def _blocks(of: Population) -> list[NDArray[np.int64]]:
     return [everyone[start : start + each] for start in range(0, len(everyone), each)]
 
 
-def _inputs(of: Population, part: NDArray[np.int64] | None = None) -> tuple[dict[str, Floats], NDArray[np.int64]]:
+def readings_of(of: Population, part: NDArray[np.int64] | None = None) -> tuple[dict[str, Floats], NDArray[np.int64]]:
     """features.INPUTS of the known readings of the judged days, and the flat (series, day) each belongs to."""
     part = np.arange(len(of.kwh)) if part is None else part
     kwh, days = of.kwh[part], of.kwh.shape[1]

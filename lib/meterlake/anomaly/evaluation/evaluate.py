@@ -67,8 +67,13 @@ class Evaluation:
     days: tuple[int, int]
 
 
-def evaluate(households: Households, conf: Model, setup: Setup) -> Evaluation:
+def evaluate(
+    households: Households, conf: Model, setup: Setup, among: tuple[Detector, ...] | None = None
+) -> Evaluation:
     """Every detector at every kind of fault and at all of them. Same input, settings and seed: the same result.
+
+    Args:
+        among: what is compared; None for `detectors`.
 
     Raises:
         UsageError: the series are too short.
@@ -81,7 +86,7 @@ def evaluate(households: Households, conf: Model, setup: Setup) -> Evaluation:
     truth = [fault for events, copies in faults.values() for fault in _truth(test_meters, events, copies)]
     rows: list[Row] = []
     fitted: dict[object, tuple[Scorer, dict[str, Floats], Floats]] = {}
-    for detector in detectors(conf):
+    for detector in among or detectors(conf):
         if detector.fit not in fitted:
             scorer = detector.fit(train, conf)
             scores = {kind: scorer(copies) for kind, (_, copies) in faults.items()}

@@ -49,14 +49,15 @@ def _cells(row: Row) -> tuple[str, ...]:
     found = f"{_percent(merit.found)} ({_percent(merit.by_chance)})"
     delay = "-" if math.isnan(merit.days_to_detect) else f"{merit.days_to_detect:g}"
     lists = (_percent(figure.value) for figure in merit.at)
-    return _range(merit.precision), _range(merit.recall), *lists, _range(merit.pr_auc), found, delay
+    return as_range(merit.precision), as_range(merit.recall), *lists, as_range(merit.pr_auc), found, delay
 
 
 def _percent(share: float, digits: int = 0) -> str:
     return "-" if math.isnan(share) else f"{100 * share:.{digits}f} %"
 
 
-def _range(figure: Figure) -> str:
+def as_range(figure: Figure) -> str:
+    """A share with the range of its bootstrap, in per cent."""
     if math.isnan(figure.value):
         return "nothing flagged"
     return f"{100 * figure.value:.1f} % ({100 * figure.low:.0f} to {100 * figure.high:.0f})"
