@@ -57,7 +57,13 @@ def main() -> int:
         problems = _imported_twice(parsed.home, reader)
         session = _session(parsed.port, admin_file(parsed.home).read_text().strip())
         direct = clickhouse_connect.get_client(
-            host=reader.host, port=reader.port, username=reader.user, password=reader.password, database=reader.database
+            host=reader.host,
+            port=reader.port,
+            username=reader.user,
+            password=reader.password,
+            database=reader.database,
+            secure=reader.tls,
+            ca_cert=reader.ca or None,
         )
         charts = _charts(session, parsed.port)
         for name, number in charts.items():

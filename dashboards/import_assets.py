@@ -29,10 +29,13 @@ class Reader:
     database: str
     user: str
     password: str = field(repr=False)
+    tls: bool = False
+    ca: str = ""
 
     @property
     def uri(self) -> str:
-        address = URL.create("clickhousedb", self.user, self.password, self.host, self.port, self.database)
+        secure = {"secure": "true"} | ({"ca_cert": self.ca} if self.ca else {}) if self.tls else {}
+        address = URL.create("clickhousedb", self.user, self.password, self.host, self.port, self.database, secure)
         return address.render_as_string(hide_password=False)
 
 

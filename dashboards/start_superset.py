@@ -69,7 +69,8 @@ def stores(meterlake: str, home: Path, conf: Path | None) -> Iterator[Reader]:
     ours = not any(store["running"] for store in told("status"))
     try:
         known = next(store for store in told("start") if store["name"] == "clickhouse")
-        yield Reader(known["host"], known["port"], known["database"], known["reader"], _password(known))
+        at = (known["host"], known["port"], known["database"], known["reader"])
+        yield Reader(*at, _password(known), known["tls"], known["ca"])
     finally:
         if ours:
             told("stop")

@@ -22,8 +22,10 @@ import pyspark
 import pytest
 import yaml
 
-from meterlake.serving import clickhouse_server, postgres_server, processes
-from meterlake.settings import PROJECT, Settings
+from meterlake.serving import clickhouse_access, clickhouse_server, postgres_server, processes
+from meterlake.serving import postgres as postgres_target
+from meterlake.settings import PROJECT, Settings, load
+from meterlake.tables.catalog import TABLES
 from tests.compose_file import SERVICES, environment
 
 COMPOSE = PROJECT / "conf" / "compose"
@@ -43,6 +45,7 @@ def postgres(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Se
     monkeypatch.setattr(postgres_server, "TUNING", given | here)
     monkeypatch.setattr(postgres_server, "_prepare", lambda settings, port: None)
     monkeypatch.setenv("METERLAKE_SECRET_POSTGRES_ADMIN", environment()["POSTGRES_PASSWORD"])
+    monkeypatch.setenv("METERLAKE_SECRET_POSTGRES_ETL", environment()["POSTGRES_ETL_PASSWORD"])
     settings.folder("logs")
     port = postgres_server.start(settings)
     yield settings.model_copy(update={"postgres": settings.postgres.model_copy(update={"port": port})})
@@ -51,7 +54,9 @@ def postgres(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Se
 
 def refused(settings: Settings, user: str, database: str, statement: str = "SELECT 1") -> str:
     """Why the role, with its password of .env, may not log in or do this; "" when it may."""
-    secret = {"meterlake_etl": "POSTGRES_ETL", "analyst": "POSTGRES_READER"}.get(user, f"{user.upper()}_DB")
+    given = {"meterlake_etl": "POSTGRES_ETL", "meterlake_reader": "POSTGRES_READER"}
+    own = f"POSTGRES_{user.upper()}" if user.startswith("meterlake_") else f"{user.upper()}_DB"
+    secret = given.get(user, own)
     password = environment()[f"{secret}_PASSWORD"]
     at = {"host": "127.0.0.1", "port": settings.postgres.port, "dbname": database}
     try:
@@ -61,6 +66,14 @@ def refused(settings: Settings, user: str, database: str, statement: str = "SELE
             return ""
     except psycopg2.Error as error:
         return str(error)
+
+
+def publish_by_hand(settings: Settings) -> None:
+    """An empty mart, as the writer publishes it, with what goes with it."""
+    outside = settings.model_copy(update={"postgres": settings.postgres.model_copy(update={"embedded": False})})
+    mart = TABLES["mart_load_profile"]
+    staging = postgres_target.stage(mart, outside)
+    postgres_target.swap(mart, staging, None, outside)
 
 
 def test_postgres_takes_the_settings_and_the_roles(postgres: Settings) -> None:
@@ -76,9 +89,19 @@ def test_postgres_takes_the_settings_and_the_roles(postgres: Settings) -> None:
     done = subprocess.run([script], env=path | at | given, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert refused(postgres, "meterlake_etl", "meterlake", "CREATE TABLE marts.kept AS SELECT 1 AS x") == ""
-    assert refused(postgres, "analyst", "meterlake", "SELECT x FROM marts.kept") == "", "also what is made later"
-    assert "permission denied" in refused(postgres, "analyst", "meterlake", "DELETE FROM marts.kept")
-    assert "permission denied" in refused(postgres, "analyst", "meterlake", "CREATE TABLE marts.mine (x int)")
+    assert refused(postgres, "meterlake_reader", "meterlake", "SELECT x FROM marts.kept") == "", (
+        "also what is made later"
+    )
+    assert "permission denied" in refused(postgres, "meterlake_reader", "meterlake", "DELETE FROM marts.kept")
+    assert "permission denied" in refused(postgres, "meterlake_reader", "meterlake", "CREATE TABLE marts.mine (x int)")
+    publish_by_hand(postgres)
+    for role in ("analyst", "data_scientist"):
+        seen = f"SELECT * FROM {role}.mart_load_profile"
+        assert refused(postgres, f"meterlake_{role}", "meterlake", seen) == ""
+        assert "permission denied" in refused(
+            postgres, f"meterlake_{role}", "meterlake", "SELECT * FROM marts.mart_load_profile"
+        )
+    assert "permission denied" in refused(postgres, "meterlake_auditor", "meterlake", "SELECT * FROM marts.kept")
     for owner in ("airflow", "mlflow", "superset"):
         assert refused(postgres, owner, owner, "CREATE TABLE own (x int)") == ""
         assert "permission denied" in refused(postgres, owner, "meterlake"), "a database is its owner's alone"
@@ -98,7 +121,7 @@ def clickhouse(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     assert native is not None
     clickhouse_server.write_config(settings, port, native)
     config = (folder / "config.xml").read_text()
-    (folder / "config.xml").write_text(re.sub(r"<(meterlake_etl|analyst)>.*?</\1>", "", config, flags=re.DOTALL))
+    (folder / "config.xml").write_text(re.sub(r"<(meterlake_\w+)>.*?</\1>", "", config, flags=re.DOTALL))
     (folder / "config.d").mkdir()
     server = (COMPOSE / "clickhouse" / "server.xml").read_text().replace("0.0.0.0", "127.0.0.1")
     (folder / "config.d" / "server.xml").write_text(server)
@@ -129,24 +152,19 @@ def test_clickhouse_takes_the_files(clickhouse: int) -> None:
     etl.command("CREATE TABLE energy_analytics.kept (x Int64) ENGINE = MergeTree ORDER BY x")
     etl.command("INSERT INTO energy_analytics.kept VALUES (1)")
     reader = clickhouse_connect.get_client(
-        username="analyst", password=environment()["CLICKHOUSE_READER_PASSWORD"], **at
+        username="meterlake_reader", password=environment()["CLICKHOUSE_READER_PASSWORD"], **at
     )
     assert reader.query("SELECT x FROM energy_analytics.kept").result_rows == [(1,)]
     with pytest.raises(clickhouse_connect.driver.exceptions.DatabaseError, match="ACCESS_DENIED"):
         reader.command("INSERT INTO energy_analytics.kept VALUES (2)")
     with pytest.raises(clickhouse_connect.driver.exceptions.DatabaseError, match="AUTHENTICATION_FAILED"):
-        clickhouse_connect.get_client(username="analyst", password="", **at)
+        clickhouse_connect.get_client(username="meterlake_reader", password="", **at)
 
 
-def test_clickhouse_grants_what_the_embedded_one_grants() -> None:
-    users = ElementTree.parse(COMPOSE / "clickhouse" / "users.xml")
-    for name, grants in (
-        ("meterlake_etl", clickhouse_server.WRITER_GRANTS),
-        ("analyst", clickhouse_server.READER_GRANTS),
-    ):
-        found = [query.text for query in users.findall(f"users/{name}/grants/query")]
-        assert found == [grant.format(database="energy_analytics") for grant in grants]
-    assert users.find("users/default[@remove='remove']") is not None
+def test_clickhouse_users_are_those_of_the_declarations() -> None:
+    assert (COMPOSE / "clickhouse" / "users.xml").read_text() == clickhouse_access.file(load()), (
+        "run `python -m meterlake.serving.clickhouse_access > conf/compose/clickhouse/users.xml`"
+    )
 
 
 @pytest.mark.parametrize("name", ["spark-master", "spark-worker", "spark-history"])

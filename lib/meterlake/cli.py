@@ -11,12 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from meterlake import __version__
+from meterlake import __version__, generated_block
 from meterlake.actions import Action, day
 from meterlake.errors import MeterlakeError, Unreachable, UsageError
 from meterlake.recover import actions as recovery
 from meterlake.settings import Settings, load
 from meterlake.sources.catalog import sources
+from meterlake.text_tables import as_markdown, as_text
 
 log = logging.getLogger("meterlake")
 
@@ -119,9 +120,7 @@ def _parser() -> argparse.ArgumentParser:
     maintain = command("maintain", _maintain, "merge small files, delete those of old versions; no row changes")
     maintain.add_argument("--keep-hours", type=_hours, default=168, help="how long old versions stay (default 168)")
     command("status", _status, "rows, last runs, ledger, gates and stores").add_argument("--json", action="store_true")
-    stores = command("stores", _stores, "the embedded PostgreSQL and ClickHouse")
-    stores.add_argument("action", choices=("start", "stop", "status"))
-    stores.add_argument("--json", action="store_true", help="addresses for a program")
+    _add_stores(command("stores", _stores, "PostgreSQL and ClickHouse: start, stop, addresses, who may read what"))
     profile = command("profile", _profile, "what each step of a run cost, from Spark's event log")
     profile.add_argument("log", nargs="?", type=Path, help="event log (default: the newest of the home folder)")
     profile.add_argument("--against", type=Path, metavar="LOG", help="another run's event log, to compare with")
@@ -158,6 +157,13 @@ def _add_delivery(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--to", dest="last", type=day, metavar="DATE", help="only files dated up to here")
     parser.add_argument("--retrain", action="store_true", help="fit a new model although there is a champion")
+
+
+def _add_stores(stores: argparse.ArgumentParser) -> None:
+    about = "roles tells who may read what, grant applies it to the marts that are there; the others are about servers"
+    stores.add_argument("action", choices=("start", "stop", "status", "roles", "grant"), help=about)
+    stores.add_argument("--json", action="store_true", help="addresses for a program")
+    generated_block.add_argument(stores)
 
 
 def _add_vee(step: argparse.ArgumentParser, command: Callable[..., argparse.ArgumentParser]) -> None:
@@ -255,6 +261,12 @@ def _stores(parsed: argparse.Namespace, settings: Settings) -> None:
     from meterlake.serving import embedded
     from meterlake.serving.endpoint import reader_of
 
+    if parsed.action == "roles":
+        print(_roles(parsed.page, settings))
+        return
+    if parsed.action == "grant":
+        embedded.grant(settings)
+        return
     endpoints = {"start": embedded.start, "stop": embedded.stop, "status": embedded.status}[parsed.action](settings)
     if parsed.json:
         print(json.dumps([reader_of(store, settings) for store in endpoints or ()], indent=2))
@@ -263,6 +275,16 @@ def _stores(parsed: argparse.Namespace, settings: Settings) -> None:
         state = "up" if store.running else "down"
         password = reader_of(store, settings)["password_file"]
         print(f"{store.title:<11} {state:<5} {store.jdbc_url}  reader {store.reader}, password in {password}")
+
+
+def _roles(page: Path | None, settings: Settings) -> str:
+    """Who may read what of both stores, from the declarations and the configuration."""
+    from meterlake.governance import access
+    from meterlake.serving.logins import listed
+
+    told = [access.roles(), access.marts()]
+    generated_block.write(page, "roles", "\n\n".join(map(as_markdown, told)))
+    return "\n\n".join(map(as_text, [listed(settings), *told]))
 
 
 def _sources(parsed: argparse.Namespace, settings: Settings) -> None:

@@ -4,9 +4,9 @@ import os
 import secrets
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError, model_validator
 
 from meterlake.errors import Unreachable, UsageError
 
@@ -58,7 +58,11 @@ class Mlflow(Section):
 
 
 class Store(Section):
-    """Where a serving store listens. Its passwords are secrets: see `Settings.secret`."""
+    """Where a serving store listens. Its passwords are secrets: see `Settings.secret`.
+
+    With `tls` the server's certificate and its name in it are always verified: by the certificates in the file `ca`, or
+    by those that the system trusts where it is "".
+    """
 
     embedded: bool
     host: str
@@ -67,6 +71,39 @@ class Store(Section):
     user: str
     reader: str
     native_port: int | None = None
+    tls: bool = False
+    ca: str = ""
+
+    @model_validator(mode="after")
+    def _tls_can_be(self) -> "Store":
+        if self.tls and self.embedded:
+            raise ValueError("an embedded server has no TLS (it listens on loopback); set embedded or tls to false")
+        if self.tls and self.ca and not Path(self.ca).is_file():
+            raise ValueError(f"the file {self.ca} of certificates (ca) is not there")
+        return self
+
+
+# A prefix of their own keeps them apart from the servers' logins (postgres, default) and from other programs' roles.
+LoginName = Annotated[str, StringConstraints(pattern=r"^meterlake_[a-z0-9_]{1,40}$")]
+
+
+class Login(Section):
+    """Somebody who may read from both stores: in which role, and of which regions the rows (None: of all)."""
+
+    role: Literal["reader", "analyst", "data_scientist", "auditor"]
+    regions: tuple[str, ...] | None = None
+
+    @model_validator(mode="after")
+    def _what_is_audited_has_no_region(self) -> "Login":
+        if self.role == "auditor" and self.regions is not None:
+            raise ValueError("an auditor has no regions: what ran, and who asked for what, is of all of them")
+        return self
+
+
+class Serving(Section):
+    """Logins beside the writer (`user`) and the dashboards (`reader`) of each store."""
+
+    logins: dict[LoginName, Login]
 
 
 class Settings(Section):
@@ -78,6 +115,14 @@ class Settings(Section):
     mlflow: Mlflow
     postgres: Store
     clickhouse: Store
+    serving: Serving
+
+    @model_validator(mode="after")
+    def _a_login_is_one_of_its_store(self) -> "Settings":
+        for store in (self.postgres, self.clickhouse):
+            if taken := {store.user, store.reader} & set(self.serving.logins):
+                raise ValueError(f"serving.logins.{min(taken)} is the name of a store's writer or reader")
+        return self
 
     @property
     def lake_root(self) -> str:

@@ -21,6 +21,8 @@ from meterlake.losses.step import losses, supply_changes
 from meterlake.report.page import StepDone, Summary, write_report
 from meterlake.run import Outcome, Run
 from meterlake.serving.embedded import never_started, stores
+from meterlake.serving.postgres_ops import OPS
+from meterlake.serving.postgres_ops import copy as copy_ops
 from meterlake.serving.publish import lost_rows, make_empty, needs_full
 from meterlake.serving.publish import publish as publish_mart
 from meterlake.serving.slices import Slice
@@ -234,6 +236,8 @@ def publish(run: Run) -> Outcome:
         for table in MARTS:
             if table not in changed:
                 make_empty(table, run.settings)
+        for table in OPS:
+            copy_ops(table, run.store.read(table).toArrow(), run.settings)
     return Outcome(rows_in=rows, rows_out=rows, inputs=versions)
 
 

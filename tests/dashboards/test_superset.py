@@ -207,11 +207,20 @@ def test_an_unknown_type_of_chart_is_told() -> None:
         module("query_context").query_context({"viz_type": "gauge_chart"})
 
 
+def test_tls_is_asked_for_in_the_address() -> None:
+    pytest.importorskip("sqlalchemy")
+    module("query_context")
+    importer = module("import_assets")
+    at = ("store.example", 8443, "energy_analytics", "meterlake_reader", "p")
+    assert importer.Reader(*at).uri == "clickhousedb://meterlake_reader:p@store.example:8443/energy_analytics"
+    assert importer.Reader(*at, tls=True, ca="ca.pem").uri.endswith("/energy_analytics?ca_cert=ca.pem&secure=true")
+
+
 def test_the_password_is_filled_in_memory_only() -> None:
     pytest.importorskip("sqlalchemy")
     module("query_context")
     importer = module("import_assets")
-    reader = importer.Reader("127.0.0.1", 18123, "energy_analytics", "analyst", "p@ss/word")
+    reader = importer.Reader("127.0.0.1", 18123, "energy_analytics", "meterlake_reader", "p@ss/word")
     made = importer.bundle(reader)
     assert [name for name, text in made.items() if "p%40ss" in text] == ["databases/meterlake.yaml"]
     assert set(made) == {file.relative_to(ASSETS).as_posix() for file in ASSETS.rglob("*.yaml")}

@@ -123,7 +123,7 @@ def rows(spark: SparkSession) -> Rows:
 
 
 @pytest.fixture
-def analyst(serving: Settings) -> Iterator[connection]:
+def reader(serving: Settings) -> Iterator[connection]:
     """The read-only login of PostgreSQL."""
     known = endpoint(serving, "postgres")
     opened = psycopg2.connect(

@@ -169,7 +169,7 @@ def test_twice_is_once(mart: Table, rows: Rows, serving: Settings, both: Any) ->
 
 
 def test_what_hangs_on_the_mart_survives_a_republish(
-    mart: Table, rows: Rows, serving: Settings, in_postgres: Fetch, analyst: connection
+    mart: Table, rows: Rows, serving: Settings, in_postgres: Fetch, reader: connection
 ) -> None:
     """A grant, a view and a row policy, after a slice, a full publish and a new column."""
     publish.publish(mart, rows(days=4), None, serving)
@@ -187,18 +187,18 @@ def test_what_hangs_on_the_mart_survives_a_republish(
         granted = in_postgres(f"SELECT has_table_privilege('pg_monitor', 'marts.{mart.name}', 'SELECT')")
         policies = in_postgres(f"SELECT count(*) FROM pg_policies WHERE tablename = '{mart.name}'")
         assert (granted, policies) == ([(True,)], [(1,)])
-        with analyst.cursor() as run:
+        with reader.cursor() as run:
             run.execute(
                 f"SELECT (SELECT count(*) FROM marts.{mart.name}), (SELECT count(*) FROM marts.{mart.name}_view)"
             )
             assert run.fetchone() == (4, 4)
 
 
-def test_the_analyst_reads_and_cannot_write(mart: Table, rows: Rows, serving: Settings, analyst: connection) -> None:
+def test_the_reader_reads_and_cannot_write(mart: Table, rows: Rows, serving: Settings, reader: connection) -> None:
     publish.publish(mart, rows(), None, serving)
     assert mart.published is not None
     target, name = f"marts.{mart.name}", f"energy_analytics.{mart.published.clickhouse}"
-    with analyst.cursor() as run:
+    with reader.cursor() as run:
         for statement in (
             f"DELETE FROM {target}",
             f"INSERT INTO {target} SELECT * FROM {target}",
@@ -390,7 +390,7 @@ def test_a_view_on_a_column_that_goes_is_named(mart: Table, rows: Rows, serving:
 
 
 EMPTIED = {
-    "postgres_dropped": ("DROP TABLE marts.{mart}", ""),
+    "postgres_dropped": ("DROP TABLE marts.{mart} CASCADE", ""),
     "postgres_truncated": ("TRUNCATE marts.{mart}", ""),
     "postgres_month_deleted": ("DELETE FROM marts.{mart} WHERE reading_date_local >= '2024-02-01'", ""),
     "clickhouse_dropped": ("", "DROP TABLE energy_analytics.{mart} SYNC"),

@@ -25,7 +25,7 @@ def main() -> None:
 
         admin(security_manager, os.environ["SUPERSET_ADMIN_PASSWORD"])
         password = os.environ["CLICKHOUSE_READER_PASSWORD"]
-        import_assets(Reader("clickhouse", 8123, "energy_analytics", "analyst", password))
+        import_assets(Reader("clickhouse", 8123, "energy_analytics", "meterlake_reader", password))
 
 
 if __name__ == "__main__":

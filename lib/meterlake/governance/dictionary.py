@@ -64,11 +64,18 @@ def _facts(table: Table) -> dict[str, str]:
         "Retention": f"{table.retention_days} days" if table.retention_days else "for ever",
         "Derives from": _code(table.derives_from),
         "Change feed": "on" if table.change_feed else "",
-        "Personal data": "yes" if table.personal else "no",
+        "Personal data": _personal(table),
         "Checks": ", ".join(f"{name}: `{condition}`" for name, condition in table.checks),
         "Published": _published(table, table.published) if table.published else "",
     }
     return {name: text for name, text in facts.items() if text}
+
+
+def _personal(table: Table) -> str:
+    """What of the table is personal."""
+    named = _code([column.name for column in table.columns if column.personal])
+    parts = [part for part in (named, f"rows where `{table.personal_rows}`" if table.personal_rows else "") if part]
+    return f"yes: {', '.join(parts)}" if parts else "no"
 
 
 def _published(table: Table, served: Published) -> str:

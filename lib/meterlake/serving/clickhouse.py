@@ -14,11 +14,15 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from meterlake.errors import Unreachable
-from meterlake.serving import ddl, totals
+from meterlake.serving import clickhouse_access, ddl, totals
 from meterlake.serving.endpoint import Login, endpoint
 from meterlake.serving.slices import Slice
 from meterlake.settings import Settings
+from meterlake.tables.catalog import MARTS
 from meterlake.tables.table import Table
+
+# What an error says, and what it means.
+REFUSED = {"AUTHENTICATION_FAILED": "login refused", "CERTIFICATE_VERIFY_FAILED": "its certificate is not trusted"}
 
 
 def connect(settings: Settings, login: Login = "etl") -> Client:
@@ -36,9 +40,11 @@ def connect(settings: Settings, login: Login = "etl") -> Client:
             password=settings.secret(f"clickhouse_{login}"),
             autogenerate_session_id=False,
             client_name="meterlake",
+            secure=known.tls,
+            ca_cert=known.ca or None,
         )
     except ClickHouseError as error:
-        reason = "login refused" if "AUTHENTICATION_FAILED" in str(error) else "no answer"
+        reason = next((words for mark, words in REFUSED.items() if mark in str(error)), "no answer")
         raise Unreachable(
             f"ClickHouse at {known.host}:{known.port} cannot be used ({reason}); "
             "start it with `meterlake stores start`, or correct [clickhouse] and its password."
@@ -80,6 +86,7 @@ def write(table: Table, rows: DataFrame, staging: str, settings: Settings) -> No
         batchsize=100000,
         isolationLevel="NONE",
         **{"beta.row_binary_for_simple_insert": "true"},
+        **known.jdbc_tls,
     ).save()
     names = ddl.columns(table.names)
     with _session(settings) as client:
@@ -111,6 +118,7 @@ def swap(table: Table, staging: str, slices: Collection[Slice] | None, settings:
             for partition in _unchanged(client, table, slices, settings):
                 client.command(f"ALTER TABLE {new} ATTACH PARTITION ID {ddl.literal(partition)} FROM {mart}")
         client.command(f"EXCHANGE TABLES {new} AND {mart}")
+        clickhouse_access.protect(client, table, settings)
     discard(table, staging, settings)
 
 
@@ -127,6 +135,14 @@ def count(table: Table, settings: Settings, source: str | None = None) -> int | 
             return None
         only = f"WHERE source = {ddl.literal(source)}" if source is not None else ""
         return int(client.query(f"SELECT count() FROM {_target(settings, _mart(table))} {only}").result_rows[0][0])
+
+
+def protect(settings: Settings) -> None:
+    """The views of all marts that are there, as declared now."""
+    with _session(settings) as client:
+        for table in MARTS:
+            if _shape(client, table, settings) == _declared(table):
+                clickhouse_access.protect(client, table, settings)
 
 
 @contextmanager

@@ -15,8 +15,9 @@ from urllib.request import Request, urlopen
 from xml.sax.saxutils import escape
 
 from meterlake.bootstrap import clickhouse_library
-from meterlake.serving import processes
-from meterlake.serving.endpoint import MARKERS, free_port
+from meterlake.serving import clickhouse_access, clickhouse_log, processes
+from meterlake.serving.endpoint import MARKERS, endpoint, free_port
+from meterlake.serving.logins import secret_name
 from meterlake.settings import Settings
 
 MARKER = MARKERS["clickhouse"]
@@ -26,17 +27,12 @@ START_UP = (
     "SELECT sleepEachRow(1) FROM numbers(1000000000000) "
     "SETTINGS max_block_size = 1, function_sleep_max_microseconds_per_block = 0 FORMAT Null",
 )
-USER = """<{name}><password_sha256_hex>{sha256}</password_sha256_hex><networks><ip>127.0.0.1</ip></networks>
-      <profile>default</profile><quota>default</quota><grants>{grants}</grants></{name}>"""
-WRITER_GRANTS = (
-    "GRANT CREATE DATABASE, CREATE TABLE, DROP TABLE, TRUNCATE, ALTER, INSERT, SELECT, SHOW, OPTIMIZE ON {database}.*",
-    "GRANT TABLE ENGINE ON MergeTree",
-)
-READER_GRANTS = ("GRANT SELECT, SHOW ON {database}.*",)
 CONFIG = """<clickhouse>
   <path>{folder}/</path><tmp_path>{folder}/tmp/</tmp_path><user_files_path>{folder}/user_files/</user_files_path>
   <listen_host>{host}</listen_host><http_port>{http_port}</http_port><tcp_port>{native_port}</tcp_port>
   <logger><log>{logs}/clickhouse.log</log><errorlog>{logs}/clickhouse.error.log</errorlog></logger>
+  <query_log><database>system</database><table>query_log</table>
+    <flush_interval_milliseconds>2000</flush_interval_milliseconds></query_log>
   <timezone>UTC</timezone><max_server_memory_usage_to_ram_ratio>0.5</max_server_memory_usage_to_ram_ratio>
   <users>
     <!-- The start-up session logs in as `default` without a password, from loopback: this cannot be changed. So the
@@ -63,6 +59,7 @@ def start(settings: Settings, port: int | None = None, native_port: int | None =
     library = clickhouse_library()
     folder.mkdir(mode=0o700, exist_ok=True)
     processes.clear(folder, MARKER)
+    clickhouse_log.forget_kept(folder)
     port = free_port(store.host, port or store.port)
     native_port = free_port(store.host, native_port or store.native_port or 19000, taken=(port,))
     write_config(settings, port, native_port)
@@ -74,10 +71,16 @@ def start(settings: Settings, port: int | None = None, native_port: int | None =
     processes.wait_until(lambda: _ask(settings, port, "SELECT 1") == b"1\n", process, "ClickHouse", log_file)
     # There before the first mart, as clients name it when they log in.
     _ask(settings, port, f"CREATE DATABASE IF NOT EXISTS {store.database}")
+    for statement in clickhouse_log.statements(settings):
+        _ask(settings, port, statement)
     return port, native_port
 
 
 def stop(settings: Settings) -> None:
+    """End the server; the last lines of the access log are written first."""
+    known = endpoint(settings, "clickhouse")
+    if known.running:
+        _ask(settings, known.port, "SYSTEM FLUSH LOGS")
     processes.stop(data_folder(settings), MARKER, signal.SIGTERM)
 
 
@@ -94,8 +97,13 @@ def write_config(settings: Settings, http_port: int, native_port: int) -> None:
         host=escape(store.host),
         http_port=http_port,
         native_port=native_port,
-        users=_user(settings, store.user, "clickhouse_etl", WRITER_GRANTS)
-        + _user(settings, store.reader, "clickhouse_reader", READER_GRANTS),
+        users=clickhouse_access.users(
+            settings,
+            network="127.0.0.1",
+            log=clickhouse_log.relation(settings),
+            writer_grants=(*clickhouse_access.WRITER_GRANTS, *clickhouse_log.WRITER_GRANTS),
+            password=lambda name: _password(settings, name),
+        ),
         statements=len(START_UP),
     )
     descriptor = os.open(folder / "config.xml", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -103,10 +111,10 @@ def write_config(settings: Settings, http_port: int, native_port: int) -> None:
         out.write(text)
 
 
-def _user(settings: Settings, name: str, secret: str, grants: tuple[str, ...]) -> str:
-    sha256 = hashlib.sha256(settings.secret(secret).encode()).hexdigest()
-    queries = "".join(f"<query>{grant.format(database=settings.clickhouse.database)}</query>" for grant in grants)
-    return USER.format(name=name, sha256=sha256, grants=queries)
+def _password(settings: Settings, name: str) -> str:
+    writer = name == settings.clickhouse.user
+    secret = settings.secret("clickhouse_etl" if writer else secret_name(settings, "clickhouse", name))
+    return f"<password_sha256_hex>{hashlib.sha256(secret.encode()).hexdigest()}</password_sha256_hex>"
 
 
 def _ask(settings: Settings, port: int, statement: str) -> bytes | None:

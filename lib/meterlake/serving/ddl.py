@@ -16,6 +16,9 @@ POSTGRES_TYPES = {
     "date": "date",
     "timestamp": "timestamp with time zone",
     "decimal(18,4)": "numeric(18,4)",
+    "array<string>": "text[]",
+    "map<string,bigint>": "jsonb",
+    "map<string,double>": "jsonb",
 }
 
 CLICKHOUSE_TYPES = {
@@ -64,14 +67,14 @@ def published(table: Table) -> Published:
     return table.published
 
 
-def postgres_table(table: Table, name: str, unlogged: bool = False) -> str:
+def postgres_table(table: Table, name: str, unlogged: bool = False, schema: str = SCHEMA) -> str:
     """The statement that makes the table under `name`, without key and indexes: these are quicker to build later.
 
     An unlogged table costs half the writing and is empty after a crash: right for staging.
     """
     kind = "UNLOGGED TABLE" if unlogged else "TABLE"
     lines = [f"{quoted(column.name)} {postgres_type(column)}" for column in table.columns]
-    return f"CREATE {kind} IF NOT EXISTS {SCHEMA}.{quoted(name)} ({', '.join(lines)})"
+    return f"CREATE {kind} IF NOT EXISTS {schema}.{quoted(name)} ({', '.join(lines)})"
 
 
 def postgres_indexes(table: Table) -> dict[str, str]:
@@ -92,8 +95,8 @@ def postgres_indexes(table: Table) -> dict[str, str]:
     return made
 
 
-def postgres_comments(table: Table) -> list[str]:
-    target = f"{SCHEMA}.{quoted(table.name)}"
+def postgres_comments(table: Table, schema: str = SCHEMA) -> list[str]:
+    target = f"{schema}.{quoted(table.name)}"
     each = [
         f"COMMENT ON COLUMN {target}.{quoted(column.name)} IS {literal(comment(column))}" for column in table.columns
     ]

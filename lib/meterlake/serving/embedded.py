@@ -9,13 +9,14 @@ from contextlib import contextmanager
 import psutil
 
 from meterlake.errors import Unreachable
-from meterlake.serving import clickhouse_server, postgres_server
-from meterlake.serving.endpoint import STORES, Endpoint, StoreName, endpoint, remember, remembered, section
+from meterlake.serving import clickhouse, clickhouse_server, postgres, postgres_server
+from meterlake.serving.endpoint import STORES, TITLES, Endpoint, StoreName, endpoint, remember, remembered, section
 from meterlake.settings import Settings
 
 log = logging.getLogger("meterlake")
 
 _SERVERS = {"postgres": postgres_server, "clickhouse": clickhouse_server}
+_TARGETS = {"postgres": postgres, "clickhouse": clickhouse}
 
 
 def start(settings: Settings) -> list[Endpoint]:
@@ -38,6 +39,17 @@ def stop(settings: Settings) -> None:
         remember(settings, keep=False)
         for name in STORES:
             _stop(settings, name)
+
+
+def grant(settings: Settings) -> None:
+    """Bring grants, views and row policies of the marts up to the declarations and the configuration, in both stores.
+
+    Raises:
+        Unreachable: a store does not answer.
+    """
+    for name in STORES:
+        _TARGETS[name].protect(settings)
+        log.info("%s: the marts that are there are granted as declared.", TITLES[name])
 
 
 def status(settings: Settings) -> list[Endpoint]:
@@ -101,6 +113,7 @@ def _ensure(settings: Settings, name: StoreName) -> bool:
     _SERVERS[name].stop(settings)
     try:
         remember(settings, **{name: _started(settings, name)})
+        _TARGETS[name].protect(settings)  # logins and declarations may have changed since it ran last
     except BaseException:
         _stop(settings, name)  # half made: who finds it running would take it for ready
         raise

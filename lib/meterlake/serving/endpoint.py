@@ -31,6 +31,8 @@ class Endpoint:
     database: str
     user: str
     reader: str
+    tls: bool = False
+    ca: str = ""
 
     def login(self, as_whom: Login) -> str:
         """The user of that login; its password is `settings.secret(f"{name}_{as_whom}")`."""
@@ -45,6 +47,16 @@ class Endpoint:
         """The JDBC address, without user and password."""
         driver = {"postgres": "postgresql", "clickhouse": "clickhouse"}[self.name]
         return f"jdbc:{driver}://{self.host}:{self.port}/{self.database}"
+
+    @property
+    def jdbc_tls(self) -> dict[str, str]:
+        """What the JDBC driver must be told for TLS; nothing without."""
+        if not self.tls:
+            return {}
+        if self.name == "clickhouse":
+            return {"ssl": "true"} | ({"sslrootcert": self.ca} if self.ca else {})
+        java_trusts = {"sslfactory": "org.postgresql.ssl.DefaultJavaSSLFactory"}
+        return {"sslmode": "verify-full"} | ({"sslrootcert": self.ca} if self.ca else java_trusts)
 
 
 def endpoint(settings: Settings, name: StoreName) -> Endpoint:
@@ -62,6 +74,8 @@ def endpoint(settings: Settings, name: StoreName) -> Endpoint:
         database=store.database,
         user=store.user,
         reader=store.reader,
+        tls=store.tls,
+        ca=store.ca,
     )
 
 
@@ -74,6 +88,8 @@ def reader_of(known: Endpoint, settings: Settings) -> dict[str, Any]:
         "port": known.port,
         "database": known.database,
         "reader": known.reader,
+        "tls": known.tls,
+        "ca": known.ca,
         "password_file": str(settings.home / "secrets" / f"{known.name}_reader"),
     }
 

@@ -6,17 +6,19 @@ The mart stays the same table for ever, so that whatever hangs on it stays too: 
 import secrets
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import psycopg2
 from psycopg2.extensions import connection, cursor
 from pyspark.sql import DataFrame
 
 from meterlake.errors import Unreachable
-from meterlake.serving import ddl, totals
+from meterlake.serving import ddl, postgres_access, totals
 from meterlake.serving import postgres_mart as mart_table
 from meterlake.serving.endpoint import Login, endpoint
 from meterlake.serving.slices import Slice
 from meterlake.settings import Settings
+from meterlake.tables.catalog import MARTS
 from meterlake.tables.table import Table
 
 
@@ -27,6 +29,7 @@ def connect(settings: Settings, login: Login = "etl") -> connection:
         Unreachable: the server does not answer, or refuses the login.
     """
     known = endpoint(settings, "postgres")
+    tls: dict[str, Any] = {"sslmode": "verify-full", "sslrootcert": known.ca or "system"} if known.tls else {}
     try:
         return psycopg2.connect(
             host=known.host,
@@ -36,6 +39,7 @@ def connect(settings: Settings, login: Login = "etl") -> connection:
             password=settings.secret(f"postgres_{login}"),
             connect_timeout=10,
             application_name="meterlake",
+            **tls,
         )
     except psycopg2.OperationalError as error:
         reason = str(error).strip().splitlines()[-1].rpartition(": ")[2]
@@ -47,15 +51,15 @@ def connect(settings: Settings, login: Login = "etl") -> connection:
 
 def needs_full(table: Table, settings: Settings) -> bool:
     """Whether the mart is missing or has other columns than declared, so that all of its rows have to be published."""
-    with _session(settings) as run:
+    with session(settings) as run:
         return mart_table.columns(run, table.name) != mart_table.declared(table)
 
 
 def stage(table: Table, settings: Settings) -> str:
     """Make an empty staging table; those of killed runs are dropped. Returns its name."""
     name = f"{table.name}__staging_{secrets.token_hex(4)}"
-    with _session(settings) as run:
-        mart_table.ensure_schema(run)
+    with session(settings) as run:
+        postgres_access.ensure_schema(run, ddl.SCHEMA)
         run.execute(
             "SELECT tablename FROM pg_tables WHERE schemaname = %s AND starts_with(tablename, %s)",
             (ddl.SCHEMA, f"{table.name}__staging_"),
@@ -77,27 +81,29 @@ def write(table: Table, rows: DataFrame, staging: str, settings: Settings) -> No
         password=settings.secret("postgres_etl"),
         batchsize=10000,
         reWriteBatchedInserts="true",
+        **known.jdbc_tls,
     ).save()
 
 
 def staged(table: Table, staging: str, settings: Settings) -> totals.Totals:
-    with _session(settings) as run:
+    with session(settings) as run:
         run.execute(f"{totals.postgres_select(table)} FROM {mart_table.target(staging)}")
         return totals.named(table, run.fetchone())
 
 
 def empty(table: Table, staging: str, settings: Settings) -> None:
-    with _session(settings) as run:
+    with session(settings) as run:
         run.execute(f"TRUNCATE {mart_table.target(staging)}")
 
 
 def swap(table: Table, staging: str, slices: Collection[Slice] | None, settings: Settings) -> None:
     """Replace the slices (None: everything) by the staged rows, in one transaction, then drop the staging table."""
     mart, order = mart_table.target(table.name), ddl.columns(ddl.published(table).order_by)
-    with _session(settings) as run:
-        mart_table.conform(run, table, slices, settings)
+    with session(settings) as run:
+        mart_table.conform(run, table, slices)
+        postgres_access.protect(run, table, settings)
         run.execute(f"SELECT EXISTS (SELECT FROM {mart})")
-        if mart_table.value(run):
+        if postgres_access.value(run):
             _delete(run, table, slices)
         else:  # nobody reads it: without a log, and with the indexes built after the rows
             mart_table.make_bare(run, table)
@@ -111,23 +117,32 @@ def swap(table: Table, staging: str, slices: Collection[Slice] | None, settings:
 
 
 def discard(table: Table, staging: str, settings: Settings) -> None:
-    with _session(settings) as run:
+    with session(settings) as run:
         run.execute(f"DROP TABLE IF EXISTS {mart_table.target(staging)}")
 
 
 def count(table: Table, settings: Settings, source: str | None = None) -> int | None:
     """Rows of the mart, of one source when named; None when it does not exist."""
-    with _session(settings) as run:
+    with session(settings) as run:
         if not mart_table.columns(run, table.name):
             return None
         run.execute(
             f"SELECT count(*) FROM {mart_table.target(table.name)} WHERE %s IS NULL OR source = %s", (source, source)
         )
-        return int(mart_table.value(run))
+        return int(postgres_access.value(run))
+
+
+def protect(settings: Settings) -> None:
+    """Grants, views and row policies of all marts and copies that are there, as declared and configured now."""
+    with session(settings) as run:
+        for table in MARTS:
+            if mart_table.columns(run, table.name) == mart_table.declared(table):
+                postgres_access.protect(run, table, settings)
+        postgres_access.grant_ops(run, settings)
 
 
 @contextmanager
-def _session(settings: Settings) -> Iterator[cursor]:
+def session(settings: Settings) -> Iterator[cursor]:
     """One transaction: committed at the end of the block, rolled back when it fails."""
     opened = connect(settings)
     try:

@@ -1,26 +1,17 @@
-"""A mart in PostgreSQL as a table: its columns, key, indexes and grants, from the declaration."""
+"""A mart in PostgreSQL as a table: its columns, key and indexes, from the declaration."""
 
 from collections.abc import Collection
-from typing import Any
 
-import psycopg2
 import psycopg2.errors
 from psycopg2.extensions import cursor
 
 from meterlake.errors import UsageError
-from meterlake.serving import ddl
+from meterlake.serving import ddl, postgres_access
 from meterlake.serving.slices import Slice
-from meterlake.settings import Settings
 from meterlake.tables.table import Table
 
 
-def ensure_schema(run: cursor) -> None:
-    run.execute("SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = %s)", (ddl.SCHEMA,))
-    if not value(run):
-        run.execute(f"CREATE SCHEMA {ddl.SCHEMA}")
-
-
-def conform(run: cursor, table: Table, slices: Collection[Slice] | None, settings: Settings) -> None:
+def conform(run: cursor, table: Table, slices: Collection[Slice] | None) -> None:
     """Make the mart's columns those of the declaration: a new table, or the old one emptied and altered."""
     mart, found, wanted = target(table.name), columns(run, table.name), declared(table)
     if found == wanted:
@@ -29,16 +20,16 @@ def conform(run: cursor, table: Table, slices: Collection[Slice] | None, setting
         raise ValueError(f"{table.name} has other columns than declared: publish all of it")
     if not found:
         run.execute(ddl.postgres_table(table, table.name))
-        _grant(run, table, settings.postgres.reader)
         return
     make_bare(run, table)
+    postgres_access.drop_views(run, table)
     try:
         for name in found:
             if wanted.get(name) != found[name]:
                 run.execute(f"ALTER TABLE {mart} DROP COLUMN {_any_quoted(name)}")
     except psycopg2.errors.DependentObjectsStillExist as error:
         raise UsageError(
-            f"{mart} has new columns, but something depends on the old ones ({_detail(error)}); "
+            f"{mart} has new columns, but something depends on the old ones ({postgres_access.detail(error)}); "
             "drop that, publish again, and make it anew."
         ) from None
     for name, kind in wanted.items():
@@ -63,13 +54,13 @@ def make_indexes(run: cursor, table: Table) -> None:
             run.execute(statement)
 
 
-def columns(run: cursor, name: str) -> dict[str, str]:
+def columns(run: cursor, name: str, schema: str = ddl.SCHEMA) -> dict[str, str]:
     """Columns of a table of the schema: name -> type with NOT NULL. Empty when there is no such table."""
     run.execute(
         "SELECT a.attname, format_type(a.atttypid, a.atttypmod) || CASE WHEN a.attnotnull THEN ' NOT NULL' ELSE '' END "
         "FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace "
         "WHERE n.nspname = %s AND c.relname = %s AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
-        (ddl.SCHEMA, name),
+        (schema, name),
     )
     return dict(run.fetchall())
 
@@ -82,23 +73,6 @@ def target(name: str) -> str:
     return f"{ddl.SCHEMA}.{ddl.quoted(name)}"
 
 
-def value(run: cursor) -> Any:
-    row = run.fetchone()
-    return row[0] if row else None
-
-
-def _grant(run: cursor, table: Table, reader: str) -> None:
-    """Let the reader read a new mart, where there is such a role."""
-    run.execute("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = %s)", (reader,))
-    if value(run):
-        run.execute(f"GRANT USAGE ON SCHEMA {ddl.SCHEMA} TO {ddl.quoted(reader)}")
-        run.execute(f"GRANT SELECT ON {target(table.name)} TO {ddl.quoted(reader)}")
-
-
 def _any_quoted(name: str) -> str:
     """A column that somebody else named: any name, quoted."""
     return '"' + name.replace('"', '""') + '"'
-
-
-def _detail(error: psycopg2.Error) -> str:
-    return (error.diag.message_detail or "").partition("\n")[0]

@@ -14,11 +14,12 @@ from pathlib import Path
 
 import psycopg2
 from psycopg2 import sql
-from psycopg2.extensions import connection, encrypt_password
+from psycopg2.extensions import connection, cursor, encrypt_password
 
 from meterlake.errors import Unreachable
 from meterlake.serving import processes
 from meterlake.serving.endpoint import MARKERS, free_port, listens
+from meterlake.serving.logins import logins, secret_name
 from meterlake.serving.postgres_binaries import binaries, server_user
 from meterlake.settings import Settings
 
@@ -34,6 +35,7 @@ TUNING = {
     "random_page_cost": "1.1",
     "timezone": "UTC",
     "log_timezone": "UTC",
+    "log_line_prefix": "%m [%p] %q%u ",  # who asked: see _prepare
     "cluster_name": "meterlake",
     "unix_socket_directories": "",
 }
@@ -130,26 +132,26 @@ def _admin(settings: Settings, port: int, database: str) -> connection:
 
 
 def _prepare(settings: Settings, port: int) -> None:
-    """Roles, database, schema and default privileges, as often as wanted.
+    """Logins, database, schema and default privileges, as often as wanted; what logins read of a mart comes with it.
 
-    The reader's default privilege covers every table that the writer ever makes in the schema.
+    The reader's default privilege covers every table that the writer ever makes in the schema. What the logins ask for
+    is logged; what the writer writes is told by ops.runs.
     """
-    store = settings.postgres
+    store, readers = settings.postgres, logins(settings, "postgres")
     writer, reader, database = (sql.Identifier(name) for name in (store.user, store.reader, store.database))
     admin = _admin(settings, port, "postgres")
     with admin.cursor() as run:
-        for role, secret in ((store.user, "postgres_etl"), (store.reader, "postgres_reader")):
-            run.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,))
-            verb = "ALTER" if run.fetchone() else "CREATE"
-            # The verifier, not the password: a statement that fails is logged.
-            verifier = encrypt_password(settings.secret(secret), role, admin, "scram-sha-256")
-            role_statement = sql.SQL(f"{verb} ROLE {{}} LOGIN PASSWORD {{}}")
-            run.execute(role_statement.format(sql.Identifier(role), sql.Literal(verifier)))
+        _login(run, store.user, settings.secret("postgres_etl"))
+        for name in readers:
+            _login(run, name, settings.secret(secret_name(settings, "postgres", name)))
+            run.execute(sql.SQL("ALTER ROLE {} SET log_statement = 'all'").format(sql.Identifier(name)))
+        _shut_out_others(run, [store.user, *readers])
         run.execute("SELECT 1 FROM pg_database WHERE datname = %s", (store.database,))
         if not run.fetchone():
             run.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(database, writer))
         run.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(database))
-        run.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(database, reader))
+        for name in readers:
+            run.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(database, sql.Identifier(name)))
     admin.close()
     inside = _admin(settings, port, store.database)
     with inside.cursor() as run:
@@ -161,3 +163,22 @@ def _prepare(settings: Settings, port: int) -> None:
         ):
             run.execute(sql.SQL(statement).format(writer=writer, reader=reader))
     inside.close()
+
+
+def _login(run: cursor, name: str, password: str) -> None:
+    """The login with this password, whatever it had before."""
+    run.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (name,))
+    verb = "ALTER" if run.fetchone() else "CREATE"
+    # The verifier, not the password: a statement that fails is logged.
+    verifier = encrypt_password(password, name, run.connection, "scram-sha-256")
+    run.execute(sql.SQL(f"{verb} ROLE {{}} LOGIN PASSWORD {{}}").format(sql.Identifier(name), sql.Literal(verifier)))
+
+
+def _shut_out_others(run: cursor, wanted: list[str]) -> None:
+    """Whoever is no longer in the configuration logs in no more."""
+    run.execute(
+        "SELECT rolname FROM pg_roles WHERE starts_with(rolname, 'meterlake_') AND rolcanlogin AND rolname <> ALL(%s)",
+        (wanted,),
+    )
+    for (name,) in run.fetchall():
+        run.execute(sql.SQL("ALTER ROLE {} NOLOGIN").format(sql.Identifier(name)))

@@ -13,7 +13,7 @@ MART_ANOMALY_SCORES = Table(
         METER_ID,
         READING_TIMESTAMP,
         READING_DATE_LOCAL,
-        Column("consumption_kwh", "decimal(18,4)", "Energy of the interval.", "kWh"),
+        Column("consumption_kwh", "decimal(18,4)", "Energy of the interval.", "kWh", adds_up=True),
         Column("active_power_kw", "double", "Mean active power of the interval.", "kW"),
         Column(
             "expected_kwh", "decimal(18,4)", "What the meter's own past leads to expect; null without a past.", "kWh"

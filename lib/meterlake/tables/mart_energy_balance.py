@@ -1,5 +1,5 @@
 from meterlake.tables.shared_columns import READING_DATE_LOCAL, SOURCE
-from meterlake.tables.table import Column, Published, Table
+from meterlake.tables.table import SMALLEST_GROUP, Column, Published, Table
 
 ENERGY = "decimal(18,4)"
 
@@ -51,6 +51,7 @@ MART_ENERGY_BALANCE = Table(
     cluster_by=("source", "reading_date_local"),
     derives_from=("int_readings_hourly", "int_readings_daily", "int_readings_monthly", "stg_meters"),
     change_feed=True,
+    personal_rows=f"customers < {SMALLEST_GROUP}",
     published=Published(
         clickhouse="energy_balance",
         order_by=("source", "level", "reading_date_local", "element"),

@@ -27,6 +27,7 @@ MART_LOAD_FORECAST = Table(
     derives_from=("int_readings_hourly", "stg_meters", "stg_meter_readings"),
     checks=(("quantiles_do_not_cross", "load_p10_kwh <= load_p50_kwh AND load_p50_kwh <= load_p90_kwh"),),
     change_feed=True,
+    personal_rows="level = 'meter'",
     published=Published(
         clickhouse="load_forecast",
         order_by=("source", "level", "element", "forecast_origin", "target_hour"),

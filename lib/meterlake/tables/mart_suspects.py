@@ -20,7 +20,7 @@ MART_SUSPECTS = Table(
         Column(
             "since_local", "date", "The day on which the shortfall began, as far as the month shows it.", required=True
         ),
-        Column("consumption_kwh", ENERGY, "Metered on the month's known days.", "kWh", required=True),
+        Column("consumption_kwh", ENERGY, "Metered on the month's known days.", "kWh", required=True, adds_up=True),
         Column(
             "reference_kwh",
             ENERGY,
@@ -28,7 +28,7 @@ MART_SUSPECTS = Table(
             "kWh",
             required=True,
         ),
-        Column("shortfall_kwh", ENERGY, "reference_kwh - consumption_kwh.", "kWh", required=True),
+        Column("shortfall_kwh", ENERGY, "reference_kwh - consumption_kwh.", "kWh", required=True, adds_up=True),
         Column(
             "standard_errors",
             "double",
@@ -49,6 +49,7 @@ MART_SUSPECTS = Table(
             "What an inspection is expected to bring back in such a month.",
             "kWh",
             required=True,
+            adds_up=True,
         ),
         Column("reason", "string", "The same in a sentence.", required=True),
     ),

@@ -10,7 +10,7 @@ METER_READINGS = Table(
     owner="data-engineering",
     columns=(
         SOURCE,
-        Column("meter_id", "string", "The meter as the line, or the name of the file, gives it."),
+        Column("meter_id", "string", "The meter as the line, or the name of the file, gives it.", personal=True),
         Column("stamp_local", "timestamp_ntz", "The line's time stamp on the source's clock."),
         Column("value", "double", "The metered quantity in the unit and kind that the source declares."),
         Column("voltage", "double", "Voltage as delivered.", "V"),
@@ -25,7 +25,7 @@ METER_READINGS = Table(
         Column("region", "string", "Region as delivered."),
         Column("feeder", "string", "Feeder as delivered."),
         Column("transformer", "string", "Transformer as delivered."),
-        Column("customer_id", "string", "Customer as delivered."),
+        Column("customer_id", "string", "Customer as delivered.", personal=True),
         Column("interval_minutes", "int", "Length of the interval, where lines bring their own (NEM12).", "min"),
         Column("unit", "string", "Unit of `value`, where lines bring their own (NEM12)."),
         Column(
@@ -38,9 +38,10 @@ METER_READINGS = Table(
             "string",
             "The line itself where it does not parse, or did so only when it was replayed; of a NEM12 day the first "
             "row has all its records.",
+            personal=True,
         ),
         Column("parse_error", "string", "Why the line does not parse; null where it does."),
-        Column("source_file", "string", "Path of the file.", required=True),
+        Column("source_file", "string", "Path of the file.", required=True, personal=True),
         Column("file_id", "bigint", "Running number of the file in the order of delivery.", required=True),
         Column("line_order", "bigint", "Rises with the position of the line in its file; not dense.", required=True),
         BATCH_ID,

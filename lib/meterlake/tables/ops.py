@@ -24,7 +24,6 @@ RUNS = Table(
     ),
     key=("run_id", "step", "source"),
     derives_from=(),
-    personal=False,
 )
 
 LOADED_FILES = Table(
@@ -36,7 +35,7 @@ LOADED_FILES = Table(
     columns=(
         SOURCE,
         Column("file_id", "bigint", "Running number in the order of delivery.", required=True),
-        Column("source_file", "string", "Path.", required=True),
+        Column("source_file", "string", "Path; of some sources the meter's name.", required=True, personal=True),
         Column("sha256", "string", "SHA-256 of the uncompressed content.", required=True),
         Column("bytes", "bigint", "Size uncompressed.", "B", required=True),
         Column("lines", "bigint", "Data lines counted in the bytes: header and blank lines aside.", required=True),
@@ -88,7 +87,6 @@ LEDGER = Table(
         ("loaded_balance", "loaded = current + exact_duplicates + superseded + quarantined"),
         ("state_balance", "readings_after = readings_before + current - replaced"),
     ),
-    personal=False,
 )
 
 QUALITY_RESULTS = Table(
@@ -114,5 +112,4 @@ QUALITY_RESULTS = Table(
     ),
     key=("run_id", "source", "suite", "expectation"),
     derives_from=("meter_readings", "stg_meter_readings", "mart_consumption_metrics"),
-    personal=False,
 )

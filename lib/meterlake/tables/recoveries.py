@@ -40,7 +40,6 @@ RECOVERIES = Table(
     key=("recovery_id", "source"),
     derives_from=(),
     checks=(("status_known", "status IN ('running', 'done', 'refused')"),),
-    personal=False,
 )
 
 RECOVERY_DIFFS = Table(
@@ -72,7 +71,6 @@ RECOVERY_DIFFS = Table(
         "mart_suspects",
         "mart_load_forecast",
     ),
-    personal=False,
 )
 
 RELEASED_READINGS = Table(

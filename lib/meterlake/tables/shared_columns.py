@@ -4,10 +4,18 @@ from meterlake.tables.table import Column
 
 SOURCE = Column("source", "string", "Name of the declared source that delivered the data.", required=True)
 METER_ID = Column(
-    "meter_id", "string", "The meter (IEC 61968: usage point's meter), as its source names it.", required=True
+    "meter_id",
+    "string",
+    "The meter (IEC 61968: usage point's meter), as its source names it.",
+    required=True,
+    personal=True,
 )
 READING_ID = Column(
-    "reading_id", "string", "Identity of the reading: source:meter:interval start in Unix seconds.", required=True
+    "reading_id",
+    "string",
+    "Identity of the reading: source:meter:interval start in Unix seconds.",
+    required=True,
+    personal=True,
 )
 READING_TIMESTAMP = Column("reading_timestamp", "timestamp", "Start of the interval, UTC.", required=True)
 READING_DATE_LOCAL = Column(

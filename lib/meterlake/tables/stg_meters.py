@@ -13,7 +13,12 @@ STG_METERS = Table(
         REGION,
         FEEDER,
         Column("transformer", "string", "Distribution transformer that supplies the meter, as delivered."),
-        Column("customer_id", "string", "Customer (IEC 61968: customer account) that the meter bills, as delivered."),
+        Column(
+            "customer_id",
+            "string",
+            "Customer (IEC 61968: customer account) that the meter bills, as delivered.",
+            personal=True,
+        ),
     ),
     key=("source", "meter_id"),
     derives_from=("meter_readings",),

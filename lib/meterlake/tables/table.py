@@ -8,6 +8,8 @@ from pyspark.sql import types as T
 
 Layer = Literal["bronze", "silver", "gold", "ops"]
 
+# Households that a figure must be about at least before it is shown to somebody who may not see one household.
+SMALLEST_GROUP = 5
 
 # The types a declaration may name. Spark's own DDL parser needs a session; declarations are read without one.
 TYPES: dict[str, T.DataType] = {
@@ -29,13 +31,20 @@ TYPES: dict[str, T.DataType] = {
 
 @dataclass(frozen=True)
 class Column:
-    """One column: Spark SQL type, what it means, its unit, and whether null is allowed."""
+    """One column: Spark SQL type, what it means, its unit, and whether null is allowed.
+
+    Attributes:
+        personal: whether a value names a household or a person, as a meter or a customer does.
+        adds_up: whether its sum over meters means something: what is shown of it where no meter may be shown.
+    """
 
     name: str
     type: str
     description: str
     unit: str | None = None
     required: bool = False
+    personal: bool = False
+    adds_up: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,7 +78,7 @@ class Table:
         retention_days: how long rows are kept; None is for ever.
         checks: Delta CHECK constraints by name. A CHECK that evaluates to null is a violation.
         change_feed: whether readers ask the table what changed since a version.
-        personal: whether rows can be tied to a person (a meter is a household).
+        personal_rows: SQL condition of the rows that are about few households although no column names one.
     """
 
     name: str
@@ -85,7 +94,7 @@ class Table:
     retention_days: int | None = None
     checks: tuple[tuple[str, str], ...] = ()
     change_feed: bool = False
-    personal: bool = True
+    personal_rows: str | None = None
     published: Published | None = None
 
     @cached_property
@@ -101,6 +110,11 @@ class Table:
     @property
     def names(self) -> list[str]:
         return [column.name for column in self.columns]
+
+    @property
+    def personal(self) -> bool:
+        """Whether rows can be tied to a person (a meter is a household)."""
+        return self.personal_rows is not None or any(column.personal for column in self.columns)
 
     @property
     def skipped_by(self) -> list[str]:
