@@ -25,7 +25,7 @@ setup: $(VENV)/.setup  ## everything a run needs: the environment, Spark's jars,
 # With CONF=conf/compose.toml the driver runs in the network of docker-compose.yml, where the workers reach it. INPUT= is
 # then a path below METERLAKE_DELIVERIES (.env), and the home folder a volume.
 COMPOSED := $(filter conf/compose.toml,$(CONF))
-IN_NETWORK := docker compose run --rm meterlake
+IN_NETWORK := docker compose run --rm --use-aliases meterlake
 GENERATED := --meters 60 --days 60 --anomaly-rate 0.08 --supply-meters
 pipeline: $(if $(COMPOSED),,setup)  ## the whole main job: SOURCE= and INPUT= on your files, without them on generated ones
 ifneq ($(COMPOSED),)
