@@ -14,7 +14,7 @@ OPTIONS := --home $(HOME_DIR) $(if $(CONF),--conf $(CONF))
 SAMPLE := $(HOME_DIR)/sample
 
 .DEFAULT_GOAL := help
-.PHONY: help setup pipeline test bench bench-growth bench-incremental bench-executors capacity layout lint stores-start stores-stop ui spark-ui airflow airflow-day superset superset-check screenshots superset-lock compose-env package lock clean
+.PHONY: help setup pipeline test bench bench-growth bench-incremental bench-executors bench-vee capacity layout lint stores-start stores-stop ui spark-ui airflow airflow-day superset superset-check screenshots superset-lock compose-env package lock clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -140,6 +140,9 @@ bench-incremental: $(VENV)/.dev  ## one more day and a correction in a lake that
 	@$(ALONE) --size $(SIZE)
 
 bench-executors: $(VENV)/.dev  ## two executors of one core against one, on a standalone master
+	@$(ALONE) --size $(SIZE) --pairs $(PAIRS)
+
+bench-vee: $(VENV)/.dev  ## what validation and estimation add to a run
 	@$(ALONE) --size $(SIZE) --pairs $(PAIRS)
 
 READINGS ?= 960e6

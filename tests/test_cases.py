@@ -3,6 +3,8 @@
 import re
 
 from meterlake.settings import PROJECT
+from meterlake.vee.estimate import METHODS
+from meterlake.vee.rulebook import RULES
 
 TESTS = PROJECT / "tests"
 CASE = re.compile(r"^\| (?P<case>.+?\.) \| `(?P<shown_by>[^`]+)` \|$", re.MULTILINE)
@@ -10,6 +12,10 @@ CASE = re.compile(r"^\| (?P<case>.+?\.) \| `(?P<shown_by>[^`]+)` \|$", re.MULTIL
 
 def listed() -> list[str]:
     return [found["shown_by"] for found in CASE.finditer((TESTS / "scenarios" / "CASES.md").read_text())]
+
+
+def cases() -> str:
+    return " ".join(found["case"] for found in CASE.finditer((TESTS / "scenarios" / "CASES.md").read_text()))
 
 
 def scenarios() -> set[str]:
@@ -33,3 +39,8 @@ def test_every_scenario_and_every_story_is_a_case() -> None:
 def test_every_case_is_shown_by_something_that_exists() -> None:
     assert sorted(set(listed()) - scenarios() - functions()) == []
     assert len(listed()) == len(set(listed())) > 10
+
+
+def test_every_rule_of_validation_and_every_way_to_estimate_has_a_case() -> None:
+    named = {*RULES, *METHODS} - {"not_estimated"}
+    assert sorted(name for name in named if f"`{name}`" not in cases()) == []

@@ -29,6 +29,7 @@ def main() -> int:
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--master", default="", help="Spark's master for meterlake (default: local threads)")
+    parser.add_argument("--vee", action="store_true", help="meterlake also validates and estimates")
     parser.add_argument("--where", action="append", default=[], help="rows that a result is of; one result for each")
     given = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
@@ -37,7 +38,7 @@ def main() -> int:
 
     if hasattr(os, "sched_setaffinity"):  # what it starts, JVM and workers, stays on these cores, too
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: given.threads])
-    job = Job(given.input, given.out, given.model, given.threads, given.master)
+    job = Job(given.input, given.out, given.model, given.threads, given.master, given.vee)
     given.out.mkdir(parents=True, exist_ok=True)
     module = importlib.import_module(f"tests.benchmarks.contenders.{CONTENDERS[given.name]}")
     if given.action == "result":

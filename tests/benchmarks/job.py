@@ -21,6 +21,7 @@ class Job:
         out: empty folder for the tables; contenders other than meterlake write `<out>/<table>` as Parquet.
         model: file of the given model.
         master: Spark's master in place of local threads; only meterlake asks for it.
+        vee: whether meterlake also validates and estimates, which the others do not.
         seconds: by step, in order.
         facts: what else a contender knows of its run, for capacity.py.
     """
@@ -30,6 +31,7 @@ class Job:
     model: Path
     threads: int = 2
     master: str = ""
+    vee: bool = False
     seconds: dict[str, float] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
 

@@ -44,9 +44,10 @@ def ours(
     threads: int = 2,
     master: str = "",
     given: Mapping[str, str] | None = None,
+    vee: bool = False,
 ) -> Measured:
     """meterlake on these files, into the home `<folder>/tables` as it stands; prepared when it is new."""
-    more = ("--master", master) if master else ()
+    more = [*(("--master", master) if master else ()), *(("--vee",) if vee else ())]
     if not (folder / "tables").exists():
         call(OURS, "prepare", files, model, folder, threads)
     settle(files)

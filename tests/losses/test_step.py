@@ -20,7 +20,7 @@ from meterlake.tables.catalog import TABLES
 
 STEPS = ("ingest", "stage", "aggregate", "marts")
 HOURLY_AMI, HOURLY_SUPPLY = (source.model_copy(update={"interval_minutes": 60}) for source in (AMI, GRID_SUPPLY))
-MARTS = ("mart_energy_balance", "mart_suspects")
+MARTS = ("mart_energy_balance", "mart_suspects", "mart_region_kpis")
 
 
 @pytest.fixture(scope="module")

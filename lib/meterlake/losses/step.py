@@ -1,22 +1,24 @@
-"""The part of the step `marts` about losses: balances, and the meters that may be behind them."""
+"""The part of the step `marts` about losses: balances, the meters that may be behind them, regions in figures."""
 
 from calendar import monthrange
 from datetime import date
-from functools import reduce
+from functools import partial, reduce
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from meterlake.run import Run
+from meterlake.session import at_once
 from meterlake.tables.changes import Changes
 from meterlake.tables.int_readings_daily import INT_READINGS_DAILY
 from meterlake.tables.int_readings_hourly import INT_READINGS_HOURLY
 from meterlake.tables.int_readings_monthly import INT_READINGS_MONTHLY
 from meterlake.tables.mart_energy_balance import MART_ENERGY_BALANCE
+from meterlake.tables.mart_region_kpis import MART_REGION_KPIS
 from meterlake.tables.mart_suspects import MART_SUSPECTS
 from meterlake.tables.shared_columns import READING_DATE_LOCAL
 from meterlake.tables.stg_meters import STG_METERS
-from meterlake.transforms import mart_energy_balance, mart_suspects
+from meterlake.transforms import mart_energy_balance, mart_region_kpis, mart_suspects
 
 DAY = READING_DATE_LOCAL.name
 
@@ -30,17 +32,19 @@ def supply_changes(run: Run) -> Changes:
 
 
 def losses(run: Run, days: Changes, supply: Changes) -> int:
-    """Balances and suspects of the months concerned by a changed day of a customer or a supply meter; rows written.
+    """Balances, suspects and regions of the months with a changed day of a customer or a supply meter; rows written.
 
     Nothing is made for a source whose supply nobody measures.
     """
     stands = run.store.exists(MART_ENERGY_BALANCE)
     if run.source.losses is None or (supply.nothing and not stands):
         return 0
-    everything = days.everything or supply.everything or not stands
+    everything = days.everything or supply.everything or not stands or not run.store.exists(MART_REGION_KPIS)
     months = _months(run) if everything else _changed_months(days, supply)
     supply_source = run.source.losses.supply_source
-    return _balance(run, supply_source, months, everything) + _suspects(run, months, everything)
+    rows = _balance(run, supply_source, months, everything)
+    work = (partial(_suspects, run, months, everything), partial(_region_kpis, run, months, everything))
+    return rows + sum(at_once(run.store.spark, work, len(work)))
 
 
 def _balance(run: Run, supply_source: str, months: list[date], everything: bool) -> int:
@@ -72,6 +76,18 @@ def _suspects(run: Run, months: list[date], everything: bool) -> int:
     )
     replaced = "true" if everything else " OR ".join(f"month_local = DATE'{month}'" for month in judged)
     return store.replace_days(found, MART_SUSPECTS, source.name, replaced)
+
+
+def _region_kpis(run: Run, months: list[date], everything: bool) -> int:
+    store, source = run.store, run.source
+    kpis = mart_region_kpis.build(
+        store.read(MART_ENERGY_BALANCE, source.name).where(_within(months)),
+        store.read(INT_READINGS_MONTHLY, source.name).where(F.col("month_local").isin(months)),
+        store.read(STG_METERS, source.name),
+        source,
+    )
+    replaced = "true" if everything else " OR ".join(f"month_local = DATE'{month}'" for month in months)
+    return store.replace_days(kpis, MART_REGION_KPIS, source.name, replaced)
 
 
 def _months(run: Run) -> list[date]:

@@ -14,6 +14,7 @@ ENERGY = {
     "mart_load_profile": "energy_kwh",
     "mart_energy_balance": "CASE WHEN level = 'feeder' THEN delivered_kwh END",
     "mart_suspects": "recoverable_kwh",
+    "mart_region_kpis": "billed_kwh",
     "mart_load_forecast": "load_p50_kwh",
 }
 

@@ -31,6 +31,7 @@ WRITERS = {
     "mart_load_profile": "marts",
     "mart_energy_balance": "marts",
     "mart_suspects": "marts",
+    "mart_region_kpis": "marts",
     "mart_load_forecast": "forecast",
 }
 

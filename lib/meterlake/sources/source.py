@@ -157,12 +157,22 @@ class Losses(Declared):
         supply_source: the source that delivers the supply meters. A meter of it with a transformer measures the supply
             of that transformer, one with a feeder only that of the feeder, one with a region only that of the region.
         coverage_floor: least share of the customers' intervals that must be known for a balance to be told.
+        energy_price: what a lost kWh costs the utility; None tells losses in energy only.
+        currency: of the price, an ISO 4217 code.
     """
 
     supply_source: Name
     transformer: TechnicalLoss = TechnicalLoss(fixed_share=0.005, i2r_share=0.029)
     feeder: TechnicalLoss = TechnicalLoss(fixed_share=0.005, i2r_share=0.039)
     coverage_floor: Annotated[float, Field(gt=0, le=1)] = 0.95
+    energy_price: Annotated[float, Field(gt=0)] | None = None
+    currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] | None = None
+
+    @model_validator(mode="after")
+    def _price_has_currency(self) -> "Losses":
+        if (self.energy_price is None) != (self.currency is None):
+            raise ValueError("energy_price and currency belong together: declare both, or none")
+        return self
 
 
 class Source(Declared):

@@ -11,6 +11,7 @@ from meterlake.tables.mart_consumption_metrics import MART_CONSUMPTION_METRICS
 from meterlake.tables.mart_energy_balance import MART_ENERGY_BALANCE
 from meterlake.tables.mart_load_forecast import MART_LOAD_FORECAST
 from meterlake.tables.mart_load_profile import MART_LOAD_PROFILE
+from meterlake.tables.mart_region_kpis import MART_REGION_KPIS
 from meterlake.tables.mart_suspects import MART_SUSPECTS
 from meterlake.tables.meter_readings import METER_READINGS
 from meterlake.tables.ops import LEDGER, LOADED_FILES, QUALITY_RESULTS, RUNS
@@ -41,6 +42,7 @@ TABLES: dict[str, Table] = {
         MART_LOAD_PROFILE,
         MART_ENERGY_BALANCE,
         MART_SUSPECTS,
+        MART_REGION_KPIS,
         MART_LOAD_FORECAST,
         RUNS,
         LOADED_FILES,

@@ -69,6 +69,7 @@ RECOVERY_DIFFS = Table(
         "mart_load_profile",
         "mart_energy_balance",
         "mart_suspects",
+        "mart_region_kpis",
         "mart_load_forecast",
     ),
 )

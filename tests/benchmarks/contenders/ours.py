@@ -55,6 +55,8 @@ def run(job: Job) -> None:
         run.perform("ingest", steps.ingest)
         run.perform("validate_raw", steps.validate("raw_readings"))
         run.perform("stage", steps.stage)
+        if job.vee:
+            run.perform("vee", steps.vee)
         run.perform("validate_staging", steps.validate("staging_readings"))
         run.perform("aggregate", steps.aggregate)
         run.perform("score", steps.score)
