@@ -70,4 +70,4 @@ def whole(table: Table, rows: list[dict[str, Any]]) -> pa.Table:
 
 def write(settings: Settings, table: Table, rows: list[dict[str, Any]]) -> None:
     """Append rows to a table of the lake, without Spark."""
-    write_deltalake(f"{settings.lake_root}/{table.layer}/{table.name}", whole(table, rows))
+    write_deltalake(f"{settings.lake_root}/{table.layer}/{table.name}", whole(table, rows), mode="append")
