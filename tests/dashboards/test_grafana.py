@@ -3,10 +3,9 @@
 What is asked of Prometheus is in test_grafana_prometheus.py. Grafana itself does not run here.
 """
 
-import json
+import copy
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from enum import Enum
 from itertools import combinations
 from typing import Any
 
@@ -135,36 +134,27 @@ def test_grafana_logs_in_as_roles_that_may_only_read() -> None:
             assert secret.removeprefix("$") in SERVICES["grafana"]["environment"]
 
 
-@pytest.mark.parametrize("name", boards())
-def test_the_json_is_of_grafanas_own_types(name: str) -> None:
-    """The types that Grafana Labs generates from Grafana's schema know every field and take every value."""
+@pytest.fixture
+def faults() -> Callable[[dict[str, Any]], list[str]]:
     pytest.importorskip("grafana_foundation_sdk", reason="grafana-foundation-sdk, which has Grafana's types, is absent")
-    from grafana_foundation_sdk.cog.encoder import JSONEncoder
-    from grafana_foundation_sdk.cog.plugins import register_default_plugins
-    from grafana_foundation_sdk.models.dashboard import Dashboard
+    from tests.dashboards import grafana_types
 
-    register_default_plugins()
-    known = json.loads(json.dumps(Dashboard.from_json(boards()[name]), cls=JSONEncoder))
-    assert lost(boards()[name], known) == []
-    wrong = boards()[name] | {"tittle": "a field that nobody knows"}
-    assert lost(wrong, json.loads(json.dumps(Dashboard.from_json(wrong), cls=JSONEncoder))) == ["tittle"]
+    return grafana_types.faults
 
 
-def lost(given: Any, known: Any, at: str = "") -> list[str]:
-    """Where something of `given` is not in `known`, which may have more: defaults."""
-    if isinstance(given, dict) and isinstance(known, dict):
-        return [
-            place
-            for name, value in given.items()
-            for place in ([f"{at}{name}"] if name not in known else lost(value, known[name], f"{at}{name}."))
-        ]
-    if isinstance(given, list) and isinstance(known, list) and len(given) == len(known):
-        return [
-            place
-            for n, (one, other) in enumerate(zip(given, known, strict=True))
-            for place in lost(one, other, f"{at}{n}.")
-        ]
-    return [] if given == (known.value if isinstance(known, Enum) else known) else [at.rstrip(".")]
+@pytest.mark.parametrize("name", boards())
+def test_the_json_is_of_grafanas_own_types(faults: Callable[[dict[str, Any]], list[str]], name: str) -> None:
+    assert faults(boards()[name]) == []
+
+
+def test_a_mistake_in_the_json_is_found(faults: Callable[[dict[str, Any]], list[str]]) -> None:
+    wrong = copy.deepcopy(boards()["infrastructure"]) | {"tittle": "a field that nobody knows"}
+    panel = wrong["panels"][0]
+    panel["gridPos"]["w"] = "wide"
+    panel["options"]["colorMode"] = "rainbow"
+    panel["fieldConfig"]["defaults"]["units"] = "bytes"
+    inside = [".grid_pos.w", ".options.color_mode", ".fieldConfig.defaults.units"]
+    assert sorted(faults(wrong)) == sorted([".tittle", *(f".panels.0{place}" for place in inside)])
 
 
 @pytest.mark.parametrize("name", boards())
