@@ -14,7 +14,7 @@ OPTIONS := --home $(HOME_DIR) $(if $(CONF),--conf $(CONF))
 SAMPLE := $(HOME_DIR)/sample
 
 .DEFAULT_GOAL := help
-.PHONY: help setup pipeline test bench bench-growth bench-incremental bench-executors bench-vee capacity layout lint stores-start stores-stop ui spark-ui airflow airflow-day superset superset-check screenshots superset-lock compose-env package lock clean
+.PHONY: help setup pipeline test bench bench-growth bench-incremental bench-executors bench-vee capacity layout lint stores-start stores-stop ui metrics spark-ui airflow airflow-day superset superset-check screenshots superset-lock compose-env package lock clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,7 +25,7 @@ setup: $(VENV)/.setup  ## everything a run needs: the environment, Spark's jars,
 # With CONF=conf/compose.toml the driver runs in the network of docker-compose.yml, where the workers reach it. INPUT= is
 # then a path below METERLAKE_DELIVERIES (.env), and the home folder a volume.
 COMPOSED := $(filter conf/compose.toml,$(CONF))
-IN_NETWORK := docker compose run --rm meterlake
+IN_NETWORK := docker compose run --rm --use-aliases meterlake
 GENERATED := --meters 60 --days 60 --anomaly-rate 0.08 --supply-meters
 pipeline: $(if $(COMPOSED),,setup)  ## the whole main job: SOURCE= and INPUT= on your files, without them on generated ones
 ifneq ($(COMPOSED),)
@@ -63,6 +63,10 @@ stores-stop: setup  ## end them
 UI_PORT ?= 8090
 ui: setup  ## pages of meters, readings, anomalies, quarantine and lineage on 127.0.0.1:8090 until Ctrl-C; UI_PORT=
 	@exec $(BIN)/meterlake ui --port $(UI_PORT) $(OPTIONS)
+
+METRICS_PORT ?= 8091
+metrics: setup  ## a page for Prometheus on 127.0.0.1:8091 until Ctrl-C: runs, lake, stores, machine; METRICS_PORT=
+	@exec $(BIN)/meterlake metrics --port $(METRICS_PORT) $(OPTIONS)
 
 spark-ui: setup  ## Spark's history server on the runs so far: stages, plans, tasks; Ctrl-C ends it
 	@$(BIN)/meterlake spark-ui $(OPTIONS)

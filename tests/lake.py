@@ -1,9 +1,13 @@
-"""Builders for tests that run real steps on small files."""
+"""Builders for tests that run real steps on small files, or read a lake that no Spark wrote."""
 
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
+from deltalake import write_deltalake
 from pyspark.sql import Row, SparkSession
+from pyspark.sql.pandas.types import to_arrow_schema
 
 from meterlake import steps
 from meterlake.run import Outcome, Run
@@ -11,6 +15,7 @@ from meterlake.settings import Settings
 from meterlake.sources.source import Columns, Source
 from meterlake.tables.catalog import TABLES
 from meterlake.tables.store import Store
+from meterlake.tables.table import Table
 
 VILLAGE = Source(
     name="village",
@@ -55,3 +60,14 @@ def written(path: Path, *lines: str, header: str = "meter,at,kwh") -> Path:
 def half_hours(meter: str, first: datetime, count: int, kwh: float = 0.5) -> list[str]:
     """Lines of a meter with a value that differs from one half-hour to the next."""
     return [f"{meter},{first + timedelta(minutes=30 * n)},{kwh + n % 7 / 10:.1f}" for n in range(count)]
+
+
+def whole(table: Table, rows: list[dict[str, Any]]) -> pa.Table:
+    """Rows as the table declares them; a column that a row does not name is null."""
+    schema = to_arrow_schema(table.schema, timezone="UTC")
+    return pa.Table.from_pylist([{name: row.get(name) for name in table.names} for row in rows], schema)
+
+
+def write(settings: Settings, table: Table, rows: list[dict[str, Any]]) -> None:
+    """Append rows to a table of the lake, without Spark."""
+    write_deltalake(f"{settings.lake_root}/{table.layer}/{table.name}", whole(table, rows), mode="append")

@@ -151,7 +151,7 @@ def test_what_is_mounted_exists(name: str) -> None:
     for mount in SERVICES[name].get("volumes", []):
         source, target, *mode = mount.split(":")
         assert target.startswith("/")
-        if source.startswith("./conf/"):
+        if source.startswith(("./conf/", "./dashboards/")):
             assert (PROJECT / source).exists()
             assert mode == ["ro"]
         elif source.startswith("."):

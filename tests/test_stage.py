@@ -12,7 +12,7 @@ from meterlake.errors import InputError, LedgerUnbalanced
 from meterlake.settings import Settings
 from meterlake.stage import check_balance
 from meterlake.tables.ops import LEDGER
-from meterlake.ui.lake import Lake
+from meterlake.tables.reader import Lake
 from tests.lake import VILLAGE, deliver, half_hours, rows, written
 
 DAY = datetime(2024, 1, 1)

@@ -139,6 +139,10 @@ def _add_pages(command: Callable[..., argparse.ArgumentParser]) -> None:
     """What serves pages until Ctrl-C."""
     ui = command("ui", _ui, "local pages: meters, readings, anomalies, quarantine and lineage, until Ctrl-C")
     ui.add_argument("--port", type=int, default=8090, help="on 127.0.0.1, or the next free one (default %(default)s)")
+    metrics = command("metrics", _metrics, "a page for Prometheus about runs, lake, stores and machine, until Ctrl-C")
+    metrics.add_argument("--host", default="127.0.0.1", help="another one inside of a container only")
+    metrics.add_argument("--port", type=int, default=8091, help="exactly this one (default %(default)s)")
+    metrics.add_argument("--once", action="store_true", help="write the page to the screen instead")
     history = command("spark-ui", _spark_ui, "Spark's own pages about the runs of this home, until Ctrl-C")
     history.add_argument("--port", type=int, default=18080, help="on 127.0.0.1 (default %(default)s)")
 
@@ -325,6 +329,15 @@ def _spark_ui(parsed: argparse.Namespace, settings: Settings) -> None:
         logs / "history-server.log",
         lambda address: print(f"{address} shows the runs of {settings.home}; Ctrl-C ends it.", flush=True),
     )
+
+
+def _metrics(parsed: argparse.Namespace, settings: Settings) -> None:
+    from meterlake.metrics.serve import once, serve
+
+    if parsed.once:
+        print(once(settings), end="")
+    else:
+        serve(settings, parsed.host, parsed.port, lambda page: log.info("%s shows the measurements.", page))
 
 
 def _ui(parsed: argparse.Namespace, settings: Settings) -> None:

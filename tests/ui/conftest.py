@@ -5,13 +5,11 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-import pyarrow as pa
 import pytest
-from deltalake import write_deltalake
 from flask.testing import FlaskClient
 from psycopg2.extras import execute_values
-from pyspark.sql.pandas.types import to_arrow_schema
 from tests.conftest import settings_for
+from tests.lake import write
 from werkzeug.test import TestResponse
 
 from meterlake.serving import clickhouse, ddl, embedded, postgres
@@ -156,13 +154,6 @@ def marts() -> dict[Table, list[Row]]:
         MART_ANOMALY_FLAGS: [flag | place | {"meter_id": meter, "reasons": score["reasons"]} for meter in flagged],
         MART_SUSPECTS: [suspect | place | {"meter_id": meter} for meter in flagged],
     }
-
-
-def write(settings: Settings, table: Table, rows: list[Row]) -> None:
-    """Append rows to a table of the lake; a column that a row does not name is null."""
-    schema = to_arrow_schema(table.schema, timezone="UTC")
-    whole = [{name: row.get(name) for name in table.names} for row in rows]
-    write_deltalake(f"{settings.lake_root}/{table.layer}/{table.name}", pa.Table.from_pylist(whole, schema))
 
 
 def publish(settings: Settings, table: Table, rows: list[Row]) -> None:

@@ -15,7 +15,7 @@ from tests.ui.conftest import BEGAN, HOSTILE, RUN, SOURCE, fill_lake, let_in, wr
 from meterlake.errors import Unreachable
 from meterlake.settings import Settings
 from meterlake.tables.ops import RUNS
-from meterlake.ui.lake import Lake, literal
+from meterlake.tables.reader import Lake, literal
 
 Page = Callable[[str], str]
 EVERY = (

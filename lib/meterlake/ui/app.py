@@ -13,9 +13,9 @@ from werkzeug.wrappers import Response as AnyResponse
 from meterlake.errors import MeterlakeError, NothingYet, Unreachable, UsageError
 from meterlake.report.look import COLOURS, FONT, figures, file_name, instant, number, percent, words
 from meterlake.settings import Settings
+from meterlake.tables.reader import Lake
 from meterlake.ui import asked, charts, pages
 from meterlake.ui.guard import Guard
-from meterlake.ui.lake import Lake
 
 log = logging.getLogger("meterlake")
 

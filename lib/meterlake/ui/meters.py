@@ -10,8 +10,8 @@ from meterlake.report.look import figures, number, percent
 from meterlake.report.sections import Tile, on_clock
 from meterlake.settings import Settings
 from meterlake.sources.source import Source
+from meterlake.tables.reader import Lake
 from meterlake.ui.asked import ROWS, Page
-from meterlake.ui.lake import Lake
 from meterlake.ui.marts import summed
 
 ORDERS = {

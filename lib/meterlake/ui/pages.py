@@ -16,8 +16,8 @@ from meterlake.report.data import Facts, records
 from meterlake.settings import Settings
 from meterlake.sources.catalog import sources
 from meterlake.sources.source import Source
+from meterlake.tables.reader import Lake
 from meterlake.ui import asked, charts, meters, overview, quarantine, runs, visits
-from meterlake.ui.lake import Lake
 
 LAST_RUNS, WORST = 6, 8
 WINDOWS = (1, 7, 31)  # days of readings in one chart

@@ -6,8 +6,8 @@ A line's raw text is not shown: it may hold a customer's number. File and positi
 from typing import Any
 
 from meterlake.quality.rules import EXACT_DUPLICATE
+from meterlake.tables.reader import Lake
 from meterlake.ui.asked import ROWS, Page
-from meterlake.ui.lake import Lake
 
 
 def by_reason(lake: Lake, source: str) -> dict[str, int]:

@@ -6,8 +6,8 @@ import pandas as pd
 
 from meterlake.quality.rules import EXACT_DUPLICATE
 from meterlake.report.queries import LEDGER_SUMS
+from meterlake.tables.reader import Lake
 from meterlake.ui.asked import ROWS, Page
-from meterlake.ui.lake import Lake
 
 MOST_FILES = 200
 SUMS = ", ".join(f'CAST(sum("{name}") AS bigint) AS "{name}"' for name in LEDGER_SUMS)

@@ -11,10 +11,10 @@ from meterlake.errors import NothingYet
 from meterlake.serving.embedded import never_started, stores
 from meterlake.serving.endpoint import free_port
 from meterlake.settings import Settings
+from meterlake.tables.reader import Lake
 from meterlake.ui import runs
 from meterlake.ui.app import create_app
 from meterlake.ui.guard import HOST, Guard
-from meterlake.ui.lake import Lake
 
 
 class Quiet(WSGIRequestHandler):

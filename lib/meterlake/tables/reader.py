@@ -1,4 +1,4 @@
-"""The lake's tables by SQL without Spark, for pages that answer within a second."""
+"""The lake's tables by SQL without Spark, for pages and measurements that answer within a second."""
 
 import re
 from collections.abc import Iterable
@@ -18,6 +18,15 @@ from meterlake.tables.table import Table
 
 PLACE = re.compile(r":([a-z_]+)")
 Value = str | int | date
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What the newest version of a table is made of; older versions that stand beside it are not counted."""
+
+    table: Table
+    bytes: int
+    files: int
 
 
 @dataclass(frozen=True)
@@ -55,10 +64,31 @@ class Lake:
         except TableNotFoundError:
             return pa.table({})
         except (DeltaError, OSError) as error:
-            reason = str(error).partition("\n")[0][:200]
-            raise Unreachable(
-                f"The lake in {self.root} cannot be read ({reason}); an older one is brought up to date by a new run."
-            ) from error
+            raise self._unreadable(error) from error
+
+    def stored(self) -> list[Stored]:
+        """Bytes and files of each table that exists, from its log alone.
+
+        Raises:
+            Unreachable: the lake cannot be read.
+        """
+        return [found for table in TABLES.values() if (found := self._stored(table))]
+
+    def _stored(self, table: Table) -> Stored | None:
+        try:
+            opened = DeltaTable(self._path(table))
+            sizes = pa.table(opened.get_add_actions(flatten=True)).column("size_bytes").to_pylist()
+        except TableNotFoundError:
+            return None
+        except (DeltaError, OSError) as error:
+            raise self._unreadable(error) from error
+        return Stored(table, sum(sizes), len(sizes))
+
+    def _unreadable(self, error: Exception) -> Unreachable:
+        reason = str(error).partition("\n")[0][:200]
+        return Unreachable(
+            f"The lake in {self.root} cannot be read ({reason}); an older one is brought up to date by a new run."
+        )
 
     def _path(self, table: Table) -> str:
         return f"{self.root}/{table.layer}/{table.name}"
