@@ -4,6 +4,8 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from meterlake.anomaly.drift import Shift
+from meterlake.anomaly.watch import expectation
 from meterlake.tables.mart_anomaly_flags import MART_ANOMALY_FLAGS
 from meterlake.tables.mart_consumption_metrics import MART_CONSUMPTION_METRICS
 from meterlake.tables.ops import LEDGER, LOADED_FILES, QUALITY_RESULTS, RUNS
@@ -38,14 +40,16 @@ def step(source: str, run_id: str, name: str, minute: int, **more: Any) -> dict[
 
 
 def passed() -> Rows:
-    """Flags 10 of 500, twice the share of the training; a restore set a mark since."""
+    """Flags 10 of 500, twice the share of the training; a challenger that scores nothing; a mark that a restore set."""
     figures = {
         "vee": [("vee_estimated", 7.0), ("vee_gap", 3.0)],
-        "train": [("flagged_share", 0.01)],
-        "score": [("flagged", 10.0)],
+        "train": [("flagged_share", 0.01), ("model_version", 1.0)],
+        "score": [("flagged", 10.0), ("model_version", 1.0)],
     }
     names = ("ingest", "stage", "vee", "train", "score", "validate_marts", "publish")
     made = [step("ami", "run-1", name, minute, figures=figures.get(name, [])) for minute, name in enumerate(names)]
+    challenger = [("flagged_share", 0.04), ("model_version", 2.0)]
+    made.append(step("ami", "run-3", "train", 3, figures=challenger))
     return [*made, step("ami", "restore-1", "stage", 60, seconds=0.0, rows_in=0, rows_out=0, figures=[])]
 
 
@@ -63,11 +67,17 @@ def ledger() -> Rows:
 
 
 def verdicts() -> Rows:
-    """Of four, one critical and one warning are not met."""
+    """Of six, one critical and two warnings are not met."""
     made = {"severity": "critical", "success": True, "observed": "0 on 1 batch", "checked_at": BEGAN}
     ours = made | {"source": "ami", "run_id": "run-1", "suite": "marts_metrics"}
     theirs = made | {"source": "village", "run_id": "run-2", "suite": "raw_readings", "success": False}
+    shifts = [Shift("hour_of_day", 0.3, 5000, "above 22"), Shift("raw_score", 0.05, 5000, "above 0.6")]
+    watched = ours | {"suite": "model_drift", "severity": "warning"}
+    drift = [
+        watched | {"expectation": expectation(one), "success": not one.large, "observed": one.told} for one in shifts
+    ]
     return [
+        *drift,
         ours | {"expectation": "Scores are 0 to 1"},
         ours | {"expectation": "Load factors are at most 1"},
         ours | {"expectation": "Readings are there", "severity": "warning", "success": False, "observed": "0.9"},

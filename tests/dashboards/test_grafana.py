@@ -33,6 +33,7 @@ FIGURES = {
     "Corrupted lines": 0.02,
     "Duration of a run": 420.0,
     "Drift of the scores": 2.0,
+    "Drift by column": 0.3,
     "Anomalies by day": 12.0,
     "Drift of the readings": 0.5,
 }
