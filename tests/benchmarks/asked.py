@@ -4,9 +4,10 @@ import argparse
 import json
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from tests.benchmarks.agreement import Disagreement
@@ -27,6 +28,16 @@ def parser(about: str | None, size: str) -> argparse.ArgumentParser:
 
 def bench_folder(given: argparse.Namespace) -> Path:
     return Path(given.home).resolve() / "bench"
+
+
+def medians(rounds: Mapping[str, list[dict[str, Any]]], of: Callable[[dict[str, Any]], float]) -> list[float]:
+    """Of each of what was compared the median of its rounds."""
+    return [median(of(one) for one in each) for each in rounds.values()]
+
+
+def spread(ratios: list[float]) -> str:
+    """median (least..most)"""
+    return f"{median(ratios):.2f} ({min(ratios):.2f}..{max(ratios):.2f})"
 
 
 def keep(found: dict[str, Any], kind: str, workload: Workload, given: argparse.Namespace) -> Path:

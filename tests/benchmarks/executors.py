@@ -12,8 +12,8 @@ import argparse
 import os
 import shutil
 import sys
+from operator import itemgetter
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from tests.benchmarks import asked, passes
@@ -67,15 +67,14 @@ def work(measured: Measured) -> float:
 def table(found: dict[str, Any]) -> str:
     """Seconds of each step with one and two executors, and one / two: median (least..most) of the rounds."""
     lines = [f"\n{'seconds':<20}{'one':>10}{'two':>10}{'ratio':>8}"]
-    for step in found["rounds"]["one"][0]["steps"]:
-        one, two = (median(each["steps"][step] for each in found["rounds"][name]) for name in ("one", "two"))
+    rounds, ratios = found["rounds"], found["ratios"]
+    for step in rounds["one"][0]["steps"]:
+        one, two = asked.medians(rounds, lambda each, step=step: each["steps"][step])
         lines.append(f"  {step:<18}{one:>10.1f}{two:>10.1f}{one / max(two, 1e-9):>8.2f}")
     for what, about in (("work", "all steps"), ("seconds", "whole process")):
-        one, two = (median(each[what] for each in found["rounds"][name]) for name in ("one", "two"))
-        ratios = found["ratios"][what]
-        spread = f"({min(ratios):.2f}..{max(ratios):.2f})"
-        lines.append(f"{about:<20}{one:>10.1f}{two:>10.1f}{median(ratios):>8.2f} {spread}")
-    one, two = (median(each["cpu_seconds"] for each in found["rounds"][name]) for name in ("one", "two"))
+        one, two = asked.medians(rounds, itemgetter(what))
+        lines.append(f"{about:<20}{one:>10.1f}{two:>10.1f}    {asked.spread(ratios[what])}")
+    one, two = asked.medians(rounds, itemgetter("cpu_seconds"))
     lines.append(f"{'CPU of the driver':<20}{one:>10.1f}{two:>10.1f}")
     lines.append(f"target: {TARGET} for all steps")
     return "\n".join(lines)

@@ -11,8 +11,8 @@ import re
 import shutil
 import sys
 from dataclasses import replace
+from operator import itemgetter
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from tests.benchmarks import asked, passes
@@ -64,13 +64,13 @@ def heap(folder: Path) -> int:
 def table(found: dict[str, Any], small: Workload, large: Workload) -> str:
     """The two sizes side by side, and large / small: median (least..most) of the rounds."""
     lines = [f"\n{'':<24}{small.readings:>14,}{large.readings:>14,}  readings; ratio (target for seconds: 4.2)"]
+    rounds = found["rounds"]
     for what, unit in SHOWN.items():
-        few, many = (median(one[what] for one in found["rounds"][name]) / unit for name in ("small", "large"))
-        ratios = found["ratios"][what]
-        spread = f"{median(ratios):.2f} ({min(ratios):.2f}..{max(ratios):.2f})"
-        lines.append(f"{what + (', GiB' if unit > 1 else ''):<24}{few:>14.2f}{many:>14.2f}  {spread}")
-    for step in found["rounds"]["small"][0]["steps"]:
-        few, many = (median(one["steps"][step] for one in found["rounds"][name]) for name in ("small", "large"))
+        few, many = (value / unit for value in asked.medians(rounds, itemgetter(what)))
+        name = what + (", GiB" if unit > 1 else "")
+        lines.append(f"{name:<24}{few:>14.2f}{many:>14.2f}  {asked.spread(found['ratios'][what])}")
+    for step in rounds["small"][0]["steps"]:
+        few, many = asked.medians(rounds, lambda one, step=step: one["steps"][step])
         lines.append(f"  {step:<22}{few:>14.2f}{many:>14.2f}  {many / max(few, 1e-9):.2f}")
     return "\n".join(lines)
 

@@ -9,7 +9,7 @@ What the rules cost one by one, without Spark, tells `python -m tests.benchmarks
 import argparse
 import shutil
 import sys
-from statistics import median
+from operator import itemgetter
 from typing import Any
 
 from tests.benchmarks import asked, passes
@@ -42,15 +42,14 @@ def run(given: argparse.Namespace) -> None:
 
 def table(found: dict[str, Any]) -> str:
     """Seconds of each step without and with VEE, and with / without: median (least..most) of the rounds."""
-    lines = [f"\n{'seconds':<20}{'without':>10}{'with':>10}{'ratio':>8}"]
-    for step in found["rounds"]["with"][0]["steps"]:
-        less, more = (median(one["steps"].get(step, 0.0) for one in found["rounds"][name]) for name in found["rounds"])
+    lines = [f"\n{'seconds':<20}{'without':>10}{'with':>10}{'ratio':>20}"]
+    rounds, ratios = found["rounds"], found["ratios"]
+    for step in rounds["with"][0]["steps"]:
+        less, more = asked.medians(rounds, lambda one, step=step: one["steps"].get(step, 0.0))
         lines.append(f"  {step:<18}{less:>10.1f}{more:>10.1f}")
     for what in SHOWN:
-        less, more = (median(one[what] for one in found["rounds"][name]) for name in found["rounds"])
-        ratios = found["ratios"][what]
-        spread = f"({min(ratios):.2f}..{max(ratios):.2f})"
-        lines.append(f"{what:<20}{less:>10.1f}{more:>10.1f}{median(ratios):>8.2f} {spread}")
+        less, more = asked.medians(rounds, itemgetter(what))
+        lines.append(f"{what:<20}{less:>10.1f}{more:>10.1f}{asked.spread(ratios[what]):>20}")
     return "\n".join([*lines, f"target: {TARGET} of seconds"])
 
 
