@@ -70,4 +70,11 @@ def whole(table: Table, rows: list[dict[str, Any]]) -> pa.Table:
 
 def write(settings: Settings, table: Table, rows: list[dict[str, Any]]) -> None:
     """Append rows to a table of the lake, without Spark."""
-    write_deltalake(f"{settings.lake_root}/{table.layer}/{table.name}", whole(table, rows), mode="append")
+    write_deltalake(table.folder(settings.lake_root), whole(table, rows), mode="append")
+
+
+def row_of(table: Table, **given: Any) -> tuple[Any, ...]:
+    """A row with what is given, and something harmless where a value is required."""
+    harmless = {"bigint": 24, "int": 60, "double": 1.0, "string": "measured"}
+    values = {column.name: harmless.get(column.type) if column.required else None for column in table.columns}
+    return tuple((values | given)[column.name] for column in table.columns)

@@ -1,17 +1,16 @@
 """Energy in against energy out, on days worked out by hand."""
 
 from datetime import date, datetime, timedelta
-from typing import Any
 
 import pytest
 from pyspark.sql import Row, SparkSession
+from tests.lake import row_of
 
 from meterlake.sources.source import Columns, Losses, Source, TechnicalLoss
 from meterlake.tables.int_readings_daily import INT_READINGS_DAILY
 from meterlake.tables.int_readings_hourly import INT_READINGS_HOURLY
 from meterlake.tables.int_readings_monthly import INT_READINGS_MONTHLY
 from meterlake.tables.stg_meters import STG_METERS
-from meterlake.tables.table import Table
 from meterlake.transforms import mart_energy_balance
 
 # Fixed loss 1 % and load loss 2 % of the mean supply at transformers, 1 % and 3 % at feeders.
@@ -89,13 +88,6 @@ def balances(spark: SparkSession) -> dict[tuple[str, date], Row]:
 
 def of(meter: str) -> dict[str, str]:
     return {"source": "heads" if meter in HEADS else "town", "meter_id": meter}
-
-
-def row_of(table: Table, **given: Any) -> tuple[Any, ...]:
-    """A row with what is given, and something harmless where a value is required."""
-    harmless = {"bigint": 24, "int": 60, "double": 1.0, "string": "measured"}
-    values = {column.name: harmless.get(column.type) if column.required else None for column in table.columns}
-    return tuple((values | given)[column.name] for column in table.columns)
 
 
 def test_an_even_load(balances: dict[tuple[str, date], Row]) -> None:

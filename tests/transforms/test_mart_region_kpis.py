@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 from pyspark.sql import Row, SparkSession
+from tests.lake import row_of
 
 from meterlake.sources.source import Columns, Losses, Source
 from meterlake.tables.int_readings_monthly import INT_READINGS_MONTHLY
 from meterlake.tables.mart_energy_balance import MART_ENERGY_BALANCE
 from meterlake.tables.stg_meters import STG_METERS
-from meterlake.tables.table import Table
 from meterlake.transforms import mart_region_kpis
 
 JUNE, JULY = date(2024, 6, 1), date(2024, 7, 1)
@@ -21,13 +21,6 @@ def town(**losses: Any) -> Source:
     columns = Columns(meter_id="meter", timestamp="at", value="kwh")
     of = Losses(supply_source="heads", **losses)
     return Source(name="town", description="a region of three meters", interval_minutes=60, columns=columns, losses=of)
-
-
-def row_of(table: Table, **given: Any) -> tuple[Any, ...]:
-    """A row with what is given, and something harmless where a value is required."""
-    harmless = {"bigint": 1, "int": 60, "double": 1.0, "string": "town"}
-    values = {column.name: harmless.get(column.type) if column.required else None for column in table.columns}
-    return tuple((values | given)[column.name] for column in table.columns)
 
 
 def balance(day: date, level: str = "region", **energies: int) -> tuple[Any, ...]:

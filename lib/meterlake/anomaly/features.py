@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
 Floats = NDArray[np.float64]
 
@@ -58,6 +60,11 @@ FEATURES = (
 NAMES = tuple(feature.name for feature in FEATURES)
 # What a stored model must have been made with to fit this code.
 DEFINITION = {feature.name: feature.formula for feature in FEATURES} | {"FLOOR": str(FLOOR), "FILL": str(FILL)}
+
+
+def metered(features: DataFrame) -> DataFrame:
+    """The rows of int_consumption_features that a model learns from and judges: an estimate is no observation."""
+    return features.where(F.col("quality").isin("measured", "edited") & F.col("consumption_kwh").isNotNull())
 
 
 def typical_kwh(columns: Mapping[str, Floats]) -> float:

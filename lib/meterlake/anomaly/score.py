@@ -9,11 +9,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pyspark import Accumulator, AccumulatorParam, Broadcast, SparkContext, TaskContext
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 from meterlake.anomaly.classify import anomaly_types, expected_kwh, reasons
 from meterlake.anomaly.drift import Ints, Reference, watched
-from meterlake.anomaly.features import INPUTS, matrix
+from meterlake.anomaly.features import INPUTS, matrix, metered
 from meterlake.anomaly.model import TrainedModel
 from meterlake.tables.arrow_pass import ArrowPass
 from meterlake.tables.arrow_writer import Batches
@@ -64,13 +63,12 @@ def score(
         scored_at: when, with its time zone.
         counted: takes the readings in each bin of the model's reference, as the rows are made.
     """
-    known = features.where(F.col("quality").isin("measured", "edited") & F.col("consumption_kwh").isNotNull())
     # A Python worker unpickles the broadcast model once and keeps it.
     broadcast = features.sparkSession.sparkContext.broadcast(model)
     constants = {"model_version": pa.scalar(model_version), "scored_at": pa.scalar(scored_at, STAMP)}
     counted = counted if model.reference else None
     work = partial(_scores, broadcast=broadcast, constants=constants, counted=counted)
-    return ArrowPass(MART_ANOMALY_SCORES, known.select(*KEPT, *INPUTS), work)
+    return ArrowPass(MART_ANOMALY_SCORES, metered(features).select(*KEPT, *INPUTS), work)
 
 
 def _scores(

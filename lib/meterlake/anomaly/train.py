@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from sklearn.ensemble import IsolationForest
 
 from meterlake.anomaly.drift import SCORE, Reference, watched
-from meterlake.anomaly.features import INPUTS, NAMES, matrix, typical_kwh
+from meterlake.anomaly.features import INPUTS, NAMES, matrix, metered, typical_kwh
 from meterlake.anomaly.model import Calibration, TrainedModel, Training
 from meterlake.errors import UsageError
 from meterlake.settings import Model
@@ -92,14 +92,14 @@ def sample(features: DataFrame, rows: int, seed: int) -> pd.DataFrame:
     Estimated readings are left out: the model would learn the estimator. The order does not depend on how Spark split
     the data, as the forest's trees do depend on it. `stands_for` is one over the chance of a row to be drawn.
     """
-    metered = features.where(F.col("quality").isin("measured", "edited") & F.col("consumption_kwh").isNotNull())
-    sizes = metered.groupBy(*STRATUM).agg(F.count("*").alias("size")).persist()
+    known = metered(features)
+    sizes = known.groupBy(*STRATUM).agg(F.count("*").alias("size")).persist()
     strata = sizes.count()
     # A stratum that holds no more than its fair share is taken whole: all its ranks are below 1.
     over_its_share = F.col("size") / F.lit(rows / max(1, strata))
     rank = (_draw(seed) * over_its_share).alias("rank")
     stands_for = F.greatest(over_its_share, F.lit(1.0)).alias("stands_for")
-    ranked = metered.join(F.broadcast(sizes) if strata <= FEW_STRATA else sizes, on=list(STRATUM), how="inner").select(
+    ranked = known.join(F.broadcast(sizes) if strata <= FEW_STRATA else sizes, on=list(STRATUM), how="inner").select(
         rank, stands_for, "reading_id", "reading_timestamp", *INPUTS
     )
     frame = ranked.where(F.col("rank") < 1).toArrow().to_pandas()

@@ -74,8 +74,7 @@ def _suspects(run: Run, months: list[date], everything: bool) -> int:
         source,
         judged,
     )
-    replaced = "true" if everything else " OR ".join(f"month_local = DATE'{month}'" for month in judged)
-    return store.replace_days(found, MART_SUSPECTS, source.name, replaced)
+    return store.replace_days(found, MART_SUSPECTS, source.name, _of(judged, everything))
 
 
 def _region_kpis(run: Run, months: list[date], everything: bool) -> int:
@@ -86,8 +85,7 @@ def _region_kpis(run: Run, months: list[date], everything: bool) -> int:
         store.read(STG_METERS, source.name),
         source,
     )
-    replaced = "true" if everything else " OR ".join(f"month_local = DATE'{month}'" for month in months)
-    return store.replace_days(kpis, MART_REGION_KPIS, source.name, replaced)
+    return store.replace_days(kpis, MART_REGION_KPIS, source.name, _of(months, everything))
 
 
 def _months(run: Run) -> list[date]:
@@ -105,6 +103,11 @@ def _changed_months(*changes: Changes) -> list[date]:
 def _next(month: date, by: int = 1) -> date:
     number = month.year * 12 + month.month - 1 + by
     return date(number // 12, number % 12 + 1, 1)
+
+
+def _of(months: list[date], everything: bool) -> str:
+    """A condition on the month of a row that is about one."""
+    return "true" if everything else " OR ".join(f"month_local = DATE'{month}'" for month in months)
 
 
 def _within(months: list[date]) -> str:

@@ -1,7 +1,5 @@
-from meterlake.tables.shared_columns import READING_DATE_LOCAL, SOURCE
+from meterlake.tables.shared_columns import ENERGY, READING_DATE_LOCAL, SOURCE
 from meterlake.tables.table import SMALLEST_GROUP, Column, Published, Table
-
-ENERGY = "decimal(18,4)"
 
 MART_ENERGY_BALANCE = Table(
     name="mart_energy_balance",

@@ -1,7 +1,5 @@
-from meterlake.tables.shared_columns import SOURCE
+from meterlake.tables.shared_columns import ENERGY, SOURCE
 from meterlake.tables.table import SMALLEST_GROUP, Column, Published, Table
-
-ENERGY = "decimal(18,4)"
 
 MART_REGION_KPIS = Table(
     name="mart_region_kpis",

@@ -1,7 +1,5 @@
-from meterlake.tables.shared_columns import FEEDER, METER_ID, REGION, SOURCE
+from meterlake.tables.shared_columns import ENERGY, FEEDER, METER_ID, REGION, SOURCE
 from meterlake.tables.table import Column, Published, Table
-
-ENERGY = "decimal(18,4)"
 
 MART_SUSPECTS = Table(
     name="mart_suspects",

@@ -59,7 +59,7 @@ class Lake:
         query = QueryBuilder()
         try:
             for name in _tables_in(statement):
-                query.register(name, DeltaTable(self._path(TABLES[name])))
+                query.register(name, DeltaTable(TABLES[name].folder(self.root)))
             return pa.table(query.execute(bound).read_all())
         except TableNotFoundError:
             return pa.table({})
@@ -76,7 +76,7 @@ class Lake:
 
     def _stored(self, table: Table) -> Stored | None:
         try:
-            opened = DeltaTable(self._path(table))
+            opened = DeltaTable(table.folder(self.root))
             sizes = pa.table(opened.get_add_actions(flatten=True)).column("size_bytes").to_pylist()
         except TableNotFoundError:
             return None
@@ -89,9 +89,6 @@ class Lake:
         return Unreachable(
             f"The lake in {self.root} cannot be read ({reason}); an older one is brought up to date by a new run."
         )
-
-    def _path(self, table: Table) -> str:
-        return f"{self.root}/{table.layer}/{table.name}"
 
 
 def literal(value: Value) -> str:

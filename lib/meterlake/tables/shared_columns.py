@@ -2,6 +2,9 @@
 
 from meterlake.tables.table import Column
 
+# The type of published energy: four decimals of a kWh are 0.1 Wh.
+ENERGY = "decimal(18,4)"
+
 SOURCE = Column("source", "string", "Name of the declared source that delivered the data.", required=True)
 METER_ID = Column(
     "meter_id",

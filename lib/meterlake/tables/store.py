@@ -34,7 +34,7 @@ class Store:
     _creating: Lock = field(default_factory=Lock, repr=False)
 
     def path(self, table: Table) -> str:
-        return f"{self.settings.lake_root}/{table.layer}/{table.name}"
+        return table.folder(self.settings.lake_root)
 
     def exists(self, table: Table) -> bool:
         if table.name not in self._seen and DeltaTable.isDeltaTable(self.spark, self.path(table)):

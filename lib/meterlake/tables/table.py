@@ -107,6 +107,10 @@ class Table:
             ]
         )
 
+    def folder(self, lake: str) -> str:
+        """Where the table lies in the lake."""
+        return f"{lake}/{self.layer}/{self.name}"
+
     @property
     def names(self) -> list[str]:
         return [column.name for column in self.columns]
