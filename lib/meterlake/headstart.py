@@ -18,7 +18,12 @@ from meterlake.settings import Settings
 log = logging.getLogger("meterlake")
 
 # Great Expectations takes 5 s, MLflow 4, plotly 1.
-SLOW_IMPORTS = ("meterlake.quality.checkpoint", "mlflow.sklearn", "plotly.graph_objects")
+SLOW_IMPORTS = (
+    "meterlake.quality.checkpoint",
+    "meterlake.anomaly.quiet_mlflow",  # before any other of MLflow
+    "mlflow.sklearn",
+    "plotly.graph_objects",
+)
 
 
 def session(settings: Settings, app_name: str) -> Future[SparkSession]:

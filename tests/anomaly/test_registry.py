@@ -1,7 +1,10 @@
 """A model comes back from MLflow as it went in, and a changed one does not come back at all."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -252,3 +255,18 @@ def test_a_server_that_is_down_is_one_sentence(settings: Settings, monkeypatch: 
     nobody = settings.mlflow.model_copy(update={"tracking_uri": "http://127.0.0.1:9"})
     with pytest.raises(Unreachable, match=r"MLflow at http://127.0.0.1:9 cannot be used \(API request to \S+ failed\)"):
         registry.champion("london", settings.model_copy(update={"mlflow": nobody}))
+
+
+def test_a_head_start_imports_a_quiet_mlflow() -> None:
+    """MLflow asks for its settings once, when it is imported, and a run imports it long before a model is asked for."""
+    program = (
+        "import logging; from importlib import import_module; from meterlake.headstart import SLOW_IMPORTS\n"
+        "for name in SLOW_IMPORTS:\n"
+        "    if 'mlflow' in name: import_module(name)\n"
+        "from mlflow.telemetry.client import get_telemetry_client\n"
+        "print(logging.getLogger('mlflow').getEffectiveLevel(), get_telemetry_client())"
+    )
+    told = ("MLFLOW_LOGGING_LEVEL", "MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK", "CI", "PYTEST_CURRENT_TEST")
+    environment = {name: value for name, value in os.environ.items() if name not in told}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["30", "None"]

@@ -3,7 +3,6 @@
 MLflow is imported when it is needed: the import and the first use of its SQLite file take seconds.
 """
 
-import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,16 +25,6 @@ if TYPE_CHECKING:
 CHAMPION, CHALLENGER, FORMER = "champion", "challenger", "former"
 EXPERIMENT = "meterlake"
 FOLDER = "model"
-
-# MLflow tells nobody, keeps quiet, and gives up on a server within a minute instead of after many.
-MLFLOW_ENVIRONMENT = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "DO_NOT_TRACK": "true",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_LOGGING_LEVEL": "WARNING",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
-}
 
 
 @dataclass(frozen=True)
@@ -240,18 +229,16 @@ def _new_experiment(client: "MlflowClient", settings: Settings) -> str:
 @contextmanager
 def _client(settings: Settings) -> Iterator["MlflowClient"]:
     """A client of the settings' MLflow, whose failures are one sentence."""
-    for name, value in MLFLOW_ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-    import mlflow
-    from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
+
+    from meterlake.anomaly.quiet_mlflow import mlflow
 
     uri = settings.tracking_uri
     if not settings.mlflow.tracking_uri:
         settings.folder("mlflow")
     try:
         yield mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
-    except (MlflowException, SQLAlchemyError, OSError) as error:
+    except (mlflow.exceptions.MlflowException, SQLAlchemyError, OSError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0].split(" with exception ")[0]
         raise Unreachable(
             f"MLflow at {uri} cannot be used ({reason}); correct mlflow.tracking_uri or start it."
