@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import py4j.java_gateway
 import pyspark
 import pytest
 from py4j.java_gateway import JavaGateway
-from py4j.protocol import Py4JJavaError
+from py4j.protocol import Py4JJavaError, get_return_value
 from tests.serving.tls_front import certificate, tls_front
 
 from meterlake.bootstrap import jar_paths
@@ -78,11 +79,14 @@ def test_a_server_without_tls_is_told_no_password(serving: Settings, pems: dict[
 def jvm() -> Iterator[Any]:
     """Java with the drivers on its path, and no Spark."""
     spark = Path(pyspark.__file__).parent / "jars"
-    (py4j,) = spark.glob("py4j-*.jar")
+    (jar,) = spark.glob("py4j-*.jar")
     path = os.pathsep.join([*map(str, jar_paths()), str(spark / "*")])
-    gateway = JavaGateway.launch_gateway(jarpath=str(py4j), classpath=path, die_on_exit=True, enable_auth=True)
-    yield gateway.jvm
-    gateway.shutdown()
+    gateway = JavaGateway.launch_gateway(jarpath=str(jar), classpath=path, die_on_exit=True, enable_auth=True)
+    with pytest.MonkeyPatch.context() as patch:
+        # A Spark session that this process had before asks Spark's own Java about every error, which knows none of ours.
+        patch.setattr(py4j.java_gateway, "get_return_value", get_return_value)
+        yield gateway.jvm
+        gateway.shutdown()
 
 
 def through_jdbc(jvm: Any, store: StoreName, settings: Settings) -> str:
