@@ -83,7 +83,7 @@ def jvm() -> Iterator[Any]:
     path = os.pathsep.join([*map(str, jar_paths()), str(spark / "*")])
     gateway = JavaGateway.launch_gateway(jarpath=str(jar), classpath=path, die_on_exit=True, enable_auth=True)
     with pytest.MonkeyPatch.context() as patch:
-        # A Spark session that this process had before asks Spark's own Java about every error, which knows none of ours.
+        # A Spark session before it in this process asks Spark's own Java about every error, which knows none of ours.
         patch.setattr(py4j.java_gateway, "get_return_value", get_return_value)
         yield gateway.jvm
         gateway.shutdown()
