@@ -46,6 +46,7 @@ class Quality(Section):
 
 class Model(Section):
     contamination: float
+    day_alarm_share: float
     threshold: float
     trees: int
     subsample: int

@@ -6,16 +6,18 @@ their own: ingest.py, stage.py and validate.py.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial, reduce
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from meterlake.anomaly import registry
+from meterlake.anomaly import meter_day, registry
 from meterlake.anomaly.score import counted_by_task
 from meterlake.anomaly.train import TooFewReadings
 from meterlake.anomaly.train import train as fit_forest
+from meterlake.anomaly.train_days import FEWEST_DAYS, train_days
 from meterlake.anomaly.watch import watch
 from meterlake.forecast.step import forecast_step as forecast
 from meterlake.ingest import check_source, ingest
@@ -40,6 +42,7 @@ from meterlake.tables.int_readings_monthly import INT_READINGS_MONTHLY
 from meterlake.tables.mart_anomaly_flags import MART_ANOMALY_FLAGS
 from meterlake.tables.mart_anomaly_scores import MART_ANOMALY_SCORES
 from meterlake.tables.mart_consumption_metrics import MART_CONSUMPTION_METRICS
+from meterlake.tables.mart_inspections import MART_INSPECTIONS
 from meterlake.tables.mart_load_profile import MART_LOAD_PROFILE
 from meterlake.tables.shared_columns import READING_DATE_LOCAL
 from meterlake.tables.stg_meter_readings import STG_METER_READINGS
@@ -53,6 +56,7 @@ from meterlake.transforms import (
     mart_anomaly_flags,
     mart_anomaly_scores,
     mart_consumption_metrics,
+    mart_inspections,
     mart_load_profile,
     resolution,
 )
@@ -133,11 +137,17 @@ def train(*, again: bool, challenger: bool = False) -> Callable[[Run], Outcome]:
             trained = fit_forest(features, run.settings.model)
         except TooFewReadings as few:
             return Outcome(nothing_new=True, said=[str(few)])
+        hours, days, meters = (
+            run.store.read(table, run.source.name) for table in (INT_READINGS_HOURLY, INT_READINGS_DAILY, STG_METERS)
+        )
+        trained = replace(trained, days=train_days(hours, days, meters, run.settings.model))
         role = registry.CHALLENGER if challenger else registry.CHAMPION
         model = registry.register(trained, run.source.name, run.settings, version, role)
         outcome = Outcome(rows_in=trained.training.rows, inputs={INT_CONSUMPTION_FEATURES.name: version})
         outcome.figures = {"flagged_share": trained.training.flagged_share, "model_version": model.version}
         outcome.said = [f"{model.label} is {role}; it flags {trained.training.flagged_share:.2%} of its training rows."]
+        if trained.days is None:
+            outcome.said.append(f"It judges no whole days: that takes {FEWEST_DAYS} meter-days and weeks before them.")
         if challenger:
             outcome.said.append(f"`meterlake model promote --source {run.source.name}` judges it beside the champion.")
         return outcome
@@ -146,31 +156,67 @@ def train(*, again: bool, challenger: bool = False) -> Callable[[Run], Outcome]:
 
 
 def score(run: Run) -> Outcome:
-    """Features -> scores by the champion: what changed, or everything when the champion is another one than before."""
+    """Features -> scores, and days worth an inspection, by the champion: of what changed, or of everything when the
+    champion is another one than before.
+    """
     store = run.store
     champion = registry.champion(run.source.name, run.settings)
     if champion is None:
         return Outcome(nothing_new=True, said=["No model, no scores: `meterlake train` fits one from enough readings."])
     mark = run.last_done("score")
     same_model = mark is not None and mark.figures.get("model_version") == champion.version
-    since = mark.inputs.get(INT_CONSUMPTION_FEATURES.name) if mark and same_model else None
-    changed = run.changes_since(since, INT_CONSUMPTION_FEATURES)
-    if changed.nothing:
+    changed, days = (
+        run.changes_since(mark.inputs.get(table.name) if mark and same_model else None, table)
+        for table in (INT_CONSUMPTION_FEATURES, INT_READINGS_DAILY)
+    )
+    if changed.nothing and days.nothing:
         return Outcome(nothing_new=True)
-    version = store.version(INT_CONSUMPTION_FEATURES)
-    features = changed.days_in(store.read(INT_CONSUMPTION_FEATURES, version=version), DAY)
+    inputs = {table.name: store.version(table) for table in (INT_CONSUMPTION_FEATURES, INT_READINGS_DAILY)}
+    work = (partial(_scores, run, champion, changed), partial(_inspections, run, champion, days))
+    outcome, found = at_once(store.spark, work, len(work))
+    outcome.inputs = inputs
+    outcome.figures |= found.figures | {"model_version": champion.version}
+    outcome.said += found.said
+    return outcome
+
+
+def _scores(run: Run, champion: registry.ModelVersion, changed: Changes) -> Outcome:
+    """Every reading with its score."""
+    store = run.store
+    features = changed.days_in(store.read(INT_CONSUMPTION_FEATURES), DAY)
     counted = counted_by_task(store.spark.sparkContext)
     scores = mart_anomaly_scores.build(features, champion.model, champion.label, datetime.now(UTC), counted)
     rows = store.replace(scores, MART_ANOMALY_SCORES, changed)
     flagged = changed.days_in(store.read(MART_ANOMALY_SCORES), DAY).where("is_anomaly").count()
-    outcome = Outcome(rows_in=rows, rows_out=rows, inputs={INT_CONSUMPTION_FEATURES.name: version})
-    outcome.figures = {"flagged": flagged, "model_version": champion.version}
+    outcome = Outcome(rows_in=rows, rows_out=rows, figures={"flagged": flagged})
     share = flagged / rows if rows else 0.0
     outcome.said = [f"{flagged:,} readings are flagged ({share:.2%}) by {champion.label}."]
     if rows >= ENOUGH_FOR_A_SHARE and not FLAGGED_SHARE[0] <= share <= FLAGGED_SHARE[1]:
         outcome.said.append("That is outside of 0.5-2 %: look at the data, or train again with `meterlake train`.")
     outcome.said += watch(run, champion, counted)
     return outcome
+
+
+def _inspections(run: Run, champion: registry.ModelVersion, changed: Changes) -> Outcome:
+    """The days that deserve an inspection; a day is judged by itself and the 56 before it."""
+    store, model, table = run.store, champion.model.days, MART_INSPECTIONS
+    if model is None:
+        if store.exists(table):  # what an earlier champion has found
+            store.replace_days(store.read(table).limit(0), table, run.source.name, "true")
+        return Outcome(said=[f"{champion.label} judges no whole days: `meterlake train` fits one that does."])
+    if changed.nothing:
+        return Outcome()
+    latest = store.read(INT_READINGS_DAILY, run.source.name).agg(F.max(DAY)).head()
+    depend = changed.also(following_days(meter_day.LOOKS_BACK_DAYS, latest[0] if latest else None))
+    hourly = changed.meters_in(
+        store.read(INT_READINGS_HOURLY), DAY, before=meter_day.LOOKS_BACK_DAYS, after=meter_day.LOOKS_BACK_DAYS
+    )
+    first = None if changed.everything else changed.first
+    found = mart_inspections.build(hourly, store.read(STG_METERS, run.source.name), model, champion.label, first)
+    store.replace(found if depend.everything else depend.days_in(found, DAY), table, depend)
+    rows = depend.days_in(store.read(table), DAY).count()
+    said = f"{rows:,} meter-days stand among the inspections."
+    return Outcome(figures={"inspections": rows}, said=[said])
 
 
 def marts(run: Run) -> Outcome:

@@ -8,7 +8,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql.pandas.types import to_arrow_schema
 
 from meterlake.settings import Settings
-from meterlake.tables.arrow_pass import ArrowPass
+from meterlake.tables.arrow_pass import ArrowPass, whole_meters
 from meterlake.tables.arrow_writer import Batches, CheckViolated
 from meterlake.tables.changes import Changes
 from meterlake.tables.mart_anomaly_scores import MART_ANOMALY_SCORES
@@ -54,3 +54,14 @@ def test_rows_that_break_a_check_of_the_table_are_not_committed(spark: SparkSess
         store.replace(scored(spark, 2, 1.5), MART_ANOMALY_SCORES, EVERYTHING)
     assert store.read(MART_ANOMALY_SCORES).count() == 0
     assert store.version(MART_ANOMALY_SCORES) == 0
+
+
+def test_batches_are_cut_between_meters_only() -> None:
+    meters = ["a"] * 5 + ["b"] * 4 + ["c"] * 3
+    whole = pa.record_batch({"meter_id": meters})
+    batches = [whole.slice(start, 2) for start in range(0, 12, 2)]
+    tables = [table["meter_id"].to_pylist() for table in whole_meters(iter(batches), 4)]
+    assert tables == [["a"] * 5, ["b"] * 4 + ["c"] * 3]
+    (all_of_it,) = whole_meters(iter(batches), 100)
+    assert all_of_it.num_rows == 12
+    assert list(whole_meters(iter([]), 4)) == []

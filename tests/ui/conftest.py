@@ -18,6 +18,7 @@ from meterlake.settings import Settings
 from meterlake.tables.mart_anomaly_flags import MART_ANOMALY_FLAGS
 from meterlake.tables.mart_anomaly_scores import MART_ANOMALY_SCORES
 from meterlake.tables.mart_consumption_metrics import MART_CONSUMPTION_METRICS
+from meterlake.tables.mart_inspections import MART_INSPECTIONS
 from meterlake.tables.mart_suspects import MART_SUSPECTS
 from meterlake.tables.meter_readings import METER_READINGS
 from meterlake.tables.ops import LEDGER, LOADED_FILES, QUALITY_RESULTS, RUNS
@@ -140,6 +141,8 @@ def marts() -> dict[Table, list[Row]]:
     score |= {"anomaly_type": "low_consumption", "reasons": "0.5 kWh where 2 <b>kWh</b> are usual"}
     flag = OF_SOURCE | {"reading_date_local": days[-1], "reading_count": 24, "flagged_count": 1, "worst_score": 0.9}
     flag |= {"worst_reading_timestamp": score["reading_timestamp"], "main_type": "low_consumption"}
+    inspection = OF_SOURCE | {"day_score": 0.8, "surprise": 40.0, "model_version": "m/1", "usual_kwh": Decimal(12)}
+    inspection |= {"consumption_kwh": Decimal(0), "reasons": "read nothing for 24 h in a row"}
     suspect = OF_SOURCE | {"month_local": FIRST, "since_local": days[3], "consumption_kwh": Decimal(100)}
     suspect |= {"reference_kwh": Decimal(150), "shortfall_kwh": Decimal(50), "standard_errors": 4.0}
     suspect |= {"probability": 0.8, "recoverable_kwh": Decimal(40), "reason": "reads a third less than usual"}
@@ -152,6 +155,11 @@ def marts() -> dict[Table, list[Row]]:
         ],
         MART_ANOMALY_SCORES: [score | {"meter_id": meter, "reading_id": meter} for meter in flagged],
         MART_ANOMALY_FLAGS: [flag | place | {"meter_id": meter, "reasons": score["reasons"]} for meter in flagged],
+        MART_INSPECTIONS: [
+            inspection | place | {"meter_id": meter, "reading_date_local": day}
+            for meter in flagged
+            for day in days[-2:]
+        ],
         MART_SUSPECTS: [suspect | place | {"meter_id": meter} for meter in flagged],
     }
 

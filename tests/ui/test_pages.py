@@ -93,6 +93,13 @@ def test_a_meter_shows_its_readings_with_quality_and_its_anomalies_with_reasons(
     assert "2024-01-10 03:00 missing –" in day
 
 
+def test_a_meter_to_inspect_is_told_once_with_its_strangest_day(page: Page) -> None:
+    seen = words(page("/anomalies"))
+    assert "Days to inspect" in seen
+    assert seen.count("0.800 0 12.0 2 read nothing for 24 h in a row") == 2
+    assert "Days to inspect" not in words(page("/anomalies?page=2"))
+
+
 def test_quarantine_lists_every_rejected_line_with_all_its_reasons(page: Page) -> None:
     whole = page("/quarantine")
     assert whole.count('data-label="Reasons"') == 3

@@ -3,7 +3,6 @@
 from datetime import datetime, timedelta
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 from tests.lake import VILLAGE, deliver, half_hours, rows, run_of, written
@@ -13,7 +12,6 @@ from meterlake.errors import UsageError
 from meterlake.settings import Settings
 from meterlake.sources.nem12 import NEM12
 from meterlake.vee.policy import RuleConf, Vee
-from meterlake.vee.step import whole_meters
 from meterlake.vee.undo import undo
 
 STEPS = ("ingest", "stage", "vee")
@@ -104,17 +102,6 @@ def test_bit_by_bit_or_killed_it_ends_as_at_once_and_an_undo_gives_back(
     assert len(delivered) == len(lines)
     assert max(row.consumption_kwh for row in delivered) == 9.0
     assert run_of(spark, at_once, EDITING).perform("vee", steps.vee).nothing_new, "the undo is not undone by itself"
-
-
-def test_batches_are_cut_between_meters_only() -> None:
-    meters = ["a"] * 5 + ["b"] * 4 + ["c"] * 3
-    whole = pa.record_batch({"meter_id": meters})
-    batches = [whole.slice(start, 2) for start in range(0, 12, 2)]
-    tables = [table["meter_id"].to_pylist() for table in whole_meters(iter(batches), 4)]
-    assert tables == [["a"] * 5, ["b"] * 4 + ["c"] * 3]
-    (all_of_it,) = whole_meters(iter(batches), 100)
-    assert all_of_it.num_rows == 12
-    assert list(whole_meters(iter([]), 4)) == []
 
 
 def test_readings_that_bring_their_own_quality_are_left_alone(

@@ -13,6 +13,7 @@ import sklearn
 
 from meterlake.anomaly.drift import Reference
 from meterlake.anomaly.features import DEFINITION, NAMES
+from meterlake.anomaly.meter_day import DayModel, Surprise
 from meterlake.anomaly.model import Calibration, TrainedModel, Training
 from meterlake.errors import UsageError
 
@@ -63,6 +64,7 @@ def save(trained: TrainedModel, folder: Path) -> dict[str, str]:
         "calibration": asdict(trained.calibration),
         "training": asdict(training) | period,
         "reference": asdict(trained.reference) if trained.reference else None,
+        "days": asdict(trained.days) if trained.days else None,
     }
     (folder / CALIBRATION_FILE).write_text(json.dumps(described, indent=1), encoding="utf-8")
     return {"digest": digest(folder)} | {tag: library.__version__ for tag, library in LIBRARIES.items()}
@@ -101,6 +103,7 @@ def load(folder: Path, tags: Mapping[str, str], label: str) -> TrainedModel:
         typical_kwh=described["typical_kwh"],
         training=Training(**{**training, **period}),
         reference=_reference(reference) if reference else None,
+        days=_days(described["days"]) if described.get("days") else None,
     )
 
 
@@ -123,6 +126,14 @@ def _other_features(described: Mapping[str, Any]) -> str:
 def _reference(described: Mapping[str, list[list[float]]]) -> Reference:
     edges, shares = (tuple(map(tuple, described[name])) for name in ("edges", "shares"))
     return Reference(tuple(map(str, described["names"])), edges, shares)
+
+
+def _days(described: Mapping[str, Any]) -> DayModel:
+    surprises = {
+        name: Surprise(**{**one, "values": tuple(one["values"]), "surprise": tuple(one["surprise"])})
+        for name, one in described["surprises"].items()
+    }
+    return DayModel(**{**described, "surprises": surprises})
 
 
 def _minor(version: str) -> list[str]:

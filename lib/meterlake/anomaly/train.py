@@ -97,7 +97,7 @@ def sample(features: DataFrame, rows: int, seed: int) -> pd.DataFrame:
     strata = sizes.count()
     # A stratum that holds no more than its fair share is taken whole: all its ranks are below 1.
     over_its_share = F.col("size") / F.lit(rows / max(1, strata))
-    rank = (_draw(seed) * over_its_share).alias("rank")
+    rank = (drawn("reading_id", seed) * over_its_share).alias("rank")
     stands_for = F.greatest(over_its_share, F.lit(1.0)).alias("stands_for")
     ranked = known.join(F.broadcast(sizes) if strata <= FEW_STRATA else sizes, on=list(STRATUM), how="inner").select(
         rank, stands_for, "reading_id", "reading_timestamp", *INPUTS
@@ -107,6 +107,6 @@ def sample(features: DataFrame, rows: int, seed: int) -> pd.DataFrame:
     return frame.sort_values(["rank", "reading_id"], ignore_index=True).head(rows)
 
 
-def _draw(seed: int) -> Column:
-    """A number from 0 to 1 that belongs to the reading and the seed, whatever else is in the table."""
-    return F.pmod(F.xxhash64("reading_id", F.lit(seed)), F.lit(HASH_RANGE)) / F.lit(HASH_RANGE)
+def drawn(what: str, seed: int) -> Column:
+    """A number from 0 to 1 that belongs to the value of a column and the seed, whatever else is in the table."""
+    return F.pmod(F.xxhash64(what, F.lit(seed)), F.lit(HASH_RANGE)) / F.lit(HASH_RANGE)

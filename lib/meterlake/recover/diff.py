@@ -11,6 +11,7 @@ ENERGY = {
     "mart_consumption_metrics": "CASE WHEN period = 'day' THEN consumption_kwh END",
     "mart_anomaly_scores": "consumption_kwh",
     "mart_anomaly_flags": "energy_at_stake_kwh",
+    "mart_inspections": "consumption_kwh",
     "mart_load_profile": "energy_kwh",
     "mart_energy_balance": "CASE WHEN level = 'feeder' THEN delivered_kwh END",
     "mart_suspects": "recoverable_kwh",

@@ -26,6 +26,7 @@ WRITERS = {
     "int_readings_monthly": "aggregate",
     "int_consumption_features": "aggregate",
     "mart_anomaly_scores": "score",
+    "mart_inspections": "score",
     "mart_consumption_metrics": "marts",
     "mart_anomaly_flags": "marts",
     "mart_load_profile": "marts",

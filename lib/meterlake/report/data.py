@@ -13,6 +13,7 @@ from meterlake.report.spread import spread
 from meterlake.session import at_once
 from meterlake.sources.source import Source
 from meterlake.tables.mart_energy_balance import MART_ENERGY_BALANCE
+from meterlake.tables.mart_inspections import MART_INSPECTIONS
 from meterlake.tables.meter_readings import METER_READINGS
 from meterlake.tables.ops import LOADED_FILES, RUNS
 from meterlake.tables.quarantined_readings import QUARANTINED_READINGS
@@ -100,6 +101,8 @@ def _second_round(store: Store, facts: Facts, of_batches: Callable[[DataFrame], 
     }
     if facts.bucket == "hour":
         wanted["load"] = lambda: series.load_by_hour(store, source)
+    if store.exists(MART_INSPECTIONS):
+        wanted["inspections"] = lambda: queries.inspections(store, source)
     if facts.meters > 1:
         wanted["suspects"] = lambda: series.suspects(store, source)
     if source.losses and store.exists(MART_ENERGY_BALANCE):

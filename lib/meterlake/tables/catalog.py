@@ -9,6 +9,7 @@ from meterlake.tables.mart_anomaly_flags import MART_ANOMALY_FLAGS
 from meterlake.tables.mart_anomaly_scores import MART_ANOMALY_SCORES
 from meterlake.tables.mart_consumption_metrics import MART_CONSUMPTION_METRICS
 from meterlake.tables.mart_energy_balance import MART_ENERGY_BALANCE
+from meterlake.tables.mart_inspections import MART_INSPECTIONS
 from meterlake.tables.mart_load_forecast import MART_LOAD_FORECAST
 from meterlake.tables.mart_load_profile import MART_LOAD_PROFILE
 from meterlake.tables.mart_region_kpis import MART_REGION_KPIS
@@ -39,6 +40,7 @@ TABLES: dict[str, Table] = {
         MART_CONSUMPTION_METRICS,
         MART_ANOMALY_SCORES,
         MART_ANOMALY_FLAGS,
+        MART_INSPECTIONS,
         MART_LOAD_PROFILE,
         MART_ENERGY_BALANCE,
         MART_SUSPECTS,

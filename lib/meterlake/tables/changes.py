@@ -69,9 +69,14 @@ class Changes:
         )
 
 
-def following_days(count: int) -> Callable[[Column], Column]:
-    """A day and the `count` days after it."""
-    return lambda day: F.sequence(day, F.date_add(day, count))
+def following_days(count: int, until: date | None = None) -> Callable[[Column], Column]:
+    """A day and the `count` days after it, none of them after `until`."""
+
+    def last(day: Column) -> Column:
+        after = F.date_add(day, count)
+        return F.greatest(day, F.least(after, F.lit(until))) if until else after
+
+    return lambda day: F.sequence(day, last(day))
 
 
 def month_of(day: Column) -> Column:

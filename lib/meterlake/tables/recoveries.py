@@ -66,6 +66,7 @@ RECOVERY_DIFFS = Table(
         "mart_consumption_metrics",
         "mart_anomaly_scores",
         "mart_anomaly_flags",
+        "mart_inspections",
         "mart_load_profile",
         "mart_energy_balance",
         "mart_suspects",

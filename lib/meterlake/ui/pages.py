@@ -19,7 +19,7 @@ from meterlake.sources.source import Source
 from meterlake.tables.reader import Lake
 from meterlake.ui import asked, charts, meters, overview, quarantine, runs, visits
 
-LAST_RUNS, WORST = 6, 8
+LAST_RUNS, WORST, TO_INSPECT = 6, 8, 10
 WINDOWS = (1, 7, 31)  # days of readings in one chart
 MOST_LISTED = 1500
 
@@ -145,8 +145,17 @@ def show_anomalies(home: Home) -> str:
     kind = asked.choice(request.args, "type", ("", *visits.TYPES))
     rows = visits.flagged_days(home.settings, source.name, kind, page)
     paging = asked.Paging.of(page, len(rows))
+    first = visits.inspections(home.settings, source.name, TO_INSPECT) if page.number == 1 else []
     return _page(
-        home, source, "anomalies.html", {}, rows=rows[: asked.ROWS], kind=kind, kinds=visits.TYPES, paging=paging
+        home,
+        source,
+        "anomalies.html",
+        {},
+        rows=rows[: asked.ROWS],
+        kind=kind,
+        kinds=visits.TYPES,
+        paging=paging,
+        inspections=first,
     )
 
 

@@ -30,6 +30,20 @@ def flagged_days(settings: Settings, source: str, kind: str, page: Page, most: i
     )
 
 
+def inspections(settings: Settings, source: str, most: int) -> list[dict[str, Any]]:
+    """The `most` meters whose whole days are least like their own past, each with its strangest day."""
+    return listed(
+        settings,
+        "SELECT * FROM (SELECT DISTINCT ON (meter_id) meter_id, region, feeder, reading_date_local, day_score, "
+        "consumption_kwh, usual_kwh, reasons, count(*) OVER (PARTITION BY meter_id) AS days "
+        "FROM marts.mart_inspections WHERE source = %(source)s "
+        "ORDER BY meter_id, day_score DESC, reading_date_local) AS of_meter "
+        "ORDER BY day_score DESC, meter_id LIMIT %(most)s",
+        source=source,
+        most=most,
+    )
+
+
 def months(settings: Settings, source: str) -> list[date]:
     """The months that have a list of suspects, the latest first; 120 at most."""
     found = listed(

@@ -13,6 +13,7 @@ from meterlake import __version__
 from meterlake.quality.validation import NOT_DELIVERED
 from meterlake.run import Outcome, Run
 from meterlake.sources.source import Source
+from meterlake.tables.arrow_pass import whole_meters
 from meterlake.tables.changes import Changes
 from meterlake.tables.corrected_readings import CORRECTED_READINGS
 from meterlake.tables.ops import RUNS
@@ -130,28 +131,6 @@ def _pass(source: Source) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.Re
             yield from judged(meters, source).to_batches()
 
     return work
-
-
-def whole_meters(batches: Iterator[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
-    """Batches joined and cut so that each table holds whole meters, and `rows` readings or more but for the last."""
-    held: list[pa.RecordBatch] = []
-    for batch in batches:
-        if sum(part.num_rows for part in held) >= rows and batch.num_rows:
-            cut = _next_meter(held[-1], batch)
-            if cut is not None:
-                yield pa.Table.from_batches([*held, batch.slice(0, cut)])
-                held, batch = [], batch.slice(cut)
-        if batch.num_rows:
-            held.append(batch)
-    if held:
-        yield pa.Table.from_batches(held)
-
-
-def _next_meter(last: pa.RecordBatch, batch: pa.RecordBatch) -> int | None:
-    """Row of the batch at which the first meter that is not the one held begins; None when it is all of that one."""
-    other = pa.compute.not_equal(batch["meter_id"], last["meter_id"][-1])
-    found = pa.compute.index(other, True).as_py()
-    return None if found < 0 else int(found)
 
 
 def _findings(told: DataFrame, source: Source) -> DataFrame:

@@ -16,6 +16,7 @@ from sklearn.ensemble import IsolationForest
 from meterlake.anomaly import meter_day
 from meterlake.anomaly.evaluation.population import Population
 from meterlake.anomaly.features import INPUTS, matrix
+from meterlake.anomaly.meter_day import DayModel, MeterDays, signs, two_largest
 from meterlake.anomaly.model import TrainedModel
 from meterlake.anomaly.train import fit as fit_model
 from meterlake.settings import Model
@@ -170,13 +171,22 @@ def _even_sample(stratum: NDArray[np.int64], rows: int, seed: int) -> NDArray[np
 
 
 def by_meter_day(train: Population, conf: Model) -> Scorer:
-    """The score of whole days, anomaly/meter_day.py."""
-    scorer = meter_day.fit(train.kwh, train.peers, train.judged)
+    """The product's score of whole days, anomaly/meter_day.py."""
+    days = MeterDays.grid(train.kwh)
+    model = meter_day.fit(days, train.judged.reshape(-1), conf.day_alarm_share, conf.threshold)
 
     def score(of: Population) -> Floats:
-        return np.where(of.judged, scorer(of.kwh, of.peers), np.nan)
+        scores = np.full(of.judged.size, np.nan)
+        chosen = np.flatnonzero(of.judged)
+        scores[chosen] = _of_days(model, MeterDays.grid(of.kwh), chosen)
+        return scores.reshape(of.judged.shape)
 
     return score
+
+
+def _of_days(model: DayModel, days: MeterDays, chosen: NDArray[np.int64]) -> Floats:
+    windows = days.windows(chosen)
+    return np.concatenate([two_largest(model.surprises_of(signs(window, model.typical_kwh))) for window in windows])
 
 
 def _hours(of: Population) -> Floats:

@@ -80,7 +80,7 @@ def evaluate(
     """
     train_meters, train_days, test_meters, test_days = split(households)
     train, test = untouched(train_meters, train_days), untouched(test_meters, test_days)
-    faults = _faults(test_meters, test_days, test.peers, setup)
+    faults = _faults(test_meters, test_days, setup)
     if not faults or not train.judged.any():
         raise UsageError("No fault fits into the later half of the readings; deliver half a year of readings or more.")
     truth = [fault for events, copies in faults.values() for fault in _truth(test_meters, events, copies)]
@@ -104,7 +104,7 @@ def evaluate(
     )
 
 
-def _faults(of: Households, days: range, peers: Floats, setup: Setup) -> dict[str, tuple[list[Event], Population]]:
+def _faults(of: Households, days: range, setup: Setup) -> dict[str, tuple[list[Event], Population]]:
     """The faults of each kind and the copies that hold them; a kind that fits nowhere is left out."""
     found = {}
     for injection in INJECTIONS:
@@ -117,7 +117,7 @@ def _faults(of: Households, days: range, peers: Floats, setup: Setup) -> dict[st
             )
         ]
         if events:
-            found[kind.name] = events, with_faults(of, events, peers)
+            found[kind.name] = events, with_faults(of, events)
     return found
 
 

@@ -6,16 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meterlake.anomaly.evaluation.injections import Event, injected
-from meterlake.anomaly.meter_day import peer_level
+from meterlake.anomaly.meter_day import HISTORY, MeterDays
 from meterlake.vee.delivered import MeterSeries
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-# A judged day has at least this share of its readings, and so many known days among the HISTORY days before.
-KNOWN_SHARE = 0.9
-HISTORY, LEAST_HISTORY = 28, 14
 # A copy with a fault begins so many days before it, and its days after the fault are judged for so long.
 DAYS_BACK, DAYS_AFTER = 63, 7
 # From so many meters on, training and test are of different meters; below, of different months only.
@@ -50,7 +47,6 @@ class Population:
         meter: (c,) whose series it is.
         first_day: (c,) days since 1970-01-01 of its first day.
         kwh: (c, w, slots).
-        peers: (c, w) level of the other meters, 1 is usual (meter_day.peer_level).
         judged: (c, w) the days that count.
         anomalous: (c, w) the days that a fault has changed.
         missing_kwh: (c,) energy that the fault hides; negative where it adds some.
@@ -60,7 +56,6 @@ class Population:
     meter: Ints
     first_day: Ints
     kwh: Floats
-    peers: Floats
     judged: Bools
     anomalous: Bools
     missing_kwh: Floats
@@ -72,7 +67,6 @@ class Population:
             self.meter[rows],
             self.first_day[rows],
             self.kwh[rows],
-            self.peers[rows],
             self.judged[rows],
             self.anomalous[rows],
             self.missing_kwh[rows],
@@ -107,43 +101,37 @@ def untouched(of: Households, days: range) -> Population:
         np.arange(count),
         np.full(count, of.first_day),
         of.kwh,
-        peer_level(of.kwh),
         judged & enough_known(of.kwh),
         np.zeros((count, length), dtype=bool),
         np.zeros(count),
     )
 
 
-def with_faults(of: Households, events: list[Event], peers: Floats) -> Population:
+def with_faults(of: Households, events: list[Event]) -> Population:
     """One copy of its meter for each fault, cut to the days around it; the fault's days and those after count.
 
     The days after a fault are no longer anomalous: a flag there is a false alarm.
-
-    Args:
-        peers: (m, days) of the untouched meters.
     """
     length = DAYS_BACK + max(event.days for event in events) + DAYS_AFTER
     shape = (len(events), length, of.kwh.shape[2])
-    kwh, level, judged = np.full(shape, np.nan), np.ones(shape[:2]), np.zeros(shape[:2], dtype=bool)
-    anomalous, missing = np.zeros(shape[:2], dtype=bool), np.zeros(len(events))
+    kwh, missing = np.full(shape, np.nan), np.zeros(len(events))
+    judged, anomalous = np.zeros(shape[:2], dtype=bool), np.zeros(shape[:2], dtype=bool)
     for row, event in enumerate(events):
         truth = of.kwh[event.household]
         recorded, changed = injected(truth, event)
         begin = event.first_day - DAYS_BACK
         there = slice(max(begin, 0), min(begin + length, len(truth)))
         here = slice(there.start - begin, there.stop - begin)
-        kwh[row, here], level[row, here] = recorded[there], peers[event.household, there]
+        kwh[row, here] = recorded[there]
         anomalous[row, here] = changed[there].any(axis=1)
         judged[row, DAYS_BACK : DAYS_BACK + event.days + DAYS_AFTER] = True
         missing[row] = np.nansum(truth - recorded)
     meter = np.array([event.household for event in events])
     first = np.array([of.first_day + event.first_day - DAYS_BACK for event in events])
     judged &= enough_known(kwh)
-    return Population(of.interval_minutes, meter, first, kwh, level, judged, anomalous & judged, missing)
+    return Population(of.interval_minutes, meter, first, kwh, judged, anomalous & judged, missing)
 
 
 def enough_known(kwh: Floats) -> Bools:
     """(c, w) days with enough readings and enough known days before."""
-    known = np.mean(~np.isnan(kwh), axis=2) >= KNOWN_SHARE
-    running = np.pad(np.cumsum(known, axis=1), ((0, 0), (1 + HISTORY, 0)))
-    return known & (running[:, HISTORY:-1] - running[:, : -HISTORY - 1] >= LEAST_HISTORY)
+    return MeterDays.grid(kwh).judged.reshape(kwh.shape[:2])

@@ -1,0 +1,115 @@
+"""mart_inspections: whole days judged beside their meter's eight weeks before; what stands out is kept, with why."""
+
+from datetime import date
+from functools import partial
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from pyspark import Broadcast
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import from_arrow_schema
+
+from meterlake.anomaly.meter_day import DayModel, Hours, MeterDays, Signs, signs, told, two_largest
+from meterlake.tables.arrow_pass import whole_meters
+from meterlake.tables.arrow_writer import Batches
+from meterlake.tables.mart_inspections import MART_INSPECTIONS
+
+# Hours of whole meters that are worked off together: 20,000 days.
+HOURS_AT_ONCE = 500_000
+READ = ("meter_id", "day", "hour_of_day", "kwh", "most_kw", "least_kw")
+FOUND = {
+    "meter_id": pa.string(),
+    "reading_date_local": pa.date32(),
+    "day_score": pa.float64(),
+    "surprise": pa.float64(),
+    "consumption_kwh": pa.float64(),
+    "usual_kwh": pa.float64(),
+    "reasons": pa.string(),
+}
+
+
+def build(
+    hourly: DataFrame, meters: DataFrame, model: DayModel, model_version: str, first: date | None = None
+) -> DataFrame:
+    """The days above the model's threshold: one shuffle of hours by meter, one sort, one pass.
+
+    Args:
+        hourly: rows of int_readings_hourly of one source: whole meters, with the 56 days before the first one wanted.
+        meters: rows of stg_meters, which place them in the grid.
+        model_version: what the rows carry as their model.
+        first: earlier days are history only; None judges all.
+    """
+    broadcast = hourly.sparkSession.sparkContext.broadcast(model)
+    by_meter = metered_hours(hourly).repartition("meter_id").sortWithinPartitions("meter_id", "day", "hour_of_day")
+    work = partial(_inspected, broadcast=broadcast, first=first)
+    found = by_meter.mapInArrow(work, from_arrow_schema(pa.schema(FOUND)))
+    placed = found.join(meters.select("source", "meter_id", "region", "feeder"), on="meter_id", how="left")
+    made = placed.withColumn("model_version", F.lit(model_version))
+    return made.select(*(F.col(field.name).cast(field.dataType) for field in MART_INSPECTIONS.schema))
+
+
+def metered_hours(hourly: DataFrame) -> DataFrame:
+    """READ of rows of int_readings_hourly; null what is not wholly metered: an estimate is no observation."""
+    metered = F.col("quality").isin("measured", "edited") & (F.col("completeness") >= 1)
+    measures = {"kwh": "consumption_kwh", "most_kw": "max_power_kw", "least_kw": "min_power_kw"}
+    return hourly.select(
+        "meter_id",
+        F.unix_date("reading_date_local").alias("day"),
+        "hour_of_day",
+        *(F.when(metered, F.col(column)).alias(name) for name, column in measures.items()),
+    )
+
+
+def meter_days(rows: pa.Table) -> MeterDays:
+    """The days of rows of READ, sorted by meter, day and hour. Of an hour that comes twice in autumn one counts."""
+    columns = {name: rows[name].combine_chunks() for name in READ}
+    meter = columns["meter_id"].dictionary_encode().indices.to_numpy().astype(np.int64)
+    key = (meter << 32) + columns["day"].to_numpy()
+    days, row = np.unique(key, return_inverse=True)
+    cell = row * 24 + columns["hour_of_day"].to_numpy()
+
+    def grid(name: str) -> NDArray[np.float64]:
+        values = np.full((len(days), 24), np.nan)
+        values.reshape(-1)[cell] = columns[name].to_numpy(zero_copy_only=False)
+        return values
+
+    return MeterDays(days, Hours(grid("kwh"), grid("most_kw"), grid("least_kw")))
+
+
+def _inspected(batches: Batches, broadcast: Broadcast[DayModel], first: date | None) -> Batches:
+    """The pass over one partition, whose rows are sorted by meter, day and hour."""
+    begin = (first - date(1970, 1, 1)).days if first else 0
+    for rows in whole_meters(batches, HOURS_AT_ONCE):
+        of = meter_days(rows)
+        wanted = np.flatnonzero(of.judged & (_day(of.key) >= begin))
+        names = pc.unique(rows["meter_id"].combine_chunks())
+        done = 0
+        for window in of.windows(wanted):
+            part = wanted[done : done + len(window.kwh)]
+            done += len(part)
+            yield _found(signs(window, broadcast.value.typical_kwh), of.key[part], names, broadcast.value)
+
+
+def _found(of: Signs, key: NDArray[np.int64], names: pa.Array, model: DayModel) -> pa.RecordBatch:
+    """FOUND of the days that stand out."""
+    surprises = model.surprises_of(of)
+    scores = two_largest(surprises)
+    out = scores > model.threshold
+    shown = of.at(out)
+    columns = {
+        "meter_id": names.take(pa.array(key[out] >> 32)),
+        "reading_date_local": pa.array(_day(key[out]), pa.int32()).cast(pa.date32()),
+        "day_score": pa.array(model.from_0_to_1(scores[out])),
+        "surprise": pa.array(scores[out]),
+        "consumption_kwh": pa.array(shown.kwh, from_pandas=True),
+        "usual_kwh": pa.array(shown.usual_kwh, from_pandas=True),
+        "reasons": pa.array(told(shown, surprises[:, out], tuple(model.surprises)), pa.string()),
+    }
+    return pa.RecordBatch.from_arrays([columns[name] for name in FOUND], schema=pa.schema(FOUND))
+
+
+def _day(key: NDArray[np.int64]) -> NDArray[np.int64]:
+    return key & 0xFFFFFFFF
