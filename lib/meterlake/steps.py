@@ -212,7 +212,8 @@ def _inspections(run: Run, champion: registry.ModelVersion, changed: Changes) ->
         store.read(INT_READINGS_HOURLY), DAY, before=meter_day.LOOKS_BACK_DAYS, after=meter_day.LOOKS_BACK_DAYS
     )
     first = None if changed.everything else changed.first
-    found = mart_inspections.build(hourly, store.read(STG_METERS, run.source.name), model, champion.label, first)
+    meters = store.read(STG_METERS, run.source.name)
+    found = mart_inspections.build(hourly, meters, run.source, model, champion.label, first)
     store.replace(found if depend.everything else depend.days_in(found, DAY), table, depend)
     rows = depend.days_in(store.read(table), DAY).count()
     said = f"{rows:,} meter-days stand among the inspections."

@@ -16,6 +16,7 @@ from sklearn.ensemble import IsolationForest
 from meterlake.anomaly import model_file, registry
 from meterlake.anomaly.drift import SCORE, Reference, watched
 from meterlake.anomaly.features import NAMES
+from meterlake.anomaly.meter_day import DayModel, Surprise
 from meterlake.anomaly.model import Calibration, TrainedModel, Training
 from meterlake.anomaly.model_file import ModelMismatch
 from meterlake.cli import main
@@ -32,7 +33,8 @@ def trained(seed: int = 1) -> TrainedModel:
     training = Training(len(ROWS), first, last, 0.01, seed, 20, 256, 0.01)
     medians = tuple(np.median(ROWS, axis=0).astype(float).tolist())
     reference = Reference.of(watched(ROWS, raw), (*NAMES, SCORE))
-    return TrainedModel(forest, Calibration.of(raw, 0.01, 0.6), NAMES, medians, 0.25, training, reference)
+    days = DayModel(12.0, {"low_day": Surprise((0.0, 1.5), (0.05, 4.0), 4.6, 0.5)}, 20.0, 0.6, 3000)
+    return TrainedModel(forest, Calibration.of(raw, 0.01, 0.6), NAMES, medians, 0.25, training, reference, days)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +75,7 @@ def test_a_model_scores_the_same_after_the_registry(with_a_champion: Settings) -
     assert back is not None
     assert (back.label, back.version) == ("meterlake-london/1", 1)
     assert (back.model.calibration, back.model.training) == (model.calibration, model.training)
-    assert back.model.reference == model.reference
+    assert (back.model.reference, back.model.days) == (model.reference, model.days)
     assert (back.model.features, back.model.medians, back.model.typical_kwh) == (NAMES, model.medians, 0.25)
     np.testing.assert_array_equal(back.model.raw_scores(ROWS), model.raw_scores(ROWS))
     assert registry.champion("another_source", with_a_champion) is None

@@ -1,16 +1,26 @@
 """The pass over hours of many meters: what stands out is in the mart, whatever history is read with it."""
 
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 from tests.anomaly.test_meter_day import homes
+from tests.anomaly.test_registry import trained
+from tests.lake import VILLAGE, row_of, run_of
 
+from meterlake import steps
+from meterlake.anomaly import registry
 from meterlake.anomaly.meter_day import DayModel, MeterDays, fit
+from meterlake.settings import Settings
+from meterlake.tables.int_readings_daily import INT_READINGS_DAILY
 from meterlake.tables.int_readings_hourly import INT_READINGS_HOURLY
+from meterlake.tables.mart_inspections import MART_INSPECTIONS
 from meterlake.tables.stg_meters import STG_METERS
+from meterlake.tables.store import Store
 from meterlake.transforms.mart_inspections import build, meter_days
 
 FIRST = date(2024, 1, 1)
@@ -35,32 +45,20 @@ def hourly(spark: SparkSession, kwh: np.ndarray, quality: str = "measured") -> D
     rows = []
     for (meter, day, hour), value in np.ndenumerate(kwh):
         start = datetime.combine(FIRST, datetime.min.time()) + timedelta(days=int(day), hours=int(hour))
-        row = dict.fromkeys(INT_READINGS_HOURLY.names) | {
-            "source": "village",
-            "meter_id": f"m{meter}",
-            "hour_start": start,
-            "reading_date_local": start.date(),
-            "hour_of_day": int(hour),
-            "interval_minutes": 60,
-            "consumption_kwh": float(value),
-            "max_power_kw": float(value),
-            "min_power_kw": float(value),
-            "reading_count": 1,
-            "expected_count": 1,
-            "completeness": 1.0,
-            "quality": quality,
-        }
-        rows.append(tuple(row[name] for name in INT_READINGS_HOURLY.names))
+        measures = dict.fromkeys(("consumption_kwh", "max_power_kw", "min_power_kw"), float(value))
+        of = {"source": "village", "meter_id": f"m{meter}", "quality": quality}
+        at = {"hour_start": start, "reading_date_local": start.date(), "hour_of_day": int(hour)}
+        rows.append(row_of(INT_READINGS_HOURLY, **of, **at, **measures))
     return spark.createDataFrame(rows, INT_READINGS_HOURLY.schema)
 
 
 def meters(spark: SparkSession) -> DataFrame:
-    row = dict.fromkeys(STG_METERS.names) | {"source": "village", "meter_id": "m1", "region": "north", "feeder": "F1"}
-    return spark.createDataFrame([tuple(row[name] for name in STG_METERS.names)], STG_METERS.schema)
+    row = row_of(STG_METERS, source="village", meter_id="m1", region="north", feeder="F1")
+    return spark.createDataFrame([row], STG_METERS.schema)
 
 
 def test_a_meter_that_stands_still_is_found_and_placed(spark: SparkSession, kwh: np.ndarray, model: DayModel) -> None:
-    found = build(hourly(spark, kwh), meters(spark), model, "meterlake-village/1").persist()
+    found = build(hourly(spark, kwh), meters(spark), VILLAGE, model, "meterlake-village/1").persist()
     of_m1 = {row.reading_date_local: row for row in found.where("meter_id = 'm1'").collect()}
     assert min(of_m1) == FIRST + timedelta(days=STOPPED)
     first = of_m1[min(of_m1)]
@@ -71,13 +69,13 @@ def test_a_meter_that_stands_still_is_found_and_placed(spark: SparkSession, kwh:
     assert "than its usual day" in first.reasons or "for 24 h" in first.reasons
 
     begin = FIRST + timedelta(days=STOPPED + 2)
-    later = build(hourly(spark, kwh), meters(spark), model, "meterlake-village/1", begin)
+    later = build(hourly(spark, kwh), meters(spark), VILLAGE, model, "meterlake-village/1", begin)
     assert sorted(later.collect()) == sorted(found.where(found.reading_date_local >= begin).collect())
     found.unpersist()
 
 
 def test_estimates_are_no_observation(spark: SparkSession, kwh: np.ndarray, model: DayModel) -> None:
-    assert build(hourly(spark, kwh[:2], "estimated"), meters(spark), model, "m/1").count() == 0
+    assert build(hourly(spark, kwh[:2], "estimated"), meters(spark), VILLAGE, model, "m/1").count() == 0
 
 
 def test_hours_as_grids_of_days() -> None:
@@ -98,3 +96,44 @@ def test_hours_as_grids_of_days() -> None:
     assert np.isnan(of.hours.kwh[0, 1:]).all()
     assert of.hours.kwh[1, 23] == 2.0
     assert of.hours.kwh[2, 1] == 3.0
+
+
+def test_days_that_come_later_end_as_one_load(
+    spark: SparkSession, settings: Settings, kwh: np.ndarray, model: DayModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    champion = registry.ModelVersion("meterlake-village", 1, replace(trained(), days=model))
+    monkeypatch.setattr(registry, "champion", lambda source, settings: champion)
+    at_once = Store(spark, settings)
+    bit_by_bit = Store(spark, settings.model_copy(update={"home": settings.home / "bit by bit"}))
+    cut = FIRST + timedelta(days=STOPPED + 3)
+
+    def loaded(store: Store, hours: DataFrame, days: DataFrame) -> None:
+        store.append(hours, INT_READINGS_HOURLY)
+        store.append(days, INT_READINGS_DAILY)
+        run_of(spark, store.settings).perform("score", steps.score)
+
+    hours = hourly(spark, kwh).persist()
+    days = daily(spark, kwh)
+    loaded(at_once, hours, days)
+    late = (F.col("reading_date_local") == FIRST + timedelta(days=60)) & (F.col("meter_id") == "m1")
+    before = F.col("reading_date_local") < cut
+    for part in (before & ~late, ~before, late):  # in this order: the rest of the days, and one that comes late
+        loaded(bit_by_bit, hours.where(part), days.where(part))
+    hours.unpersist()
+    found, wanted = ({tuple(row) for row in store.read(MART_INSPECTIONS).collect()} for store in (bit_by_bit, at_once))
+    assert found == wanted
+    assert len(wanted) >= DAYS - STOPPED
+
+
+def daily(spark: SparkSession, kwh: np.ndarray) -> DataFrame:
+    rows = [
+        row_of(
+            INT_READINGS_DAILY,
+            source="village",
+            meter_id=f"m{meter}",
+            reading_date_local=FIRST + timedelta(days=int(day)),
+            consumption_kwh=float(value),
+        )
+        for (meter, day), value in np.ndenumerate(kwh.sum(axis=2))
+    ]
+    return spark.createDataFrame(rows, INT_READINGS_DAILY.schema)

@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from meterlake.anomaly.meter_day import DayModel, Hours, MeterDays, Signs, signs, told, two_largest
+from meterlake.sources.source import Source
 from meterlake.tables.arrow_pass import whole_meters
 from meterlake.tables.arrow_writer import Batches
 from meterlake.tables.mart_inspections import MART_INSPECTIONS
@@ -32,12 +33,17 @@ FOUND = {
 
 
 def build(
-    hourly: DataFrame, meters: DataFrame, model: DayModel, model_version: str, first: date | None = None
+    hourly: DataFrame,
+    meters: DataFrame,
+    source: Source,
+    model: DayModel,
+    model_version: str,
+    first: date | None = None,
 ) -> DataFrame:
     """The days above the model's threshold: one shuffle of hours by meter, one sort, one pass.
 
     Args:
-        hourly: rows of int_readings_hourly of one source: whole meters, with the 56 days before the first one wanted.
+        hourly: rows of int_readings_hourly of the source: whole meters, with the 56 days before the first one wanted.
         meters: rows of stg_meters, which place them in the grid.
         model_version: what the rows carry as their model.
         first: earlier days are history only; None judges all.
@@ -46,8 +52,8 @@ def build(
     by_meter = metered_hours(hourly).repartition("meter_id").sortWithinPartitions("meter_id", "day", "hour_of_day")
     work = partial(_inspected, broadcast=broadcast, first=first)
     found = by_meter.mapInArrow(work, from_arrow_schema(pa.schema(FOUND)))
-    placed = found.join(meters.select("source", "meter_id", "region", "feeder"), on="meter_id", how="left")
-    made = placed.withColumn("model_version", F.lit(model_version))
+    placed = found.join(meters.select("meter_id", "region", "feeder"), on="meter_id", how="left")
+    made = placed.withColumns({"source": F.lit(source.name), "model_version": F.lit(model_version)})
     return made.select(*(F.col(field.name).cast(field.dataType) for field in MART_INSPECTIONS.schema))
 
 
