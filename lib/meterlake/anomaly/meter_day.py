@@ -428,9 +428,9 @@ WORTH_TELLING = 3.0
 def _sentence(name: str, of: Signs, day: int) -> str:
     match name:
         case "low_day":
-            return f"used {1 - of.kwh[day] / of.usual_kwh[day]:.0%} less than its usual day"
+            return f"used {100 * (1 - of.kwh[day] / of.usual_kwh[day]):.0f} % less than its usual day"
         case "low_week":
-            return f"used {of.week_less[day]:.0%} less than usual for a week"
+            return f"used {100 * of.week_less[day]:.0f} % less than usual for a week"
         case "idle_hours":
             return f"read nothing for {of.idle_hours[day]:.0f} h in a row"
         case "frozen_hours":
