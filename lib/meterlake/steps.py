@@ -150,7 +150,9 @@ def score(run: Run) -> Outcome:
     store = run.store
     champion = registry.champion(run.source.name, run.settings)
     if champion is None:
-        return Outcome(nothing_new=True, said=["No model, no scores: `meterlake train` fits one from enough readings."])
+        return Outcome(
+            nothing_new=True, said=["Nothing is scored without a model; `meterlake train` says what it takes."]
+        )
     mark = run.last_done("score")
     same_model = mark is not None and mark.figures.get("model_version") == champion.version
     since = mark.inputs.get(INT_CONSUMPTION_FEATURES.name) if mark and same_model else None
