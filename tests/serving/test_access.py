@@ -26,7 +26,7 @@ from meterlake.governance.access import ROLES, VIEW_ROLES, Role
 from meterlake.serving import clickhouse, clickhouse_access, ddl, embedded, postgres, postgres_access, postgres_mart
 from meterlake.serving.endpoint import STORES, StoreName, endpoint
 from meterlake.serving.logins import logins, secret_name
-from meterlake.serving.postgres_ops import OPS, copy
+from meterlake.serving.postgres_ops import OPS, News, State, copy, held
 from meterlake.settings import Login, Serving, Settings
 from meterlake.tables.catalog import MARTS, TABLES
 from meterlake.tables.ops import RUNS
@@ -326,20 +326,58 @@ def test_the_auditor_sees_who_asked_for_what(ask: Ask, served: Settings) -> None
     assert "meterlake_etl LOG:  statement" not in log, "the writer's statements are many"
 
 
-def test_the_auditor_sees_what_ran(served: Settings, ask: Ask) -> None:
-    """Times with their zone, maps as JSON; a copy that is made again has the new rows only."""
-    started = datetime(2024, 1, 1, 6, tzinfo=UTC)
+def ran(*run_ids: str) -> pa.Table:
+    """Rows of ops.runs as Spark gives them."""
     figures = {"inputs": [("meter_readings", 3)], "outputs": None, "figures": [("flagged", 0.5)]}
-    values = VALUES | {"timestamp": started}
-    made = [{column.name: figures.get(column.name, values.get(column.type)) for column in RUNS.columns}]
-    schema = to_arrow_schema(RUNS.schema, timezone="UTC")
-    for run_id in ("first", "second"):
-        copy(RUNS, pa.Table.from_pylist([made[0] | {"run_id": run_id}], schema=schema), served)
-        query = "SELECT run_id, started_at, inputs, outputs, figures ->> 'flagged' FROM ops.runs"
-        assert ask("postgres", "meterlake_auditor", query) == [(run_id, started, {"meter_readings": 3}, None, "0.5")]
+    row = {column.name: figures.get(column.name, VALUES.get(column.type)) for column in RUNS.columns}
+    return pa.Table.from_pylist(
+        [row | {"run_id": name} for name in run_ids], to_arrow_schema(RUNS.schema, timezone="UTC")
+    )
+
+
+def test_the_auditor_sees_what_ran(served: Settings, ask: Ask) -> None:
+    """Times with their zone, maps as JSON; rows that are added, and a copy that is made again."""
+
+    def seen() -> list[Any]:
+        return [name for (name,) in ask("postgres", "meterlake_auditor", "SELECT run_id FROM ops.runs ORDER BY run_id")]
+
+    assert held(served) == {}
+    copy(RUNS, News(ran("first"), State("lake", 1), whole=True), served)
+    copy(RUNS, News(ran("second"), State("lake", 3), whole=False), served)
+    assert seen() == ["first", "second"]
+    assert held(served) == {"runs": State("lake", 3)}
+    copy(RUNS, News(ran("third"), State("another lake", 2), whole=True), served)
+    assert seen() == ["third"]
+    assert held(served) == {"runs": State("another lake", 2)}
+    query = "SELECT started_at, inputs, outputs, figures ->> 'flagged' FROM ops.runs"
+    values = (VALUES["timestamp"], {"meter_readings": 3}, None, "0.5")
+    assert ask("postgres", "meterlake_auditor", query) == [values]
+    query = "SELECT table_name, identity, version, row_count FROM ops.copies"
+    assert ask("postgres", "meterlake_auditor", query) == [("runs", "another lake", 2, 1)]
     for table in OPS:
-        copy(table, to_arrow_schema(table.schema, timezone="UTC").empty_table(), served)
+        nothing = to_arrow_schema(table.schema, timezone="UTC").empty_table()
+        copy(table, News(nothing, State("lake", 4), whole=True), served)
         assert ask("postgres", "meterlake_auditor", f"SELECT * FROM ops.{table.name}") == []
+    assert held(served) == {table.name: State("lake", 4) for table in OPS}
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        pytest.param("DELETE FROM ops.runs", id="emptied"),
+        pytest.param("DROP TABLE ops.runs", id="dropped"),
+        pytest.param("ALTER TABLE ops.runs DROP COLUMN figures", id="other_columns"),
+        pytest.param("DROP SCHEMA ops CASCADE", id="another_database"),
+    ],
+)
+def test_a_copy_that_was_harmed_is_not_added_to(served: Settings, ask: Ask, harm: str) -> None:
+    copy(RUNS, News(ran("first"), State("lake", 1), whole=True), served)
+    with postgres.session(served) as run:
+        run.execute(harm)
+    assert "runs" not in held(served)
+    copy(RUNS, News(ran("first", "second"), State("lake", 2), whole=True), served)
+    assert held(served)["runs"] == State("lake", 2)
+    assert ask("postgres", "meterlake_auditor", "SELECT count(*) FROM ops.runs") == [(2,)]
 
 
 def test_views_follow_the_columns_of_the_mart(served: Settings, ask: Ask) -> None:
