@@ -24,9 +24,8 @@ from meterlake.ingest import check_source, ingest
 from meterlake.losses.step import losses, supply_changes
 from meterlake.report.page import StepDone, Summary, write_report
 from meterlake.run import Outcome, Run
+from meterlake.serving import postgres_ops
 from meterlake.serving.embedded import never_started, stores
-from meterlake.serving.postgres_ops import OPS
-from meterlake.serving.postgres_ops import copy as copy_ops
 from meterlake.serving.publish import lost_rows, make_empty, needs_full
 from meterlake.serving.publish import publish as publish_mart
 from meterlake.serving.slices import Slice
@@ -162,7 +161,9 @@ def score(run: Run) -> Outcome:
     store = run.store
     champion = registry.champion(run.source.name, run.settings)
     if champion is None:
-        return Outcome(nothing_new=True, said=["No model, no scores: `meterlake train` fits one from enough readings."])
+        return Outcome(
+            nothing_new=True, said=["Nothing is scored without a model; `meterlake train` says what it takes."]
+        )
     mark = run.last_done("score")
     same_model = mark is not None and mark.figures.get("model_version") == champion.version
     changed, days = (
@@ -294,9 +295,22 @@ def publish(run: Run) -> Outcome:
 
 def _copy_ops(run: Run) -> None:
     """What ran, for the auditor. Read at once, as each read waits for Spark more than it works."""
-    reads = [run.store.read(table).toArrow for table in OPS]
-    for table, rows in zip(OPS, at_once(run.store.spark, reads, len(reads)), strict=True):
-        copy_ops(table, rows, run.settings)
+    held = postgres_ops.held(run.settings)
+    reads = [partial(_not_copied, run, table, held.get(table.name)) for table in postgres_ops.OPS]
+    for table, found in zip(postgres_ops.OPS, at_once(run.store.spark, reads, len(reads)), strict=True):
+        if found:
+            postgres_ops.copy(table, found, run.settings)
+
+
+def _not_copied(run: Run, table: Table, held: postgres_ops.State | None) -> postgres_ops.News | None:
+    """The rows that came after what is held; all of them where that cannot be told, or is not all that changed."""
+    store, newest = run.store, postgres_ops.State(run.store.identity(table), run.store.version(table))
+    if held == newest:
+        return None
+    grown = held and held.identity == newest.identity and held.version < newest.version
+    added = store.added(table, held.version, newest.version) if held and grown else None
+    rows = store.read(table, version=newest.version).toArrow() if added is None else added
+    return postgres_ops.News(rows, newest, whole=added is None)
 
 
 def customers_rows(run: Run, table: Table) -> DataFrame:

@@ -6,6 +6,7 @@ from datetime import date
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from meterlake.anomaly import registry
 from meterlake.errors import GateFailed
 from meterlake.quality.gate import TABLES_OF, run_gate
 from meterlake.run import Outcome, Run
@@ -81,7 +82,8 @@ def _validate_marts(run: Run) -> Outcome:
     everything = days.everything or scored.everything
     firsts = [day for day in (days.first, scored.first) if day]
     lasts = [day for day in (days.last, scored.last) if day]
-    outcome = _judged(run, "marts_metrics", frames, (None, None) if everything else (min(firsts), max(lasts)))
+    changed = (None, None) if everything else (min(firsts), max(lasts))
+    outcome = _judged(run, "marts_metrics", frames, changed, _has_model(run))
     outcome.inputs = {table.name: run.store.version(table) for table in (INT_READINGS_DAILY, MART_ANOMALY_SCORES)}
     return outcome
 
@@ -91,9 +93,18 @@ def _judged(
     suite: str,
     frames: dict[str, DataFrame],
     changed: tuple[date | None, date | None] = (None, None),
+    has_model: bool = True,
 ) -> Outcome:
     """Run a gate, keep its verdicts, and stop the run on a critical failure."""
-    result = run_gate(suite, frames, run_id=run.run_id, source=run.source, settings=run.settings, changed=changed)
+    result = run_gate(
+        suite,
+        frames,
+        run_id=run.run_id,
+        source=run.source,
+        settings=run.settings,
+        changed=changed,
+        has_model=has_model,
+    )
     run.keep(result.verdicts)
     if result.critical_failures:
         raise GateFailed(result.sentence)
@@ -101,6 +112,11 @@ def _judged(
     said = [f"{met} of {len(result.verdicts)} expectations of {suite} are met."]
     said += [f"warning: {row.expectation} ({row.observed})" for row in result.warnings]
     return Outcome(rows_in=len(result.verdicts), rows_out=met, said=said)
+
+
+def _has_model(run: Run) -> bool:
+    """Whether readings have to have scores. The registry, slow to open, is asked only where none was ever made."""
+    return run.last_done("score") is not None or registry.CHAMPION in registry.aliases(run.source.name, run.settings)
 
 
 def _not_judged(run: Run) -> list[str]:

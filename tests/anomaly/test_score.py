@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from tests.lake import VILLAGE, run_of
 
+from meterlake import steps, validate
 from meterlake.anomaly.drift import shifts, watched
 from meterlake.anomaly.features import INPUTS, matrix
 from meterlake.anomaly.model import TrainedModel
 from meterlake.anomaly.score import counted_by_task, score, total
 from meterlake.anomaly.train import TooFewReadings, sample, train
-from meterlake.settings import Model
+from meterlake.settings import Model, Settings
 from meterlake.tables.int_consumption_features import INT_CONSUMPTION_FEATURES
 from meterlake.tables.mart_anomaly_scores import MART_ANOMALY_SCORES
 
@@ -115,8 +117,29 @@ def test_a_handful_of_readings_trains_nothing(spark: SparkSession) -> None:
     frame = spark.createDataFrame(
         [features_row("m", hour, 1.0, [1.0]) for hour in range(99)], INT_CONSUMPTION_FEATURES.schema
     )
-    with pytest.raises(TooFewReadings, match="needs 100 metered readings and there are 99"):
+    with pytest.raises(TooFewReadings, match="takes 100 metered readings and there are 99"):
         train(frame, CONF)
+
+
+def test_given_too_few_readings_for_a_model_when_more_come_then_all_are_scored(
+    spark: SparkSession, settings: Settings
+) -> None:
+    """99 readings, then one more. The gate of the marts asks for scores as soon as there is a model."""
+    source = VILLAGE.model_copy(update={"name": "test"})
+    rows, said, has_model, scored = household(2)[:100], [], [], []
+    for some in (rows[:99], rows[99:]):
+        run = run_of(spark, settings, source)
+        run.store.append(spark.createDataFrame(some, INT_CONSUMPTION_FEATURES.schema), INT_CONSUMPTION_FEATURES)
+        said.append(run.perform("train", steps.train(again=False)).said)
+        has_model.append(validate._has_model(run))
+        run.perform("score", steps.score)
+        scored.append(run.store.read(MART_ANOMALY_SCORES).count())
+    assert said[0] == [
+        "No model can be trained yet: it takes 100 metered readings and there are 99; "
+        "the first run that finds enough trains one and scores them all."
+    ]
+    assert has_model == [False, True]
+    assert scored == [0, 100]
 
 
 def test_scores_have_the_declared_columns(scores: DataFrame) -> None:

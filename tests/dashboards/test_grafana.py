@@ -59,7 +59,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
 def fill(settings: Settings, *, empty: bool) -> None:
     for table in postgres_ops.OPS:
         rows = [] if empty else small_home.home().get(table, [])
-        postgres_ops.copy(table, whole(table, rows), settings)
+        news = postgres_ops.News(whole(table, rows), postgres_ops.State("lake", 0), whole=True)
+        postgres_ops.copy(table, news, settings)
     with postgres.session(settings) as run:
         for table, rows in small_home.home().items():
             if table in MARTS and not empty:

@@ -39,6 +39,17 @@ def test_the_auditor_is_shown_no_mart(table: Table) -> None:
 
 
 @every_mart
+def test_a_mart_tells_the_region_of_its_rows_or_where_it_is_found(table: Table) -> None:
+    looked_up = access.regions_of(table)
+    assert ("region" in table.names) != bool(looked_up)
+    for each in looked_up:
+        there = TABLES[each.mart]
+        assert there in MARTS
+        assert {"region", *(column for _, column in each.matching)} <= set(there.names)
+        assert MARTS.index(there) < MARTS.index(table), "it is published before, so that it is there when asked"
+
+
+@every_mart
 def test_sums_are_of_numbers(table: Table) -> None:
     added = {column.type for column in table.columns if column.adds_up}
     assert added <= {"bigint", "double", "decimal(18,4)"}

@@ -21,9 +21,11 @@ def frames(story: Frames, bronze: DataFrame, ledger: DataFrame) -> Frames:
     return story | {"meter_readings": bronze, "ledger": ledger}
 
 
-def gate(suite: str, frames: Frames, source: Source, settings: Settings, run_id: str = "r1") -> GateResult:
+def gate(
+    suite: str, frames: Frames, source: Source, settings: Settings, run_id: str = "r1", has_model: bool = True
+) -> GateResult:
     judged = {name: frames[name] for name in TABLES_OF[suite]}
-    return run_gate(suite, judged, run_id=run_id, source=source, settings=settings)
+    return run_gate(suite, judged, run_id=run_id, source=source, settings=settings, has_model=has_model)
 
 
 def words(rows: list[Row]) -> list[str]:
@@ -96,6 +98,19 @@ def test_a_month_that_is_not_the_sum_of_its_days_fails(frames: Frames, london: S
 
     assert words(result.critical_failures) == ["The days of a month sum to the month"]
     assert result.critical_failures[0].observed == "month 2024-10-01: 2, month 2024-11-01: 2; 2 of 2 months"
+
+
+def test_no_score_is_asked_for_where_there_is_no_model(
+    spark: SparkSession, frames: Frames, london: Source, settings: Settings
+) -> None:
+    unscored = {name: spark.createDataFrame([], TABLES[name].schema) for name in frames if "anomaly" in name}
+    result = gate("marts_metrics", frames | unscored, london, settings, has_model=False)
+    assert words(result.critical_failures) == []
+    asked = [one.description for one in SUITES["marts_metrics"](london, settings)]
+    assert [each for each in asked if each not in words(result.verdicts)] == [
+        "Every metered reading has one score",
+        "Scored readings hold the energy of silver's metered readings",
+    ]
 
 
 def test_flags_beyond_the_usual_share_warn(frames: Frames, london: Source, settings: Settings) -> None:

@@ -26,14 +26,15 @@ from meterlake.governance.access import ROLES, VIEW_ROLES, Role
 from meterlake.serving import clickhouse, clickhouse_access, ddl, embedded, postgres, postgres_access, postgres_mart
 from meterlake.serving.endpoint import STORES, StoreName, endpoint
 from meterlake.serving.logins import logins, secret_name
-from meterlake.serving.postgres_ops import OPS, copy
+from meterlake.serving.postgres_ops import OPS, News, State, copy, held
 from meterlake.settings import Login, Serving, Settings
 from meterlake.tables.catalog import MARTS, TABLES
 from meterlake.tables.ops import RUNS
 from meterlake.tables.table import SMALLEST_GROUP, Column, Table
 
-METRICS, BALANCE, FORECAST, REGIONS = (
-    TABLES[f"mart_{name}"] for name in ("consumption_metrics", "energy_balance", "load_forecast", "region_kpis")
+METRICS, SCORES, BALANCE, FORECAST, REGIONS = (
+    TABLES[f"mart_{name}"]
+    for name in ("consumption_metrics", "anomaly_scores", "energy_balance", "load_forecast", "region_kpis")
 )
 # A login for each role, and one of each role that sees the region `north` only.
 LOGINS: dict[str, Login] = {
@@ -46,6 +47,12 @@ NOWHERE = {"meterlake_nowhere": Login(role="reader", regions=())}
 # Seven meters in the north, of which two have a feeder of their own, and five in the south, one without a region.
 METERS = [(f"n{number}", "north", "F1" if number < 5 else "F2") for number in range(7)]
 METERS += [(f"s{number}", "south", "F3") for number in range(5)] + [("lost", None, None)]
+# The meter n0 moves south.
+MOVED = {"meter_id": "n0", "region": "south", "feeder": "F3", "period": "month"}
+MOVED |= {name: date(2024, 2, 1) for name in ("period_start_local", "reading_date_local")}
+MOVED |= {"reading_timestamp": datetime(2024, 2, 1, tzinfo=UTC)}
+ELEMENTS = [("source", "x"), ("region", "north"), ("region", "south"), ("feeder", "F1"), ("feeder", "F2")]
+ELEMENTS += [("feeder", "F3"), ("meter", "n1"), ("meter", "s0"), ("meter", "lost")]
 VALUES: dict[str, Any] = {
     "string": "x",
     "int": 1,
@@ -67,7 +74,9 @@ def rows(table: Table) -> list[tuple[Any, ...]]:
     if table is REGIONS:
         meters = {"north": SMALLEST_GROUP, "islet": SMALLEST_GROUP - 1}
         return [row(table, region=region, meters=count) for region, count in meters.items()]
-    if table in (BALANCE, FORECAST):
+    if table is FORECAST:
+        return [row(table, level=level, element=element) for level, element in ELEMENTS]
+    if table is BALANCE:
         small = {
             "customers": SMALLEST_GROUP - 1,
             "meters": SMALLEST_GROUP - 1,
@@ -83,30 +92,36 @@ def rows(table: Table) -> list[tuple[Any, ...]]:
             "element": "F1",
         }
         return [row(table, **small), row(table, **large)]
-    return [row(table, meter_id=meter, region=region, feeder=feeder) for meter, region, feeder in METERS]
+    made = [
+        row(table, meter_id=meter, region=region, feeder=feeder, period="month") for meter, region, feeder in METERS
+    ]
+    return [*made, row(table, **MOVED)] if table in (METRICS, SCORES) else made
 
 
 def publish(table: Table, settings: Settings) -> None:
     """As `publish.publish` does, with the rows of this page in the place of Spark's."""
-    staging = postgres.stage(table, settings)
-    with postgres.connect(settings) as opened, opened.cursor() as run:
-        execute_values(run, f"INSERT INTO {postgres_mart.target(staging)} VALUES %s", rows(table))
-    postgres.swap(table, staging, None, settings)
+    publish_in_postgres(table, settings)
     staging = clickhouse.stage(table, settings)
     client = clickhouse.connect(settings)
     client.insert(staging, rows(table), column_names=table.names, database=settings.clickhouse.database)
     clickhouse.swap(table, staging, None, settings)
 
 
+def publish_in_postgres(table: Table, settings: Settings) -> None:
+    staging = postgres.stage(table, settings)
+    with postgres.connect(settings) as opened, opened.cursor() as run:
+        execute_values(run, f"INSERT INTO {postgres_mart.target(staging)} VALUES %s", rows(table))
+    postgres.swap(table, staging, None, settings)
+
+
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    """Both stores with every mart, published twice: what a login may do must outlive the swap."""
+    """Both stores with every mart, published twice: what a login may do must outlive the swap. At first a mart is there
+    before the one that tells its regions."""
     settings = settings_for(tmp_path_factory.mktemp("access"))
     settings = settings.model_copy(update={"serving": Serving(logins=LOGINS | NOWHERE)})
     with embedded.stores(settings):
-        for table in MARTS:
-            publish(table, settings)
-        for table in MARTS:
+        for table in (*reversed(MARTS), *MARTS):
             publish(table, settings)
         yield settings
 
@@ -171,7 +186,8 @@ def test_the_analyst_sees_sums_and_no_small_group(ask: Ask, store: StoreName) ->
     assert ask(store, "meterlake_analyst", f"SELECT meters FROM {relation(store, REGIONS, 'analyst')}") == [
         (SMALLEST_GROUP,)
     ]
-    assert ask(store, "meterlake_analyst", f"SELECT level FROM {relation(store, FORECAST, 'analyst')}") == [("feeder",)]
+    levels = ask(store, "meterlake_analyst", f"SELECT DISTINCT level FROM {relation(store, FORECAST, 'analyst')}")
+    assert sorted(levels) == [("feeder",), ("region",), ("source",)]
 
 
 def test_the_data_scientist_sees_pseudonyms_the_same_in_both_stores(ask: Ask) -> None:
@@ -179,7 +195,7 @@ def test_the_data_scientist_sees_pseudonyms_the_same_in_both_stores(ask: Ask) ->
     for store in STORES:
         for name in ("mart_consumption_metrics", "mart_load_profile"):
             target = relation(store, TABLES[name], "data_scientist")
-            query = f"SELECT meter_id FROM {target} ORDER BY meter_id"
+            query = f"SELECT DISTINCT meter_id FROM {target} ORDER BY meter_id"
             found[store, name] = [meter for (meter,) in ask(store, "meterlake_data_scientist", query)]
     first, *others = found.values()
     assert all(each == first for each in others), "a meter has one pseudonym"
@@ -228,13 +244,59 @@ def test_a_login_of_a_region_sees_its_rows_only(ask: Ask, store: StoreName, role
     login = f"meterlake_{role}_north"
     for table in MARTS:
         target = relation(store, table, role)
-        if access.scoped_by(table, role):
+        if "region" in access.shown(table, role):
             found = ask(store, login, f"SELECT DISTINCT region FROM {target}")
             assert found == [("north",)], table.name
-        else:
-            assert ask(store, login, f"SELECT count(*) FROM {target}") == [(0,)], "a mart without regions"
     everywhere = relation(store, METRICS, role)
     assert len(ask(store, f"meterlake_{role}", f"SELECT DISTINCT region FROM {everywhere}")) > 1
+
+
+@both_stores
+def test_a_login_of_a_region_sees_the_scores_of_its_meters(ask: Ask, store: StoreName) -> None:
+    """Of the months in which they were its meters. Sums over all meters are of no region: the analyst sees none."""
+
+    def seen(role: Role, columns: str, table: Table, where: str = "true") -> list[Any]:
+        query = f"SELECT {columns} FROM {relation(store, table, role)} WHERE {where} ORDER BY 1"
+        return ask(store, f"meterlake_{role}_north", query)
+
+    january = date(2024, 1, 1)
+    assert seen("reader", "meter_id, reading_date_local", SCORES) == [(f"n{n}", january) for n in range(7)]
+    assert seen("reader", "meter_id", SCORES, "meter_id = 's0' OR is_anomaly AND meter_id = 'lost'") == []
+    pseudonyms = seen("data_scientist", "meter_id", SCORES)
+    assert pseudonyms == seen("data_scientist", "meter_id", METRICS)
+    assert len(pseudonyms) == 7
+    assert seen("analyst", "meters", SCORES) == []
+    for role in SCOPED:
+        everywhere = f"SELECT count(*) FROM {relation(store, SCORES, role)}"
+        assert ask(store, f"meterlake_{role}", everywhere) == [(1 if role == "analyst" else len(METERS) + 1,)]
+
+
+@both_stores
+@pytest.mark.parametrize(
+    ("role", "elements"),
+    [
+        ("reader", {("region", "north"), ("feeder", "F1"), ("feeder", "F2"), ("meter", "n1")}),
+        ("data_scientist", {("region", "north"), ("feeder", "F1"), ("feeder", "F2")}),
+        # F2 has two meters: it may not see any sum of them, so not that they are there either.
+        ("analyst", {("region", "north"), ("feeder", "F1")}),
+    ],
+)
+def test_a_login_of_a_region_sees_the_forecasts_of_its_elements(
+    ask: Ask, store: StoreName, role: Role, elements: set[tuple[str, str]]
+) -> None:
+    found = ask(store, f"meterlake_{role}_north", f"SELECT level, element FROM {relation(store, FORECAST, role)}")
+    assert set(found) == elements
+
+
+def test_scores_find_their_regions_again_after_a_new_column_of_the_metrics(served: Settings, ask: Ask) -> None:
+    """PostgreSQL's policies hang on the columns that they look up: they are dropped and made anew."""
+    other = tuple(
+        replace(each, required=each.required and each.name != "period_start_local") for each in METRICS.columns
+    )
+    query = f"SELECT count(*) FROM {relation('postgres', SCORES, 'reader')}"
+    for table in (replace(METRICS, columns=other), METRICS):
+        publish_in_postgres(table, served)
+        assert ask("postgres", "meterlake_reader_north", query) == [(7,)]
 
 
 @both_stores
@@ -268,6 +330,14 @@ def attempts(role: Role) -> dict[str, tuple[str, str]]:
         "lift_the_row_policy": (
             f"ALTER TABLE {mart} NO FORCE ROW LEVEL SECURITY",
             f"CREATE ROW POLICY mine ON {column} USING 1 TO ALL",
+        ),
+        "lift_the_row_policy_of_scores": (
+            "DROP POLICY regions ON marts.mart_anomaly_scores",
+            "CREATE ROW POLICY mine ON energy_analytics.anomaly_scores USING 1 TO ALL",
+        ),
+        "move_a_meter_into_its_region": (
+            f"UPDATE {mart} SET region = 'north'",
+            f"ALTER TABLE {column} UPDATE region = 'north' WHERE 1",
         ),
     }
     for other in ("reader", *VIEW_ROLES):
@@ -326,20 +396,58 @@ def test_the_auditor_sees_who_asked_for_what(ask: Ask, served: Settings) -> None
     assert "meterlake_etl LOG:  statement" not in log, "the writer's statements are many"
 
 
-def test_the_auditor_sees_what_ran(served: Settings, ask: Ask) -> None:
-    """Times with their zone, maps as JSON; a copy that is made again has the new rows only."""
-    started = datetime(2024, 1, 1, 6, tzinfo=UTC)
+def ran(*run_ids: str) -> pa.Table:
+    """Rows of ops.runs as Spark gives them."""
     figures = {"inputs": [("meter_readings", 3)], "outputs": None, "figures": [("flagged", 0.5)]}
-    values = VALUES | {"timestamp": started}
-    made = [{column.name: figures.get(column.name, values.get(column.type)) for column in RUNS.columns}]
-    schema = to_arrow_schema(RUNS.schema, timezone="UTC")
-    for run_id in ("first", "second"):
-        copy(RUNS, pa.Table.from_pylist([made[0] | {"run_id": run_id}], schema=schema), served)
-        query = "SELECT run_id, started_at, inputs, outputs, figures ->> 'flagged' FROM ops.runs"
-        assert ask("postgres", "meterlake_auditor", query) == [(run_id, started, {"meter_readings": 3}, None, "0.5")]
+    row = {column.name: figures.get(column.name, VALUES.get(column.type)) for column in RUNS.columns}
+    return pa.Table.from_pylist(
+        [row | {"run_id": name} for name in run_ids], to_arrow_schema(RUNS.schema, timezone="UTC")
+    )
+
+
+def test_the_auditor_sees_what_ran(served: Settings, ask: Ask) -> None:
+    """Times with their zone, maps as JSON; rows that are added, and a copy that is made again."""
+
+    def seen() -> list[Any]:
+        return [name for (name,) in ask("postgres", "meterlake_auditor", "SELECT run_id FROM ops.runs ORDER BY run_id")]
+
+    assert held(served) == {}
+    copy(RUNS, News(ran("first"), State("lake", 1), whole=True), served)
+    copy(RUNS, News(ran("second"), State("lake", 3), whole=False), served)
+    assert seen() == ["first", "second"]
+    assert held(served) == {"runs": State("lake", 3)}
+    copy(RUNS, News(ran("third"), State("another lake", 2), whole=True), served)
+    assert seen() == ["third"]
+    assert held(served) == {"runs": State("another lake", 2)}
+    query = "SELECT started_at, inputs, outputs, figures ->> 'flagged' FROM ops.runs"
+    values = (VALUES["timestamp"], {"meter_readings": 3}, None, "0.5")
+    assert ask("postgres", "meterlake_auditor", query) == [values]
+    query = "SELECT table_name, identity, version, row_count FROM ops.copies"
+    assert ask("postgres", "meterlake_auditor", query) == [("runs", "another lake", 2, 1)]
     for table in OPS:
-        copy(table, to_arrow_schema(table.schema, timezone="UTC").empty_table(), served)
+        nothing = to_arrow_schema(table.schema, timezone="UTC").empty_table()
+        copy(table, News(nothing, State("lake", 4), whole=True), served)
         assert ask("postgres", "meterlake_auditor", f"SELECT * FROM ops.{table.name}") == []
+    assert held(served) == {table.name: State("lake", 4) for table in OPS}
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        pytest.param("DELETE FROM ops.runs", id="emptied"),
+        pytest.param("DROP TABLE ops.runs", id="dropped"),
+        pytest.param("ALTER TABLE ops.runs DROP COLUMN figures", id="other_columns"),
+        pytest.param("DROP SCHEMA ops CASCADE", id="another_database"),
+    ],
+)
+def test_a_copy_that_was_harmed_is_not_added_to(served: Settings, ask: Ask, harm: str) -> None:
+    copy(RUNS, News(ran("first"), State("lake", 1), whole=True), served)
+    with postgres.session(served) as run:
+        run.execute(harm)
+    assert "runs" not in held(served)
+    copy(RUNS, News(ran("first", "second"), State("lake", 2), whole=True), served)
+    assert held(served)["runs"] == State("lake", 2)
+    assert ask("postgres", "meterlake_auditor", "SELECT count(*) FROM ops.runs") == [(2,)]
 
 
 def test_views_follow_the_columns_of_the_mart(served: Settings, ask: Ask) -> None:

@@ -1,12 +1,14 @@
-"""A home that an earlier version of meterlake made: columns declared since are null there, and can be written."""
+"""A home that an earlier version of meterlake made gets what was declared since; what was added to a table is known."""
 
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from meterlake.settings import Settings
+from meterlake.tables.ops import RUNS
 from meterlake.tables.stg_meter_readings import STG_METER_READINGS
 from meterlake.tables.store import Store
 from meterlake.tables.table import Table
@@ -48,3 +50,33 @@ def test_a_home_made_before_a_column_was_declared_is_read_and_written(spark: Spa
     changed = store.changes(STG_METER_READINGS, "village", version)
     assert changed.days is not None
     assert changed.days.count() == 1
+
+
+def ran(*run_ids: str) -> list[tuple[Any, ...]]:
+    values = {"step": "stage", "source": "village", "started_at": datetime(2024, 1, 1, tzinfo=UTC), "seconds": 1.0}
+    values |= {"rows_in": 1, "rows_out": 1, "code_version": "1", "figures": {"flagged": 0.5}}
+    return [tuple((values | {"run_id": run_id}).get(name) for name in RUNS.names) for run_id in run_ids]
+
+
+def test_rows_that_were_added_are_told_and_others_make_it_unknown(spark: SparkSession, settings: Settings) -> None:
+    """Also in a home whose table had no change feed, from the version on that has it."""
+    Store(spark, settings).append_rows(ran("one"), replace(RUNS, change_feed=False))
+    store = Store(spark, settings)
+    old = store.version(RUNS)
+    store.append_rows(ran("two"), RUNS)
+    fed = store.version(RUNS)
+    assert store.added(RUNS, old - 1, fed) is None
+    store.append_rows(ran("three"), RUNS)
+    store.append_rows(ran("four", "five"), RUNS)
+    newest = store.version(RUNS)
+    for since, names in ((old, {"two", "three", "four", "five"}), (fed, {"three", "four", "five"})):
+        added = store.added(RUNS, since, newest)
+        assert added is not None
+        assert set(added.column("run_id").to_pylist()) == names
+        assert added.column_names == RUNS.names
+        assert added.column("figures").to_pylist() == [[("flagged", 0.5)]] * len(names)
+    assert store.added(RUNS, newest, newest) is None, "a version that is not there yet"
+
+    longer = store.read(RUNS).where("run_id = 'two'").withColumn("seconds", F.lit(2.0))
+    store.upsert(longer, RUNS)
+    assert store.added(RUNS, newest, store.version(RUNS)) is None

@@ -32,7 +32,8 @@ class TooFewReadings(UsageError):
     def __init__(self, rows: int) -> None:
         self.rows = rows
         super().__init__(
-            f"A model needs {FEWEST_ROWS} metered readings and there are {rows}; load more and train again."
+            f"No model can be trained yet: it takes {FEWEST_ROWS} metered readings and there are {rows}; the first run "
+            "that finds enough trains one and scores them all."
         )
 
 

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from typing import Literal, get_args
 
 from meterlake.serving.ddl import columns, quoted
-from meterlake.tables.catalog import MARTS
-from meterlake.tables.table import SMALLEST_GROUP, Table
+from meterlake.tables.catalog import MARTS, TABLES
+from meterlake.tables.table import SMALLEST_GROUP, RegionsOf, Table
 from meterlake.text_tables import Lines
 
 Role = Literal["reader", "analyst", "data_scientist", "auditor"]
@@ -47,10 +47,32 @@ def shown(table: Table, role: Role) -> list[str]:
     return table.names
 
 
-def scoped_by(table: Table, role: Role) -> str | None:
-    """The column that a login's regions are looked for in; None where the mart has none, so that such a login sees
-    no row of it."""
-    return "region" if "region" in shown(table, role) else None
+def of_regions(table: Table, role: Role, within: str, relation: Callable[[Table], str]) -> str | None:
+    """The condition of the rows that a login of some regions sees; None where it sees none of the mart. Both stores
+    take it.
+
+    Args:
+        within: the store's condition on a column `region`.
+        relation: the mart that tells the regions of others, as it is looked up in, quoted.
+    """
+    if "region" in shown(table, role):
+        return within
+    told = ((TABLES[each.mart], each) for each in regions_of(table))
+    ways = [
+        _found_in(relation(mart), each, within)
+        for mart, each in told
+        if {there for _, there in each.matching} <= set(shown(mart, role))
+    ]
+    return " OR ".join(ways) or None
+
+
+def regions_of(table: Table) -> tuple[RegionsOf, ...]:
+    return table.published.regions if table.published else ()
+
+
+def told_by(mart: Table) -> list[Table]:
+    """The marts whose rows find their regions in this one."""
+    return [table for table in MARTS if any(each.mart == mart.name for each in regions_of(table))]
 
 
 def select(table: Table, role: Role, relation: str, keys: str, pseudonym: Callable[[str], str]) -> str:
@@ -81,6 +103,12 @@ def roles() -> Lines:
 def marts() -> Lines:
     """What is seen of each mart through a view; the reader sees all of it, the auditor nothing."""
     return [("mart", *VIEW_ROLES), *((table.name, *(_in_words(table, role) for role in VIEW_ROLES)) for table in MARTS)]
+
+
+def _found_in(relation: str, regions: RegionsOf, within: str) -> str:
+    here, there = zip(*regions.matching, strict=True)
+    found = f"({', '.join(here)}) IN (SELECT {columns(there)} FROM {relation} WHERE {regions.there} AND {within})"
+    return f"({regions.where} AND {found})" if regions.where else found
 
 
 def _sums_of(table: Table, relation: str) -> str:

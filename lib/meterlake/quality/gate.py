@@ -75,6 +75,7 @@ def run_gate(
     source: Source,
     settings: Settings,
     changed: Bounds = (None, None),
+    has_model: bool = True,
 ) -> GateResult:
     """Judge the tables of a suite.
 
@@ -83,9 +84,10 @@ def run_gate(
         frames: what to judge, for each table of `TABLES_OF[suite]`: the new batches in bronze and in the ledger, the
             changed rows of silver, all rows of the source for the marts.
         changed: first and last changed local day, for the marts; None judges every day.
+        has_model: whether the source has a model; without one no reading of the marts has to have a score.
     """
     checked_at = datetime.now(UTC)
-    facts = facts_of(suite, frames, source, settings, changed)
+    facts = facts_of(suite, frames, source, settings, changed, has_model)
     checkpoint = import_module("meterlake.quality.checkpoint")
     judged, page = checkpoint.judge(suite, facts, run_id, source, settings)
     verdict = Row(*QUALITY_RESULTS.names)
@@ -97,7 +99,12 @@ def run_gate(
 
 
 def facts_of(
-    suite: str, frames: Mapping[str, DataFrame], source: Source, settings: Settings, changed: Bounds = (None, None)
+    suite: str,
+    frames: Mapping[str, DataFrame],
+    source: Source,
+    settings: Settings,
+    changed: Bounds = (None, None),
+    has_model: bool = True,
 ) -> pd.DataFrame:
     """What the suite judges: `kind` and `subject` as text, each fact a number, NaN where it does not apply.
 
@@ -105,7 +112,7 @@ def facts_of(
     """
     rows, names = _column_facts(frames), COLUMN_FACTS
     if not any(row["column_absent"] or row["column_of_another_type"] for row in rows):
-        profile = _profile(suite, frames, source, settings, changed)
+        profile = _profile(suite, frames, source, settings, changed, has_model)
         found = sorted((row.asDict() for row in profile.collect()), key=lambda row: str(row["subject"]))
         rows, names = rows + found, names + profile.columns[2:]
     return pd.DataFrame(rows, columns=names).astype(dict.fromkeys(names[2:], float))
@@ -126,11 +133,11 @@ def _column_facts(frames: Mapping[str, DataFrame]) -> list[dict[str, Any]]:
 
 
 def _profile(
-    suite: str, frames: Mapping[str, DataFrame], source: Source, settings: Settings, changed: Bounds
+    suite: str, frames: Mapping[str, DataFrame], source: Source, settings: Settings, changed: Bounds, has_model: bool
 ) -> DataFrame:
     """The facts of the suite; its first two columns are `kind` and `subject`."""
     if suite == "raw_readings":
         return raw_profile(frames["meter_readings"])
     if suite == "staging_readings":
         return staging_profile(frames["stg_meter_readings"], frames["ledger"], source, datetime.now(UTC))
-    return marts_profile(frames, source, settings.model.threshold, changed)
+    return marts_profile(frames, source, settings.model.threshold, changed, has_model)

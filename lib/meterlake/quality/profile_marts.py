@@ -23,12 +23,16 @@ ROUNDING_KWH = 5e-5  # what publishing with four decimals may move a value
 PROFILE_CELLS = 48  # a month's load profile is 24 hours of weekdays and 24 of weekends, each rounded
 LEAST_READINGS = 1000  # of fewer readings, the share that is flagged says little
 KEY = ("kind", "meter_id", "start")
+# What cannot be asked of a source that has no model yet.
+FACTS_OF_A_MODEL = ("readings_without_score", "scores_unlike_readings")
 
 Frames = Mapping[str, DataFrame]
 Bounds = tuple[date | None, date | None]
 
 
-def marts_profile(frames: Frames, source: Source, threshold: float, changed: Bounds = (None, None)) -> DataFrame:
+def marts_profile(
+    frames: Frames, source: Source, threshold: float, changed: Bounds = (None, None), has_model: bool = True
+) -> DataFrame:
     """Facts about each day, week and month that holds a changed day, and about the run as a whole.
 
     Args:
@@ -36,6 +40,7 @@ def marts_profile(frames: Frames, source: Source, threshold: float, changed: Bou
             int_readings_monthly and the marts. Only the rows of the periods concerned are read.
         threshold: scores above it are flagged.
         changed: first and last changed local day; None when every day is to be judged.
+        has_model: whether readings have to have scores; else FACTS_OF_A_MODEL are left out.
     """
     sums = _sums(frames, source, threshold, changed)
     side_by_side = reduce(lambda left, right: left.unionByName(right, allowMissingColumns=True), sums)
@@ -45,7 +50,11 @@ def marts_profile(frames: Frames, source: Source, threshold: float, changed: Bou
     kinds = F.when(F.col("kind") == "day", F.array(F.lit("day"), F.lit("run"))).otherwise(F.array("kind"))
     start = F.when(F.col("kind") != "run", F.col("start"))
     subject = F.concat_ws(" ", "kind", start).alias("subject")
-    return by_meter.withColumn("kind", F.explode(kinds)).groupBy("kind", subject).agg(*_facts(source, threshold))
+    return (
+        by_meter.withColumn("kind", F.explode(kinds))
+        .groupBy("kind", subject)
+        .agg(*_facts(source, threshold, has_model))
+    )
 
 
 def _sums(frames: Frames, source: Source, threshold: float, changed: Bounds) -> list[DataFrame]:
@@ -202,7 +211,7 @@ def _energy_differs(one: str, other: str, tolerance_kwh: Column) -> Column:
     return F.coalesce(F.abs(left - right) > tolerance_kwh + EXACT_KWH, left.isNull() != right.isNull())
 
 
-def _facts(source: Source, threshold: float) -> list[Column]:
+def _facts(source: Source, threshold: float, has_model: bool) -> list[Column]:
     """Facts of a period over its meters: how many differ, how many rows are wrong, and the shares."""
     kind = F.col("kind")
     of_run = kind == "run"
@@ -210,6 +219,8 @@ def _facts(source: Source, threshold: float) -> list[Column]:
     differences = _differences()
     if source.varies:
         differences |= differences_of_lengths(source.interval_minutes)
+    if not has_model:
+        differences = {name: told for name, told in differences.items() if name not in FACTS_OF_A_MODEL}
     return [
         # A period has a row per meter. Of the run they are not told: counting distinct ones would double its plan.
         F.when(~of_run, F.count("*")).alias("meters"),

@@ -12,7 +12,7 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from meterlake.errors import UsageError
-from meterlake.governance.access import KEY, PSEUDONYM_DIGITS, VIEW_ROLES, Role, scoped_by, select, shown
+from meterlake.governance.access import KEY, PSEUDONYM_DIGITS, VIEW_ROLES, Role, of_regions, select, shown
 from meterlake.serving import ddl
 from meterlake.serving.clickhouse_log import LOG_COLUMNS
 from meterlake.serving.logins import logins, secret_name
@@ -144,7 +144,7 @@ def _filters(login: Login, database: str) -> str:
         return ""
     schema = _schema(login.role, database)
     each = "".join(
-        f"<{ddl.published(table).clickhouse}><filter>{escape(_scope(table, login))}</filter>"
+        f"<{ddl.published(table).clickhouse}><filter>{escape(_scope(table, login, database))}</filter>"
         f"</{ddl.published(table).clickhouse}>"
         for table in MARTS
         if shown(table, login.role)
@@ -152,10 +152,12 @@ def _filters(login: Login, database: str) -> str:
     return f"<databases><{schema}>{each}</{schema}></databases>"
 
 
-def _scope(table: Table, login: Login) -> str:
-    column = scoped_by(table, login.role)
-    regions = ", ".join(map(_text, login.regions or ()))
-    return f"has([{regions}], ifNull({column}, ''))" if column and regions else "0"
+def _scope(table: Table, login: Login, database: str) -> str:
+    """The views name meters as their role does, so the region of a row is looked up in the role's own relation."""
+    if not login.regions:
+        return "0"
+    within = f"has([{', '.join(map(_text, login.regions))}], ifNull(region, ''))"
+    return of_regions(table, login.role, within, lambda mart: relation(mart, login.role, database)) or "0"
 
 
 def _text(value: str) -> str:

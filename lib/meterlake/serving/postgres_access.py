@@ -5,6 +5,7 @@ Views and policies are made again only when they change: that locks the mart, an
 """
 
 import io
+from functools import partial
 from typing import Any
 
 import psycopg2
@@ -13,10 +14,22 @@ from psycopg2 import sql
 from psycopg2.extensions import cursor
 
 from meterlake.errors import UsageError
-from meterlake.governance.access import KEY, PSEUDONYM_DIGITS, ROLES, VIEW_ROLES, Role, scoped_by, select, shown
+from meterlake.governance.access import (
+    KEY,
+    PSEUDONYM_DIGITS,
+    ROLES,
+    VIEW_ROLES,
+    Role,
+    of_regions,
+    regions_of,
+    select,
+    shown,
+    told_by,
+)
 from meterlake.serving import ddl
 from meterlake.serving.logins import logins
 from meterlake.settings import Login, Settings
+from meterlake.tables.catalog import TABLES
 from meterlake.tables.table import Table
 
 POLICY = "regions"
@@ -26,11 +39,15 @@ KEYS = "private.pseudonym_keys"
 
 
 def protect(run: cursor, table: Table, settings: Settings) -> None:
-    """Grants, views and row policy of a mart that is there, as declared and configured, in the caller's transaction."""
+    """Grants, views and row policy of a mart that is there, as declared and configured, in the caller's transaction;
+    also the policies of the marts that look up their regions in it."""
     _keep_key(run, settings)
     for role in VIEW_ROLES:
         _view(run, table, role)
     _policy(run, table, settings)
+    for other in told_by(table):
+        if _is_there(run, other):
+            _policy(run, other, settings)
     for name, login in _logins(run, settings).items():
         for role in ROLES:
             _grant(run, table, role, name, login.role == role)
@@ -45,10 +62,16 @@ def grant_ops(run: cursor, settings: Settings) -> None:
         run.execute(f"{verb} SELECT ON ALL TABLES IN SCHEMA {OPS} {towards} {ddl.quoted(name)}")
 
 
-def drop_views(run: cursor, table: Table) -> None:
-    """Let go of the mart's columns, which are about to change."""
+def let_go(run: cursor, table: Table) -> None:
+    """Drop what hangs on the mart's columns, which are about to change: the views, and the policies that look up in it.
+
+    `protect` makes them anew; until then no row of those marts is seen, as their row security stays on.
+    """
     for role in VIEW_ROLES:
         _drop(run, relation(table, role))
+    for other in told_by(table):
+        if _is_there(run, other):
+            run.execute(f"DROP POLICY IF EXISTS {POLICY} ON {relation(other, 'reader')}")
 
 
 def ensure_schema(run: cursor, name: str) -> None:
@@ -127,14 +150,35 @@ def _policy(run: cursor, table: Table, settings: Settings) -> None:
 
 def _scopes(run: cursor, table: Table, settings: Settings) -> str | None:
     """The condition of a row that a login may see; None when every login may see every row."""
-    column = scoped_by(table, "reader")
     cases = []
     for name, login in sorted(logins(settings, "postgres").items()):
         if login.regions is not None:
-            regions = sql.SQL(", ").join(map(sql.Literal, login.regions)).as_string(run)
-            seen = f"{ddl.quoted(column)} IN ({regions})" if column and regions else "false"
-            cases.append(f"WHEN '{name}' THEN {seen}")
+            cases.append(f"WHEN '{name}' THEN {_scope(run, table, login)}")
     return f"CASE session_user {' '.join(cases)} ELSE true END" if cases else None
+
+
+def _scope(run: cursor, table: Table, login: Login) -> str:
+    """False also where the mart that tells the regions is not there yet."""
+    if not login.regions or not all(_is_there(run, TABLES[each.mart]) for each in regions_of(table)):
+        return "false"
+    regions = sql.SQL(", ").join(map(sql.Literal, login.regions)).as_string(run)
+    return of_regions(table, login.role, f'"region" IN ({regions})', partial(_looked_up, login.role)) or "false"
+
+
+def _looked_up(role: Role, mart: Table) -> str:
+    """What a policy reads a mart by: it judges rows with their own names. For the analyst that is what it sees, so that
+    no feeder of few meters is told; in full, as the other logins may not read its view and all are in one policy."""
+    itself = relation(mart, "reader")
+    return f"({select(mart, role, itself, KEYS, pseudonym)}) AS seen" if role == "analyst" else itself
+
+
+def _is_there(run: cursor, table: Table) -> bool:
+    """Whether the mart is there and has the columns that are declared."""
+    run.execute(
+        "SELECT count(*) FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attname = ANY(%s) AND NOT attisdropped",
+        (relation(table, "reader"), table.names),
+    )
+    return bool(value(run) == len(table.names))
 
 
 def _logins(run: cursor, settings: Settings) -> dict[str, Login]:

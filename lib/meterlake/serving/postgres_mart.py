@@ -22,7 +22,7 @@ def conform(run: cursor, table: Table, slices: Collection[Slice] | None) -> None
         run.execute(ddl.postgres_table(table, table.name))
         return
     make_bare(run, table)
-    postgres_access.drop_views(run, table)
+    postgres_access.let_go(run, table)
     try:
         for name in found:
             if wanted.get(name) != found[name]:

@@ -1,5 +1,5 @@
 from meterlake.tables.shared_columns import METER_ID, READING_DATE_LOCAL, READING_ID, READING_TIMESTAMP, SOURCE
-from meterlake.tables.table import Column, Published, Table
+from meterlake.tables.table import Column, Published, RegionsOf, Table
 
 MART_ANOMALY_SCORES = Table(
     name="mart_anomaly_scores",
@@ -39,5 +39,17 @@ MART_ANOMALY_SCORES = Table(
         order_by=("source", "meter_id", "reading_timestamp"),
         indexes=(("source", "is_anomaly", "reading_timestamp"),),
         low_cardinality=("source", "meter_id", "anomaly_type", "model_version"),
+        # Of its month: a meter may move.
+        regions=(
+            RegionsOf(
+                mart="mart_consumption_metrics",
+                matching=(
+                    ("source", "source"),
+                    ("meter_id", "meter_id"),
+                    ("CAST(date_trunc('month', reading_date_local) AS date)", "period_start_local"),
+                ),
+                there="period = 'month'",
+            ),
+        ),
     ),
 )

@@ -1,5 +1,5 @@
 from meterlake.tables.shared_columns import SOURCE
-from meterlake.tables.table import Column, Published, Table
+from meterlake.tables.table import Column, Published, RegionsOf, Table
 
 MART_LOAD_FORECAST = Table(
     name="mart_load_forecast",
@@ -33,5 +33,14 @@ MART_LOAD_FORECAST = Table(
         order_by=("source", "level", "element", "forecast_origin", "target_hour"),
         indexes=(("source", "target_date_local"),),
         low_cardinality=("source", "level", "element", "model_version"),
+        regions=tuple(
+            RegionsOf(
+                mart="mart_consumption_metrics",
+                matching=(("source", "source"), ("element", column)),
+                there="period = 'month'",
+                where=f"level = '{level}'",
+            )
+            for level, column in (("region", "region"), ("feeder", "feeder"), ("meter", "meter_id"))
+        ),
     ),
 )

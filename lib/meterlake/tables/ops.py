@@ -24,6 +24,7 @@ RUNS = Table(
     ),
     key=("run_id", "step", "source"),
     derives_from=(),
+    change_feed=True,
 )
 
 LOADED_FILES = Table(
@@ -48,6 +49,7 @@ LOADED_FILES = Table(
     ),
     key=("source", "file_id"),
     derives_from=("files",),
+    change_feed=True,
 )
 
 LEDGER = Table(
@@ -87,6 +89,7 @@ LEDGER = Table(
         ("loaded_balance", "loaded = current + exact_duplicates + superseded + quarantined"),
         ("state_balance", "readings_after = readings_before + current - replaced"),
     ),
+    change_feed=True,
 )
 
 QUALITY_RESULTS = Table(
@@ -112,4 +115,5 @@ QUALITY_RESULTS = Table(
     ),
     key=("run_id", "source", "suite", "expectation"),
     derives_from=("meter_readings", "stg_meter_readings", "int_consumption_features", "mart_consumption_metrics"),
+    change_feed=True,
 )

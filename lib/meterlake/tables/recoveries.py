@@ -40,6 +40,7 @@ RECOVERIES = Table(
     key=("recovery_id", "source"),
     derives_from=(),
     checks=(("status_known", "status IN ('running', 'done', 'refused')"),),
+    change_feed=True,
 )
 
 RECOVERY_DIFFS = Table(
@@ -73,6 +74,7 @@ RECOVERY_DIFFS = Table(
         "mart_region_kpis",
         "mart_load_forecast",
     ),
+    change_feed=True,
 )
 
 RELEASED_READINGS = Table(

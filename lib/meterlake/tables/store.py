@@ -8,7 +8,10 @@ from threading import Lock
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from delta.tables import DeltaTable
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, Observation, Row, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_schema
@@ -20,6 +23,7 @@ from meterlake.tables.changes import Changes
 from meterlake.tables.table import Table, comment
 
 NOTE = "spark.databricks.delta.commitInfo.userMetadata"
+FEED = "delta.enableChangeDataFeed"
 RECENT = 20  # commits in which a note is looked for
 
 
@@ -44,7 +48,7 @@ class Store:
     def ensure(self, table: Table) -> None:
         """Create the table from its declaration when it is missing: comments, NOT NULL, CHECKs and clustering.
 
-        A table of an earlier version of meterlake gets the columns that were declared since.
+        A table of an earlier version of meterlake gets what was declared since: columns, and the change feed.
         """
         with self._creating:
             if table.name in self._whole:
@@ -56,11 +60,14 @@ class Store:
             self._whole.add(table.name)
 
     def _grow(self, table: Table) -> None:
-        there = set(self._snapshot(table).schema().fieldNames())
+        snapshot = self._snapshot(table)
+        there = set(snapshot.schema().fieldNames())
         added = [column for column in table.columns if column.name not in there]
         if added:
             told = ", ".join(f"{column.name} {column.type} COMMENT {_text(comment(column))}" for column in added)
             self.spark.sql(f"ALTER TABLE delta.`{self.path(table)}` ADD COLUMNS ({told})")
+        if table.change_feed and str(snapshot.metadata().configuration().get(FEED)) != "Some(true)":
+            self.spark.sql(f"ALTER TABLE delta.`{self.path(table)}` SET TBLPROPERTIES ('{FEED}' = 'true')")
 
     def _create(self, table: Table) -> None:
         builder = (
@@ -69,7 +76,7 @@ class Store:
             .comment(table.description)
             .addColumns(table.schema)
             .property("delta.enableDeletionVectors", "true")
-            .property("delta.enableChangeDataFeed", str(table.change_feed).lower())
+            .property(FEED, str(table.change_feed).lower())
             .property("delta.dataSkippingStatsColumns", ",".join(table.skipped_by))
             .property("meterlake.owner", table.owner)
         )
@@ -102,6 +109,10 @@ class Store:
         Asked of Delta's log directly: 10 ms, where `history(1)` runs a Spark job of 330 ms and every step asks often.
         """
         return int(self._snapshot(table).version()) if self.exists(table) else -1
+
+    def identity(self, table: Table) -> str:
+        """Delta's own name of the table, which no other table has; empty when it does not exist."""
+        return str(self._snapshot(table).metadata().id()) if self.exists(table) else ""
 
     def bytes(self, table: Table) -> int:
         """Size of the table's current files; 0 when it does not exist."""
@@ -147,11 +158,8 @@ class Store:
             bounds = self.read(table, source).agg(F.min(table.day), F.max(table.day)).head()
             return Changes(source, None, *bounds) if bounds else Changes(source, None, None, None)
         who = "meter_id" if "meter_id" in table.names else "element"  # a row is of a meter, or of many
-        feed = self.spark.read.format("delta").option("readChangeFeed", True)
-        # Both ends are named: a persisted frame that follows the table is made anew after each of its commits.
-        feed = feed.option("startingVersion", since + 1).option("endingVersion", newest)
         days = (
-            feed.load(self.path(table))
+            self._feed(table, since, newest)
             .where(F.col("source") == source)
             .select(F.col(who).alias("meter_id"), F.col(table.day).alias("day"))
             .distinct()
@@ -159,6 +167,24 @@ class Store:
         )
         bounds = days.agg(F.min("day"), F.max("day")).head()
         return Changes(source, days, *bounds) if bounds else Changes(source, None, None, None)
+
+    def added(self, table: Table, since: int, until: int) -> pa.Table | None:
+        """The rows that came after version `since`, up to `until`; None where others were changed or removed since, or
+        where Delta's log does not reach back so far any more."""
+        try:
+            feed = self._feed(table, since, until).select("_change_type", *table.names).toArrow()
+        except (PySparkException, Py4JJavaError):
+            return None
+        kind = feed.column("_change_type")
+        return feed.select(table.names) if pc.all(pc.equal(kind, "insert"), min_count=0).as_py() else None
+
+    def _feed(self, table: Table, since: int, until: int) -> DataFrame:
+        """What happened to rows after version `since`.
+
+        Both ends are named: a persisted frame that follows the table is made anew after each of its commits.
+        """
+        feed = self.spark.read.format("delta").option("readChangeFeed", True)
+        return feed.option("startingVersion", since + 1).option("endingVersion", until).load(self.path(table))
 
     def append(self, frame: DataFrame, table: Table, note: str | None = None) -> int:
         """Add rows in one atomic commit that carries `note`; the number of rows."""

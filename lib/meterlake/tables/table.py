@@ -48,6 +48,24 @@ class Column:
 
 
 @dataclass(frozen=True)
+class RegionsOf:
+    """Where rows that name no region find theirs: in rows of another mart, which has a column `region`.
+
+    Attributes:
+        mart: name of that mart.
+        matching: SQL of this table's row, and the column of that mart which equals it, for each column of the match.
+            Both stores take it.
+        where: SQL condition of the rows of this table that are meant; None is all of them.
+        there: SQL condition of the rows of that mart that are looked at.
+    """
+
+    mart: str
+    matching: tuple[tuple[str, str], ...]
+    there: str
+    where: str | None = None
+
+
+@dataclass(frozen=True)
 class Published:
     """How a gold table is served.
 
@@ -57,12 +75,15 @@ class Published:
         order_by: sort key in ClickHouse and first index in PostgreSQL.
         indexes: further PostgreSQL indexes that the dashboards' queries use, each a tuple of columns.
         low_cardinality: string columns with few values, dictionary-coded in ClickHouse.
+        regions: where the region of a row is found, in a mart without a column of it: a row is of the regions that any
+            of these tells.
     """
 
     clickhouse: str
     order_by: tuple[str, ...]
     indexes: tuple[tuple[str, ...], ...] = ()
     low_cardinality: tuple[str, ...] = ()
+    regions: tuple[RegionsOf, ...] = ()
 
 
 @dataclass(frozen=True)
