@@ -1,11 +1,14 @@
 """A source declared in kWh that delivers Wh, found after three days: look, rehearse, backfill, replay, release."""
 
+import re
 import shutil
 from datetime import date
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 from tests.conftest import settings_for
 from tests.lake import deliver, rows
 from tests.recover.stories import WATT_HOURS, contents, forced, ledger_is_true, request, unlike, village_day
@@ -18,8 +21,12 @@ from meterlake.recover.quarantine import Selection, counts, release, shown
 from meterlake.recover.replay import replay
 from meterlake.run import Run
 from meterlake.settings import Settings
+from meterlake.sources import nem12_records
+from meterlake.sources.nem12 import NEM12
+from meterlake.sources.nem12_read import rows_of
 from meterlake.sources.source import Format
 from meterlake.tables.catalog import TABLES
+from meterlake.tables.reader import Lake
 from meterlake.tables.store import Store
 
 FIXED = WATT_HOURS.model_copy(update={"format": Format(null_marks=("ERR",), missing_is_declared=True)})
@@ -114,6 +121,56 @@ def test_given_lines_in_quarantine_when_replayed_or_released_then_they_stand_and
     assert (taken.released_by, taken.reason) == ("Ann", "the adapter was wrong")
     (trail,) = (row for row in rows(spark, settings, "corrected_readings") if row.method == "release")
     assert (trail.before_kwh, trail.after_kwh) == (None, -0.007)
+
+
+def nem12_file(path: Path) -> Path:
+    """A day of half-hours with two exponents among them, and one of 5 minutes at another channel."""
+    half_hours = ",".join(["300,20240101", "15e-1", *["1.5"] * 46, "2E0", "A,,,20240102030405,"])
+    five_minutes = ",".join(["300,20240101", *["0.25"] * 288, "V,,,20240102030405,"])
+    channels = ("200,NMI1,E1B1,1,E1,N1,M1,kWh,30,", "200,NMI1,E1B1,2,B1,N1,M1,kWh,5,")
+    qualities = ("400,1,100,A,,", "400,101,288,S14,32,")
+    path.write_text(
+        "\n".join(
+            ["100,NEM12,202401020304,MDP,RET", channels[0], half_hours, channels[1], five_minutes, *qualities, "900"]
+        )
+    )
+    return path
+
+
+def test_given_nem12_that_an_adapter_could_not_read_when_replayed_then_as_if_it_had_been_read_at_once(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, file = settings_for(tmp_path / "home"), nem12_file(tmp_path / "january.csv")
+    lines = file.read_text().splitlines()
+    with monkeypatch.context() as patch:  # yesterday's adapter knew neither exponents nor 5 minutes
+        patch.setattr(nem12_records, "NUMBER", re.compile(r"[\d.]+$"))
+        patch.setattr(nem12_records, "FINEST_MINUTES", 15)
+        read = spark.createDataFrame(pa.Table.from_batches(rows_of(lines, 1)))
+    with monkeypatch.context() as patch:
+        patch.setattr("meterlake.sources.read.read_nem12", lambda *_: read.withColumn("source_file", F.lit(str(file))))
+        deliver(spark, settings, file, source=NEM12)
+    lake = Lake.of(settings)
+    (before,) = lake.rows("SELECT sum(lines) AS lines, sum(unparsable) AS unparsable FROM ledger")
+    assert before == {"lines": 48 + 288, "unparsable": 2 + 288}
+
+    replay(forced(spark, settings, NEM12), request("replay"), silver_only)
+    bronze = lake.rows(
+        "SELECT meter_id, interval_minutes, unit, delivered_quality, stamp_local, value, parse_error "
+        "FROM meter_readings ORDER BY line_order"
+    )
+    today = pa.Table.from_batches(rows_of(lines, 1)).select(list(bronze[0])).to_pylist()
+    assert bronze == today
+    (after,) = lake.rows(
+        "SELECT sum(lines) AS lines, sum(unparsable) AS unparsable, sum(current) AS current FROM ledger"
+    )
+    assert after == {"lines": 336, "unparsable": 0, "current": 336}
+    silver = lake.rows(
+        "SELECT quality, count(*) AS readings, sum(consumption_kwh) AS kwh FROM stg_meter_readings GROUP BY 1"
+    )
+    assert {row["quality"]: (row["readings"], float(row["kwh"])) for row in silver} == {
+        "measured": (48 + 100, 72.5 + 25),
+        "estimated": (188, 47),
+    }
 
 
 def test_given_a_clock_that_moved_when_a_period_is_backfilled_then_it_is_refused(

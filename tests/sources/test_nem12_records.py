@@ -1,5 +1,6 @@
 """NEM12: records become values, every fault is told with its line, and both readers count the same."""
 
+import re
 from collections.abc import Iterable
 from datetime import datetime
 
@@ -8,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from meterlake.sources import nem12_records
 from meterlake.sources.nem12_inspect import Tally
-from meterlake.sources.nem12_read import rows_of
+from meterlake.sources.nem12_read import rows_again, rows_of
 
 HEAD = "100,NEM12,202401020304,MDP,RET"
 CHANNEL = "200,NMI1,E1B1,1,E1,N1,METER1,kWh,30,"
@@ -122,8 +124,33 @@ def test_one_value_that_is_no_number_spoils_only_itself(text: str) -> None:
     rows = read(HEAD, CHANNEL, day(*half_hours()[:10], text, *half_hours()[11:]), END)
     (bad,) = [row for row in rows if row["parse_error"]]
     assert bad["parse_error"] == f"line 3, interval 11: {text!r} is no number"
-    assert (bad["raw_line"], bad["value"], bad["line_order"]) == (text, None, (3 << 11) + 10)
+    assert (bad["value"], bad["line_order"]) == (None, (3 << 11) + 10)
     assert len(rows) == 48
+
+
+def test_what_parses_later_is_what_would_have_been_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = ["1.5e-1", "7", "2E0", *half_hours()[3:]]
+    lines = [HEAD, CHANNEL, day(*values, quality="V"), "500,O", "400,25,48,A,,", "400,1,24,S14,32,", END]
+    with monkeypatch.context() as patch:
+        patch.setattr(nem12_records, "NUMBER", re.compile(r"[\d.]+$"))  # an adapter that knows no exponents
+        of_values = read(*lines)
+        patch.setattr(nem12_records, "FINEST_MINUTES", 60)  # nor half-hours
+        of_days = read(*lines)
+    wanted = read(*lines)
+    for rows in (of_values, of_days):
+        bad = [row for row in rows if row["parse_error"]]
+        assert bad[0]["raw_line"] == "\n".join([CHANNEL, *lines[2:3], *lines[4:6]])
+        again = [again for row in bad for again in _again(row)]
+        assert [row for row in again if row["line_order"] in {one["line_order"] for one in bad}] == [
+            row for row in wanted if row["line_order"] in {one["line_order"] for one in bad}
+        ]
+    assert [row["raw_line"] for row in of_values if row["parse_error"]][1:] == ["2E0"]
+
+
+def _again(row: dict[str, object]) -> list[dict[str, object]]:
+    """What a replay makes of a raw line; a field alone is no day."""
+    found = rows_again(7, int(str(row["line_order"])), str(row["raw_line"]))
+    return [again for batch in found for again in batch.to_pylist() if not again["parse_error"]]
 
 
 @pytest.mark.parametrize(

@@ -153,6 +153,12 @@ def test_intervals_that_do_not_sum_to_the_register() -> None:
     assert len(rules_sums.register_sum(whole, changed(kwh, slice(15, 16), np.nan))) == 0, "a gap sums to nothing"
 
 
+def test_a_register_may_be_off_by_exactly_its_resolution() -> None:
+    kwh = changed(np.zeros(2 * DAY), slice(20, 21), 17.67)
+    register = changed(np.full(2 * DAY, np.nan), slice(0, DAY + 1, DAY), np.array([0.0, 17.66]))
+    assert len(rules_sums.register_sum(series(kwh, register_kwh=register), kwh)) == 0
+
+
 def test_sub_meters_above_their_meter() -> None:
     kwh = np.full(DAY, 0.5)
     sub = changed(np.full(DAY, 0.49), slice(10, 12), 0.7)

@@ -14,7 +14,7 @@ from meterlake.recover.scope import DAY, Scope, of_pairs
 from meterlake.run import Run
 from meterlake.sources.delivery import meter_named_by
 from meterlake.sources.inspect import inspect, names_of
-from meterlake.sources.read import typed
+from meterlake.sources.read import reread_nem12, typed
 from meterlake.tables.meter_readings import METER_READINGS
 from meterlake.tables.ops import LOADED_FILES
 from meterlake.tables.quarantined_readings import QUARANTINED_READINGS
@@ -49,6 +49,7 @@ def _taken_again(run: Run) -> tuple[Scope, dict[str, float]]:
 def parse_again(run: Run) -> DataFrame:
     """Parse the raw lines of bronze by today's declaration, and keep in bronze what comes of it.
 
+    Of NEM12 it is whole days, by the records that their first raw line keeps; what does not parse keeps its reason.
     A line that parses now keeps its raw text, by which a replay that was killed after this finds it again.
 
     Returns:
@@ -57,8 +58,8 @@ def parse_again(run: Run) -> DataFrame:
     store, source = run.store, run.source
     raw = store.read(METER_READINGS, source.name).where(F.col("parse_error").isNotNull()).persist()
     files = [row.file_id for row in raw.select("file_id").distinct().collect()]
-    if files and source.format.layout == "csv":  # a NEM12 record means nothing without those before it
-        read = _read_by_file(run, raw, files)
+    if files:
+        read = reread_nem12(raw) if source.format.layout == "nem12" else _read_by_file(run, raw, files)
         place = raw.select("source", *LINE, "raw_line", "source_file", "batch_id", "ingested_at")
         again = place.join(read.drop("raw_line", "source_file"), on=LINE, how="inner")
         store.upsert(again, METER_READINGS, f"t.source = '{source.name}' AND t.parse_error IS NOT NULL")

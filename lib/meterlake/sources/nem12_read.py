@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
@@ -54,6 +55,30 @@ def read_nem12(spark: SparkSession, files: list[tuple[Inspected, int, str]], enc
     return values.join(F.broadcast(delivered), on="file_id", how="inner")
 
 
+def read_nem12_again(raw: DataFrame) -> DataFrame:
+    """The values that parse now, of days whose records stand in raw lines of bronze; with the columns of `SCHEMA`.
+
+    Args:
+        raw: `file_id`, `line_order`, `raw_line`.
+    """
+
+    def read(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            for row in batch.to_pylist():
+                yield from rows_again(**row)
+
+    days = raw.where(F.contains("raw_line", F.lit("\n"))).select("file_id", "line_order", "raw_line")
+    return days.mapInArrow(read, from_arrow_schema(SCHEMA)).where(F.col("parse_error").isNull())
+
+
+def rows_again(file_id: int, line_order: int, raw_line: str) -> Iterator[pa.RecordBatch]:
+    """The rows of one day by its records, in the places that they have in the file."""
+    place = line_order >> LINE_BITS << LINE_BITS
+    for batch in rows_of(raw_line.split("\n"), file_id):
+        interval = pc.bit_wise_and(batch["line_order"], (1 << LINE_BITS) - 1)
+        yield batch.set_column(SCHEMA.get_field_index("line_order"), "line_order", pc.add(interval, place))
+
+
 def rows_of(lines: Iterable[str], file_id: int) -> Iterator[pa.RecordBatch]:
     """The rows of one file, in the order of its lines."""
     block = _Block(file_id)
@@ -68,7 +93,11 @@ def rows_of(lines: Iterable[str], file_id: int) -> Iterator[pa.RecordBatch]:
 
 @dataclass
 class _Block:
-    """Rows in the making: what a run of intervals shares is kept once, and spread out at the end."""
+    """Rows in the making: what a run of intervals shares is kept once, and spread out at the end.
+
+    The first row of a day that cannot be read keeps all records of the day, by which it can be read again; the others
+    keep their own field.
+    """
 
     file_id: int
     rows: int = 0
@@ -89,9 +118,7 @@ class _Block:
         if fault is None:
             self._add_values(day, spans)
         else:
-            # The first row keeps all records of the day, so that nothing is lost; the others their own field.
-            texts = [day.raw, *day.values[1:]]
-            self._add_unreadable(day.line, texts, fault)
+            self._add_unreadable(day.line, [day.raw, *day.values[1:]], fault)
 
     def add_stray(self, stray: Stray) -> None:
         self._add_unreadable(stray.line, [stray.text], stray.fault)
@@ -103,7 +130,11 @@ class _Block:
             self.runs.append((day.channel.meter_id, minutes, day.channel.unit, span.quality))
         midnight = (datetime.strptime(day.day, "%Y%m%d") - EPOCH).days * 1440
         self.stamps.append((midnight + np.arange(count) * minutes) * MINUTE)
+        known = len(self.faults)
         self.values.append(np.array([self._value(day, index) for index in range(count)]))
+        if len(self.faults) > known:
+            first = next(row for row in range(self.rows, self.rows + count) if row in self.faults)
+            self.faults[first] = (day.raw, self.faults[first][1])
         self._end(day.line, count)
 
     def _value(self, day: Day, index: int) -> float:

@@ -14,7 +14,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from meterlake.sources.inspect import Inspected
-from meterlake.sources.nem12_read import read_nem12
+from meterlake.sources.nem12_read import read_nem12, read_nem12_again
 from meterlake.sources.source import Source
 
 MAX_LINE = 65_536
@@ -47,9 +47,7 @@ def read_lines(spark: SparkSession, files: list[tuple[Inspected, int, str]], sou
         The measurement columns of `meter_readings`, `raw_line`, `parse_error`, `source_file`, `file_id`, `line_order`.
     """
     if source.format.layout == "nem12":
-        absent = [name for name in (*NUMBERS, *TEXTS) if name != "value"]
-        types = {name: "double" if name in NUMBERS else "string" for name in absent}
-        return read_nem12(spark, files, source.format.encoding).select("*", *_nulls(types))
+        return _with_absent(read_nem12(spark, files, source.format.encoding))
     frames = (_read_layout(spark, list(layout), source) for layout in _by_header(files))
     return reduce(DataFrame.unionByName, frames)
 
@@ -70,6 +68,17 @@ def read_doubtful(doubtful: DataFrame, files: list[tuple[Inspected, int, str]], 
         data = lines.join(F.broadcast(of_files), on="file_id", how="inner")
         frames.append(typed(data, layout[0][0].header, source))
     return reduce(DataFrame.unionByName, frames)
+
+
+def reread_nem12(raw: DataFrame) -> DataFrame:
+    """What parses now of the days of NEM12 in these raw lines of bronze, typed like those of `read_lines`."""
+    return _with_absent(read_nem12_again(raw))
+
+
+def _with_absent(values: DataFrame) -> DataFrame:
+    """NEM12 values, and nulls for the measurements that such files do not have."""
+    absent = [name for name in (*NUMBERS, *TEXTS) if name != "value"]
+    return values.select("*", *_nulls({name: "double" if name in NUMBERS else "string" for name in absent}))
 
 
 def _nulls(types: dict[str, str]) -> list[Column]:

@@ -34,15 +34,17 @@ def _rules(parsed: argparse.Namespace, settings: Settings) -> str:
 
 def _recall_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--truth", type=Path, required=True, metavar="FOLDER", help="folder of `meterlake generate`")
+    parser.add_argument("--seed", type=int, default=1, help="other faults for another seed (default %(default)s)")
     generated_block.add_argument(parser)
 
 
 def _recall(parsed: argparse.Namespace, settings: Settings) -> str:
     from meterlake.vee.recall import recall
 
-    told = recall(parsed.truth)
-    generated_block.write(parsed.page, "recall", told)
-    return told
+    generated, faults = recall(parsed.truth, parsed.seed)
+    generated_block.write(parsed.page, "recall", generated)
+    generated_block.write(parsed.page, "recall of faults", faults)
+    return f"{generated}\n\n{faults}"
 
 
 def _alarms_arguments(parser: argparse.ArgumentParser) -> None:

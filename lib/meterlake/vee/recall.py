@@ -3,7 +3,6 @@
 On real readings nobody knows the truth: every finding is counted as a false alarm, which is the worst it can be.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,24 +13,17 @@ from meterlake.errors import UsageError
 from meterlake.sources.ami import AMI
 from meterlake.sources.delivery import files_of
 from meterlake.sources.source import Source
+from meterlake.vee.faults import LEAST_DAYS, Events, faults, put_in
 from meterlake.vee.files import readings_of
 from meterlake.vee.findings import Findings
 from meterlake.vee.judge import series_from, validated
 from meterlake.vee.rulebook import RULES
-from meterlake.vee.series import Bools, Ints, Series
+from meterlake.vee.series import Bools, Series
 
 
-@dataclass(frozen=True)
-class Events:
-    """What the generator put in: k events, by series, from the first to before the last interval."""
-
-    kind: np.ndarray
-    begin: Ints
-    end: Ints
-
-
-def recall(folder: Path) -> str:
-    """Two tables of Markdown for the readings and the truth that `meterlake generate --out FOLDER` wrote.
+def recall(folder: Path, seed: int) -> tuple[str, str]:
+    """Tables of Markdown for the readings and the truth that `meterlake generate --out FOLDER` wrote: of what the
+    generator put in, and of the faults that are put in here, by `seed`, into the meters that it left alone.
 
     Raises:
         UsageError: the folder holds none.
@@ -43,7 +35,8 @@ def recall(folder: Path) -> str:
     series, meters = series_from(readings, AMI)
     found, _ = validated(series, AMI)
     events = _events(csv.read_csv(truth), series, meters)
-    return "\n".join([_by_kind(events, found), "", _by_rule(events, found, series)])
+    generated = "\n".join([_by_kind(events, found), "", _by_rule(events, found, series)])
+    return generated, _by_fault(series, events, seed)
 
 
 def alarms(path: str, source: Source) -> str:
@@ -103,19 +96,45 @@ def _by_kind(events: Events, found: dict[str, Findings]) -> str:
 
 def _by_rule(events: Events, found: dict[str, Findings], series: Series) -> str:
     """Of the findings of each rule, how many lie in the time of an event; the others are false alarms."""
-    days = len(series.row_day)
-    inside = Findings(events.begin, events.end, np.zeros(len(events.begin)), np.zeros(len(events.begin))).mask(
+    head = f"of {len(series.meter):,} meters, {len(series.row_day):,} meter-days"
+    lines = [f"| rule | findings {head} | in an event (precision) | others per 1,000 meter-days |", "|---|---|---|---|"]
+    inside = _inside(events, series)
+    for name, rule in RULES.items():
+        precision, others = _precision(inside, found[name], series) if name != "gap" else ("-", "-")
+        lines.append(f"| {rule.id} `{name}` | {len(found[name]):,} | {precision} | {others} |")
+    return "\n".join(lines)
+
+
+def _by_fault(series: Series, generated: Events, seed: int) -> str:
+    """Of the faults of each kind, how many the rule about it found; of its findings, how many lie in any fault."""
+    left_alone = np.setdiff1d(np.arange(len(series.meter)), series.number[generated.begin])
+    long = np.diff(series.bounds) >= LEAST_DAYS * series.slots
+    faulty, events = put_in(series, left_alone[long[left_alone]], seed)
+    found, _ = validated(faulty, AMI)
+    inside = _inside(events, faulty)
+    lines = ["| put in | faults | found by | its findings | in a fault (precision) | others per 1,000 meter-days |"]
+    lines.append("|---|---|---|---|---|---|")
+    for fault in faults(series):
+        mine, findings = events.kind == fault.rule, found[fault.rule]
+        count, hit = int(mine.sum()), int(_touched(events, findings)[mine].sum())
+        by = f"{RULES[fault.rule].id} `{fault.rule}` {hit} ({hit / max(count, 1):.0%})"
+        precision, others = _precision(inside, findings, faulty)
+        lines.append(f"| {fault.what} | {count} | {by} | {len(findings):,} | {precision} | {others} |")
+    return "\n".join(lines)
+
+
+def _inside(events: Events, series: Series) -> Bools:
+    """(n,) the intervals in the time of an event."""
+    return Findings(events.begin, events.end, np.zeros(len(events.begin)), np.zeros(len(events.begin))).mask(
         series.size
     )
-    head = f"of {len(series.meter):,} meters, {days:,} meter-days"
-    lines = [f"| rule | findings {head} | in an event (precision) | others per 1,000 meter-days |", "|---|---|---|---|"]
-    for name, rule in RULES.items():
-        count = len(found[name])
-        right = int(_holds(inside, found[name]).sum())
-        precision = f"{right:,} ({right / count:.0%})" if count and name != "gap" else "-"
-        others = f"{1000 * (count - right) / days:.2f}" if name != "gap" else "-"
-        lines.append(f"| {rule.id} `{name}` | {count:,} | {precision} | {others} |")
-    return "\n".join(lines)
+
+
+def _precision(inside: Bools, findings: Findings, series: Series) -> tuple[str, str]:
+    """How many findings lie in an event, and how many others there are per 1,000 meter-days."""
+    count, right = len(findings), int(_holds(inside, findings).sum())
+    told = f"{right:,} ({right / count:.0%})" if count else "-"
+    return told, f"{1000 * (count - right) / len(series.row_day):.2f}"
 
 
 def _touched(events: Events, findings: Findings) -> Bools:

@@ -37,12 +37,13 @@ def register_sum(series: Series, kwh: Floats, *, tolerance_kwh: float = 0.01) ->
     begin, end = read[:-1], read[1:]
     same = series.number[begin] == series.number[end]
     begin, end = begin[same], end[same]
-    difference = series.register_kwh[end] - series.register_kwh[begin]
+    difference = np.round(series.register_kwh[end] - series.register_kwh[begin], 4)
     unknown = np.concatenate([[0], np.cumsum(np.isnan(kwh))])
     whole = unknown[end] == unknown[begin]
     total = sums(kwh, begin, end)
-    wrong = np.flatnonzero(whole & (difference >= 0) & (np.abs(total - difference) > tolerance_kwh))
-    return Findings(begin[wrong], end[wrong], total[wrong], np.round(difference[wrong], 4))
+    apart = np.round(np.abs(total - difference), 4)  # a difference of exactly the resolution is within it
+    wrong = np.flatnonzero(whole & (difference >= 0) & (apart > tolerance_kwh))
+    return Findings(begin[wrong], end[wrong], total[wrong], difference[wrong])
 
 
 def sub_meters(series: Series, *, tolerance: float = 0.02, least_kwh: float = 0.001) -> Findings:
