@@ -118,7 +118,25 @@ def test_supply_meters_do_not_stand_beside_customers_in_the_stores(
     assert served == {"ami"}
 
 
-@pytest.mark.parametrize("mart", ["mart_energy_balance", "mart_region_kpis"])
+def test_bands_add_up_to_the_month_on_every_level(spark: SparkSession, grid: tuple[Path, Settings]) -> None:
+    _, settings = grid
+    monthly = [row for row in rows(spark, settings, "int_readings_monthly") if row.source == "ami"]
+    factors = [row for row in rows(spark, settings, "mart_load_factors") if row.source == "ami"]
+    for month in (date(2023, 2, 1), date(2023, 3, 1)):
+        used = sum(row.consumption_kwh for row in monthly if row.month_local == month)
+        of_month = [row for row in factors if row.month_local == month]
+        for level in ("source", "region", "feeder"):
+            whole, bands = [], []
+            for row in of_month:
+                if row.level == level:
+                    (whole if row.band == "all" else bands).append(float(row.energy_kwh))
+            assert sum(whole) == pytest.approx(used, abs=0.01)
+            assert sum(bands) == pytest.approx(used, abs=0.01)
+        assert {row.band for row in of_month} == {"all", "peak", "shoulder", "off_peak"}
+        assert all(0 < row.load_factor <= 1 and row.capacity_kw <= row.peak_load_kw for row in of_month)
+
+
+@pytest.mark.parametrize("mart", ["mart_energy_balance", "mart_region_kpis", "mart_load_factors"])
 def test_changed_days_are_found_whatever_a_row_is_about(
     spark: SparkSession, grid: tuple[Path, Settings], mart: str
 ) -> None:

@@ -32,8 +32,9 @@ from meterlake.tables.catalog import MARTS, TABLES
 from meterlake.tables.ops import RUNS
 from meterlake.tables.table import SMALLEST_GROUP, Column, Table
 
-METRICS, BALANCE, FORECAST, REGIONS = (
-    TABLES[f"mart_{name}"] for name in ("consumption_metrics", "energy_balance", "load_forecast", "region_kpis")
+METRICS, BALANCE, FORECAST, REGIONS, FACTORS = (
+    TABLES[f"mart_{name}"]
+    for name in ("consumption_metrics", "energy_balance", "load_forecast", "region_kpis", "load_factors")
 )
 # A login for each role, and one of each role that sees the region `north` only.
 LOGINS: dict[str, Login] = {
@@ -64,9 +65,9 @@ def row(table: Table, **columns: Any) -> tuple[Any, ...]:
 
 
 def rows(table: Table) -> list[tuple[Any, ...]]:
-    if table is REGIONS:
+    if table in (REGIONS, FACTORS):
         meters = {"north": SMALLEST_GROUP, "islet": SMALLEST_GROUP - 1}
-        return [row(table, region=region, meters=count) for region, count in meters.items()]
+        return [row(table, region=region, element=region, meters=count) for region, count in meters.items()]
     if table in (BALANCE, FORECAST):
         small = {
             "customers": SMALLEST_GROUP - 1,
@@ -168,9 +169,10 @@ def test_the_analyst_sees_sums_and_no_small_group(ask: Ask, store: StoreName) ->
     assert ask(store, "meterlake_analyst", f"SELECT customers FROM {relation(store, BALANCE, 'analyst')}") == [
         (SMALLEST_GROUP,)
     ]
-    assert ask(store, "meterlake_analyst", f"SELECT meters FROM {relation(store, REGIONS, 'analyst')}") == [
-        (SMALLEST_GROUP,)
-    ]
+    for table in (REGIONS, FACTORS):
+        assert ask(store, "meterlake_analyst", f"SELECT meters FROM {relation(store, table, 'analyst')}") == [
+            (SMALLEST_GROUP,)
+        ]
     assert ask(store, "meterlake_analyst", f"SELECT level FROM {relation(store, FORECAST, 'analyst')}") == [("feeder",)]
 
 
