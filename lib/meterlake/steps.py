@@ -42,7 +42,9 @@ from meterlake.tables.mart_anomaly_flags import MART_ANOMALY_FLAGS
 from meterlake.tables.mart_anomaly_scores import MART_ANOMALY_SCORES
 from meterlake.tables.mart_consumption_metrics import MART_CONSUMPTION_METRICS
 from meterlake.tables.mart_inspections import MART_INSPECTIONS
+from meterlake.tables.mart_load_factors import MART_LOAD_FACTORS
 from meterlake.tables.mart_load_profile import MART_LOAD_PROFILE
+from meterlake.tables.months import about, all_months, changed_months, later, within
 from meterlake.tables.shared_columns import READING_DATE_LOCAL
 from meterlake.tables.stg_meter_readings import STG_METER_READINGS
 from meterlake.tables.stg_meters import STG_METERS
@@ -56,8 +58,10 @@ from meterlake.transforms import (
     mart_anomaly_scores,
     mart_consumption_metrics,
     mart_inspections,
+    mart_load_factors,
     mart_load_profile,
     resolution,
+    tariff_hours,
 )
 from meterlake.validate import require_passed, validate
 from meterlake.vee.step import vee
@@ -234,6 +238,7 @@ def marts(run: Run) -> Outcome:
     work = (
         partial(_consumption_metrics, run, days, meters),
         partial(_load_profile, run, days, meters),
+        partial(_load_factors, run, days, meters),
         partial(_anomaly_flags, run, scored, meters),
         partial(losses, run, days, supply),
     )
@@ -257,6 +262,35 @@ def _load_profile(run: Run, days: Changes, meters: DataFrame) -> int:
     hourly = days.meters_in(run.store.read(INT_READINGS_HOURLY), DAY, before=31, after=31)
     profile = months.days_in(mart_load_profile.build(hourly, meters, run.source), "month_local")
     return run.store.replace(profile, MART_LOAD_PROFILE, months)
+
+
+def _load_factors(run: Run, days: Changes, meters: DataFrame) -> int:
+    """The months with a changed day, and beside them anew the same months a year later, which are compared with them.
+
+    What stands of other months is not computed again, but read where it is compared.
+    """
+    store, source = run.store, run.source
+    if not source.tells_hours:
+        return 0
+    everything = days.everything or not store.exists(MART_LOAD_FACTORS)
+    months = all_months(store, source.name) if everything else changed_months(days)
+    if not months:
+        return 0
+    figures = mart_load_factors.build(
+        store.read(INT_READINGS_HOURLY, source.name).where(within(months)),
+        store.read(INT_READINGS_MONTHLY, source.name).where(about(months)),
+        meters,
+        store.spark.createDataFrame(tariff_hours.calendar(months, source)),
+        source,
+    ).persist()
+    written = sorted({*months, *(later(month, 12) for month in months)})
+    around = {*written, *(later(month, -12) for month in months)}.difference(months)
+    standing = store.read(MART_LOAD_FACTORS, source.name).where("false" if everything else about(sorted(around)))
+    known = figures.unionByName(standing.select(figures.columns))
+    rows = mart_load_factors.compared(known, source).where(about(written))
+    count = store.replace_days(rows, MART_LOAD_FACTORS, source.name, about(written, everything))
+    figures.unpersist()
+    return count
 
 
 def _anomaly_flags(run: Run, scored: Changes, meters: DataFrame) -> int:

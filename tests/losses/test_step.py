@@ -17,6 +17,7 @@ from meterlake.sources.ami import AMI
 from meterlake.sources.generate import Rates, generate
 from meterlake.sources.grid_supply import GRID_SUPPLY
 from meterlake.tables.catalog import TABLES
+from meterlake.tables.changes import Changes
 
 STEPS = ("ingest", "stage", "aggregate", "marts")
 HOURLY_AMI, HOURLY_SUPPLY = (source.model_copy(update={"interval_minutes": 60}) for source in (AMI, GRID_SUPPLY))
@@ -88,6 +89,8 @@ def test_supply_that_comes_late_completes_the_balance_and_equals_a_rebuild(
     everything = run.store.changes(TABLES["int_readings_daily"], HOURLY_AMI.name, None)
     step.losses(run, everything, step.supply_changes(run))
     assert {name: rows(spark, settings, name) for name in MARTS} == after
+    nothing = Changes(HOURLY_AMI.name, None, None, None)
+    assert step.losses(run, nothing, nothing) == 0, "as when only scores are new"
 
 
 def test_who_hides_energy_is_on_the_list(spark: SparkSession, grid: tuple[Path, Settings]) -> None:
@@ -113,3 +116,30 @@ def test_supply_meters_do_not_stand_beside_customers_in_the_stores(
     )
     assert in_lake == {"ami", "grid_supply"}
     assert served == {"ami"}
+
+
+def test_bands_add_up_to_the_month_on_every_level(spark: SparkSession, grid: tuple[Path, Settings]) -> None:
+    _, settings = grid
+    monthly = [row for row in rows(spark, settings, "int_readings_monthly") if row.source == "ami"]
+    factors = [row for row in rows(spark, settings, "mart_load_factors") if row.source == "ami"]
+    for month in (date(2023, 2, 1), date(2023, 3, 1)):
+        used = sum(row.consumption_kwh for row in monthly if row.month_local == month)
+        of_month = [row for row in factors if row.month_local == month]
+        for level in ("source", "region", "feeder"):
+            whole, bands = [], []
+            for row in of_month:
+                if row.level == level:
+                    (whole if row.band == "all" else bands).append(float(row.energy_kwh))
+            assert sum(whole) == pytest.approx(used, abs=0.01)
+            assert sum(bands) == pytest.approx(used, abs=0.01)
+        assert {row.band for row in of_month} == {"all", "peak", "shoulder", "off_peak"}
+        assert all(0 < row.load_factor <= 1 and row.capacity_kw <= row.peak_load_kw for row in of_month)
+
+
+@pytest.mark.parametrize("mart", ["mart_energy_balance", "mart_region_kpis", "mart_load_factors"])
+def test_changed_days_are_found_whatever_a_row_is_about(
+    spark: SparkSession, grid: tuple[Path, Settings], mart: str
+) -> None:
+    """Publication asks each mart; since its first version, which is empty, every row is new."""
+    found = run_of(spark, grid[1]).store.changes(TABLES[mart], HOURLY_AMI.name, 0)
+    assert (found.first, found.everything) == (date(2023, 2, 1), False)

@@ -32,9 +32,16 @@ from meterlake.tables.catalog import MARTS, TABLES
 from meterlake.tables.ops import RUNS
 from meterlake.tables.table import SMALLEST_GROUP, Column, Table
 
-METRICS, SCORES, BALANCE, FORECAST, REGIONS = (
+METRICS, SCORES, BALANCE, FORECAST, REGIONS, FACTORS = (
     TABLES[f"mart_{name}"]
-    for name in ("consumption_metrics", "anomaly_scores", "energy_balance", "load_forecast", "region_kpis")
+    for name in (
+        "consumption_metrics",
+        "anomaly_scores",
+        "energy_balance",
+        "load_forecast",
+        "region_kpis",
+        "load_factors",
+    )
 )
 # A login for each role, and one of each role that sees the region `north` only.
 LOGINS: dict[str, Login] = {
@@ -71,9 +78,9 @@ def row(table: Table, **columns: Any) -> tuple[Any, ...]:
 
 
 def rows(table: Table) -> list[tuple[Any, ...]]:
-    if table is REGIONS:
+    if table in (REGIONS, FACTORS):
         meters = {"north": SMALLEST_GROUP, "islet": SMALLEST_GROUP - 1}
-        return [row(table, region=region, meters=count) for region, count in meters.items()]
+        return [row(table, region=region, element=region, meters=count) for region, count in meters.items()]
     if table is FORECAST:
         return [row(table, level=level, element=element) for level, element in ELEMENTS]
     if table is BALANCE:
@@ -183,9 +190,10 @@ def test_the_analyst_sees_sums_and_no_small_group(ask: Ask, store: StoreName) ->
     assert ask(store, "meterlake_analyst", f"SELECT customers FROM {relation(store, BALANCE, 'analyst')}") == [
         (SMALLEST_GROUP,)
     ]
-    assert ask(store, "meterlake_analyst", f"SELECT meters FROM {relation(store, REGIONS, 'analyst')}") == [
-        (SMALLEST_GROUP,)
-    ]
+    for table in (REGIONS, FACTORS):
+        assert ask(store, "meterlake_analyst", f"SELECT meters FROM {relation(store, table, 'analyst')}") == [
+            (SMALLEST_GROUP,)
+        ]
     levels = ask(store, "meterlake_analyst", f"SELECT DISTINCT level FROM {relation(store, FORECAST, 'analyst')}")
     assert sorted(levels) == [("feeder",), ("region",), ("source",)]
 

@@ -19,6 +19,10 @@ value = "kwh"
 """
 
 
+def with_tariff(weekday: str, more: str = "") -> str:
+    return GOOD + f"[tariff.weekday]\n{weekday}\n[tariff.weekend]\noff = [[0, 24]]\n{more}"
+
+
 def declared(tmp_path: Path, text: str) -> Path:
     file = tmp_path / "village.toml"
     file.write_text(text)
@@ -53,6 +57,32 @@ def test_a_file_in_the_home_adds_a_source(settings: Settings) -> None:
         pytest.param(GOOD + '[format]\ndecimal = ","', "decimal mark and the separator", id="decimal_is_separator"),
         pytest.param(GOOD.replace('"village"', '"../x"'), "name: String should match", id="name_with_a_path"),
         pytest.param("name = ", "is not valid TOML", id="not_toml"),
+        pytest.param(
+            with_tariff("peak = [[17, 21]]\noff = [[0, 18], [21, 24]]"),
+            "tariff.weekday: the hour from 17:00 is declared as peak and as off",
+            id="bands_overlap",
+        ),
+        pytest.param(
+            with_tariff("peak = [[17, 21]]\noff = [[0, 17], [23, 24]]"),
+            "tariff.weekday: no band is declared for the hours from 21:00, 22:00",
+            id="hours_without_a_band",
+        ),
+        pytest.param(
+            with_tariff("off = [[22, 7], [7, 22]]"), "off from 22 to 7 ends before it begins", id="hours_over_midnight"
+        ),
+        pytest.param(with_tariff("off = [[0, 25]]"), "less than or equal to 24", id="an_hour_that_no_day_has"),
+        pytest.param(with_tariff("all = [[0, 24]]"), "'all' is the name of all bands together", id="band_named_all"),
+        pytest.param(with_tariff("Peak = [[0, 24]]"), "String should match pattern", id="band_in_capitals"),
+        pytest.param(
+            with_tariff("off = [[0, 24]]", "[tariff.holiday]\noff = [[0, 24]]"),
+            "tariff.holiday needs a country",
+            id="holidays_of_no_country",
+        ),
+        pytest.param(
+            with_tariff("off = [[0, 24]]").replace("15", "1440"),
+            "readings of 1440 minutes do not tell apart",
+            id="bands_of_daily_readings",
+        ),
     ],
 )
 def test_a_mistake_is_one_sentence(tmp_path: Path, text: str, sentence: str) -> None:

@@ -1,10 +1,8 @@
 """The part of the step `marts` about losses: balances, the meters that may be behind them, regions in figures."""
 
-from calendar import monthrange
 from datetime import date
-from functools import partial, reduce
+from functools import partial
 
-from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from meterlake.run import Run
@@ -16,11 +14,9 @@ from meterlake.tables.int_readings_monthly import INT_READINGS_MONTHLY
 from meterlake.tables.mart_energy_balance import MART_ENERGY_BALANCE
 from meterlake.tables.mart_region_kpis import MART_REGION_KPIS
 from meterlake.tables.mart_suspects import MART_SUSPECTS
-from meterlake.tables.shared_columns import READING_DATE_LOCAL
+from meterlake.tables.months import about, all_months, changed_months, later, within
 from meterlake.tables.stg_meters import STG_METERS
 from meterlake.transforms import mart_energy_balance, mart_region_kpis, mart_suspects
-
-DAY = READING_DATE_LOCAL.name
 
 
 def supply_changes(run: Run) -> Changes:
@@ -40,7 +36,9 @@ def losses(run: Run, days: Changes, supply: Changes) -> int:
     if run.source.losses is None or (supply.nothing and not stands):
         return 0
     everything = days.everything or supply.everything or not stands or not run.store.exists(MART_REGION_KPIS)
-    months = _months(run) if everything else _changed_months(days, supply)
+    months = all_months(run.store, run.source.name) if everything else changed_months(days, supply)
+    if not months:
+        return 0
     supply_source = run.source.losses.supply_source
     rows = _balance(run, supply_source, months, everything)
     work = (partial(_suspects, run, months, everything), partial(_region_kpis, run, months, everything))
@@ -48,16 +46,16 @@ def losses(run: Run, days: Changes, supply: Changes) -> int:
 
 
 def _balance(run: Run, supply_source: str, months: list[date], everything: bool) -> int:
-    store, source, within = run.store, run.source, "true" if everything else _within(months)
+    store, source, concerned = run.store, run.source, "true" if everything else within(months)
     both = F.col("source").isin(source.name, supply_source)
     own = mart_energy_balance.build(
-        hourly=store.read(INT_READINGS_HOURLY, supply_source).where(within),
-        daily=store.read(INT_READINGS_DAILY).where(both).where(within),
+        hourly=store.read(INT_READINGS_HOURLY, supply_source).where(concerned),
+        daily=store.read(INT_READINGS_DAILY).where(both).where(concerned),
         monthly=store.read(INT_READINGS_MONTHLY).where(both).where(F.col("month_local").isin(months)),
         meters=store.read(STG_METERS).where(both),
         source=source,
     ).persist()
-    rows = store.replace_days(mart_energy_balance.rolled_up(own, source), MART_ENERGY_BALANCE, source.name, within)
+    rows = store.replace_days(mart_energy_balance.rolled_up(own, source), MART_ENERGY_BALANCE, source.name, concerned)
     own.unpersist()
     return rows
 
@@ -65,53 +63,24 @@ def _balance(run: Run, supply_source: str, months: list[date], everything: bool)
 def _suspects(run: Run, months: list[date], everything: bool) -> int:
     """A month is the past of the next one: that is judged again, too."""
     store, source = run.store, run.source
-    judged = sorted({*months, *(_next(month) for month in months)})
-    around = sorted({*judged, *(_next(month, -1) for month in judged)})
+    judged = sorted({*months, *(later(month) for month in months)})
+    around = sorted({*judged, *(later(month, -1) for month in judged)})
     found = mart_suspects.build(
-        store.read(INT_READINGS_DAILY, source.name).where(_within(around)),
-        store.read(MART_ENERGY_BALANCE, source.name).where(_within(judged)),
+        store.read(INT_READINGS_DAILY, source.name).where(within(around)),
+        store.read(MART_ENERGY_BALANCE, source.name).where(within(judged)),
         store.read(STG_METERS, source.name),
         source,
         judged,
     )
-    return store.replace_days(found, MART_SUSPECTS, source.name, _of(judged, everything))
+    return store.replace_days(found, MART_SUSPECTS, source.name, about(judged, everything))
 
 
 def _region_kpis(run: Run, months: list[date], everything: bool) -> int:
     store, source = run.store, run.source
     kpis = mart_region_kpis.build(
-        store.read(MART_ENERGY_BALANCE, source.name).where(_within(months)),
+        store.read(MART_ENERGY_BALANCE, source.name).where(within(months)),
         store.read(INT_READINGS_MONTHLY, source.name).where(F.col("month_local").isin(months)),
         store.read(STG_METERS, source.name),
         source,
     )
-    return store.replace_days(kpis, MART_REGION_KPIS, source.name, _of(months, everything))
-
-
-def _months(run: Run) -> list[date]:
-    """All months of the source."""
-    months = run.store.read(INT_READINGS_MONTHLY, run.source.name).select("month_local").distinct()
-    return sorted(row[0] for row in months.collect())
-
-
-def _changed_months(*changes: Changes) -> list[date]:
-    """The months that hold a changed day."""
-    days = reduce(DataFrame.unionByName, (changed.days for changed in changes if changed.days is not None))
-    return sorted(row[0] for row in days.select(F.trunc("day", "month").cast("date")).distinct().collect())
-
-
-def _next(month: date, by: int = 1) -> date:
-    number = month.year * 12 + month.month - 1 + by
-    return date(number // 12, number % 12 + 1, 1)
-
-
-def _of(months: list[date], everything: bool) -> str:
-    """A condition on the month of a row that is about one."""
-    return "true" if everything else " OR ".join(f"month_local = DATE'{month}'" for month in months)
-
-
-def _within(months: list[date]) -> str:
-    """A condition on the day, of literals, so that Delta skips the files of other months."""
-    ends = (month.replace(day=monthrange(month.year, month.month)[1]) for month in months)
-    within = (f"{DAY} BETWEEN DATE'{first}' AND DATE'{last}'" for first, last in zip(months, ends, strict=True))
-    return " OR ".join(within) or "false"
+    return store.replace_days(kpis, MART_REGION_KPIS, source.name, about(months, everything))

@@ -2,6 +2,7 @@
 
 from meterlake.sources.grid_supply import GRID_SUPPLY
 from meterlake.sources.source import Columns, Losses, Source
+from meterlake.sources.tariff import Tariff
 
 AMI = Source(
     name="ami",
@@ -20,4 +21,8 @@ AMI = Source(
         customer_id="customer_id",
     ),
     losses=Losses(supply_source=GRID_SUPPLY.name),
+    tariff=Tariff(
+        weekday={"peak": ((17, 21),), "shoulder": ((7, 17), (21, 23)), "off_peak": ((0, 7), (23, 24))},
+        weekend={"shoulder": ((7, 23),), "off_peak": ((0, 7), (23, 24))},
+    ),
 )

@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from meterlake.sources.tariff import Tariff
 from meterlake.vee.policy import Vee
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
@@ -132,6 +133,7 @@ class Limits(Declared):
 
 
 Share = Annotated[float, Field(ge=0, lt=0.5)]
+COVERAGE_FLOOR = 0.95
 
 
 class TechnicalLoss(Declared):
@@ -164,7 +166,7 @@ class Losses(Declared):
     supply_source: Name
     transformer: TechnicalLoss = TechnicalLoss(fixed_share=0.005, i2r_share=0.029)
     feeder: TechnicalLoss = TechnicalLoss(fixed_share=0.005, i2r_share=0.039)
-    coverage_floor: Annotated[float, Field(gt=0, le=1)] = 0.95
+    coverage_floor: Annotated[float, Field(gt=0, le=1)] = COVERAGE_FLOOR
     energy_price: Annotated[float, Field(gt=0)] | None = None
     currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] | None = None
 
@@ -187,6 +189,7 @@ class Source(Declared):
         labels: the source's anomaly labels, in lower case -> whether they mean an anomaly.
         vee: rules, severities and estimation (vee/policy.py).
         losses: how the customers' energy is balanced against the supply of their feeders; None: it is not.
+        tariff: the bands by which load is told apart, beside the whole of it; None: there are none.
     """
 
     name: Name
@@ -202,6 +205,17 @@ class Source(Declared):
     labels: dict[str, bool] = {"normal": False, "anomaly": True, "abnormal": True}
     vee: Vee = Vee()
     losses: Losses | None = None
+    tariff: Tariff | None = None
+
+    @property
+    def coverage_floor(self) -> float:
+        """Least share of the readings of many meters that must be known for a figure about all of them to be told."""
+        return self.losses.coverage_floor if self.losses else COVERAGE_FLOOR
+
+    @property
+    def tells_hours(self) -> bool:
+        """Whether its readings are short enough to tell the hours of a day apart."""
+        return self.interval_minutes <= 60
 
     @property
     def varies(self) -> bool:
@@ -243,3 +257,11 @@ class Source(Declared):
         if 1440 % minutes:
             raise ValueError(f"{minutes} minutes do not divide a day")
         return minutes
+
+    @model_validator(mode="after")
+    def _tariff_can_be_told(self) -> Self:
+        if self.tariff and self.tariff.holiday is not None and self.country is None:
+            raise ValueError("tariff.holiday needs a country whose holidays they are; declare country, too")
+        if self.tariff and not self.tells_hours:
+            raise ValueError(f"a tariff has hours, which readings of {self.interval_minutes} minutes do not tell apart")
+        return self

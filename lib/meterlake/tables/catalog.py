@@ -10,6 +10,7 @@ from meterlake.tables.mart_anomaly_scores import MART_ANOMALY_SCORES
 from meterlake.tables.mart_consumption_metrics import MART_CONSUMPTION_METRICS
 from meterlake.tables.mart_energy_balance import MART_ENERGY_BALANCE
 from meterlake.tables.mart_inspections import MART_INSPECTIONS
+from meterlake.tables.mart_load_factors import MART_LOAD_FACTORS
 from meterlake.tables.mart_load_forecast import MART_LOAD_FORECAST
 from meterlake.tables.mart_load_profile import MART_LOAD_PROFILE
 from meterlake.tables.mart_region_kpis import MART_REGION_KPIS
@@ -42,6 +43,7 @@ TABLES: dict[str, Table] = {
         MART_ANOMALY_FLAGS,
         MART_INSPECTIONS,
         MART_LOAD_PROFILE,
+        MART_LOAD_FACTORS,
         MART_ENERGY_BALANCE,
         MART_SUSPECTS,
         MART_REGION_KPIS,

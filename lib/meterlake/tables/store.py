@@ -157,7 +157,8 @@ class Store:
         if since is None:
             bounds = self.read(table, source).agg(F.min(table.day), F.max(table.day)).head()
             return Changes(source, None, *bounds) if bounds else Changes(source, None, None, None)
-        who = "meter_id" if "meter_id" in table.names else "element"  # a row is of a meter, or of many
+        # A row is of a meter, or of many: then only the day matters, and what comes next in the key is as good.
+        who = "meter_id" if "meter_id" in table.names else table.key[1]
         days = (
             self._feed(table, since, newest)
             .where(F.col("source") == source)

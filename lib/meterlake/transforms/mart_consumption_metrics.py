@@ -9,6 +9,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from meterlake.sources.source import Source
+from meterlake.tables.months import later
 from meterlake.transforms.int_readings_daily import peak_of
 from meterlake.transforms.int_readings_hourly import SHARES, exact_sum, hours_of, joint_share, worst_quality
 
@@ -64,15 +65,9 @@ def days_to_read(first: date, last: date) -> list[tuple[date, date]]:
     Returns:
         (from, to) ranges, both days included; they may overlap.
     """
-    begin, end = _month(first, -1), _month(last, 2)
+    begin, end = later(first, -1), later(last, 2)
     week = timedelta(days=7)
-    return [(_month(begin, 12 * year) - week, _month(end, 12 * year) + week) for year in (-1, 0, 1)]
-
-
-def _month(day: date, later: int) -> date:
-    """First day of the month so many months after the day's."""
-    months = day.year * 12 + day.month - 1 + later
-    return date(months // 12, months % 12 + 1, 1)
+    return [(later(begin, 12 * year) - week, later(end, 12 * year) + week) for year in (-1, 0, 1)]
 
 
 def _compared(daily: DataFrame, period: Period, source: Source) -> DataFrame:
