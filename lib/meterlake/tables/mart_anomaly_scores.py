@@ -1,5 +1,5 @@
 from meterlake.tables.shared_columns import METER_ID, READING_DATE_LOCAL, READING_ID, READING_TIMESTAMP, SOURCE
-from meterlake.tables.table import Column, Published, Table
+from meterlake.tables.table import Column, Published, Sums, Table
 
 MART_ANOMALY_SCORES = Table(
     name="mart_anomaly_scores",
@@ -39,5 +39,9 @@ MART_ANOMALY_SCORES = Table(
         order_by=("source", "meter_id", "reading_timestamp"),
         indexes=(("source", "is_anomaly", "reading_timestamp"),),
         low_cardinality=("source", "meter_id", "anomaly_type", "model_version"),
+        sums=Sums(
+            by=("source", "reading_timestamp"),
+            of=("sum(consumption_kwh)", "sum(expected_kwh)", "max(anomaly_score)", "count()"),
+        ),
     ),
 )

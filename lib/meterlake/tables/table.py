@@ -48,6 +48,20 @@ class Column:
 
 
 @dataclass(frozen=True)
+class Sums:
+    """What ClickHouse keeps summed up beside a mart's rows (a projection), for charts of many meters.
+
+    Attributes:
+        by: columns that a query may group and filter by, also through functions of them. Without the meter, or they
+            are as many as the rows.
+        of: the aggregates, as the charts write them.
+    """
+
+    by: tuple[str, ...]
+    of: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Published:
     """How a gold table is served.
 
@@ -57,12 +71,14 @@ class Published:
         order_by: sort key in ClickHouse and first index in PostgreSQL.
         indexes: further PostgreSQL indexes that the dashboards' queries use, each a tuple of columns.
         low_cardinality: string columns with few values, dictionary-coded in ClickHouse.
+        sums: what ClickHouse keeps summed up.
     """
 
     clickhouse: str
     order_by: tuple[str, ...]
     indexes: tuple[tuple[str, ...], ...] = ()
     low_cardinality: tuple[str, ...] = ()
+    sums: Sums | None = None
 
 
 @dataclass(frozen=True)
