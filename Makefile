@@ -14,7 +14,7 @@ OPTIONS := --home $(HOME_DIR) $(if $(CONF),--conf $(CONF))
 SAMPLE := $(HOME_DIR)/sample
 
 .DEFAULT_GOAL := help
-.PHONY: help setup pipeline test bench bench-growth bench-incremental bench-executors bench-vee capacity layout lint stores-start stores-stop ui metrics spark-ui airflow airflow-day superset superset-check screenshots superset-lock compose-env package lock clean
+.PHONY: help setup pipeline test bench bench-growth bench-incremental bench-executors bench-vee bench-stores capacity layout lint stores-start stores-stop ui metrics spark-ui airflow airflow-day superset superset-check screenshots superset-lock compose-env package lock clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -148,6 +148,10 @@ bench-executors: $(VENV)/.dev  ## two executors of one core against one, on a st
 
 bench-vee: $(VENV)/.dev  ## what validation and estimation add to a run
 	@$(ALONE) --size $(SIZE) --pairs $(PAIRS)
+
+PAGE ?=
+bench-stores: $(VENV)/.dev  ## the dashboards' queries on ClickHouse and PostgreSQL, answers compared; PAGE= takes the table
+	@$(ALONE) --size $(SIZE) $(if $(PAGE),--page $(PAGE))
 
 READINGS ?= 960e6
 MINUTES ?= 45

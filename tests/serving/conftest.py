@@ -16,7 +16,7 @@ from pyspark.sql import DataFrame, SparkSession
 from meterlake.serving import clickhouse, embedded, postgres
 from meterlake.serving.endpoint import endpoint
 from meterlake.settings import PROJECT, Settings, load
-from meterlake.tables.table import Column, Published, Table
+from meterlake.tables.table import Column, Published, Sums, Table
 
 MART = Table(
     name="mart_of_tests",
@@ -44,6 +44,7 @@ MART = Table(
         order_by=("source", "meter_id", "reading_timestamp"),
         indexes=(("source", "is_anomaly", "reading_timestamp"),),
         low_cardinality=("source", "reasons"),
+        sums=Sums(by=("source", "reading_date_local"), of=("sum(consumption_kwh)", "count()")),
     ),
 )
 

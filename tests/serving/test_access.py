@@ -308,6 +308,15 @@ def test_scores_find_their_regions_again_after_a_new_column_of_the_metrics(serve
 
 
 @both_stores
+def test_kept_sums_pass_no_row_filter(ask: Ask, store: StoreName) -> None:
+    """ClickHouse answers both from sums that it keeps of all regions."""
+    target = relation(store, METRICS, "reader")
+    by_day = f"SELECT period_start_local, sum(consumption_kwh) FROM {target} GROUP BY period_start_local"
+    assert ask(store, "meterlake_reader_north", by_day) == [(date(2024, 1, 1), Decimal("10.5"))]
+    assert ask(store, "meterlake_nowhere", f"SELECT coalesce(sum(consumption_kwh), 0) FROM {target}") == [(0,)]
+
+
+@both_stores
 def test_a_login_of_no_region_sees_no_row(ask: Ask, store: StoreName) -> None:
     for table in MARTS:
         assert ask(store, "meterlake_nowhere", f"SELECT count(*) FROM {relation(store, table, 'reader')}") == [(0,)]

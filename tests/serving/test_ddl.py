@@ -59,7 +59,8 @@ def test_a_declared_mart_can_be_made_in_both_stores(serving: Settings, table: Ta
 def test_a_declared_mart_has_a_day_and_its_keys_among_its_columns(table: Table) -> None:
     published = ddl.published(table)
     named = {*table.key, *published.order_by, *published.low_cardinality, ddl.day(table), "source"}
-    assert named.union(*published.indexes) <= set(table.names)
+    summed = published.sums.by if published.sums else ()
+    assert named.union(summed, *published.indexes) <= set(table.names)
     required = {column.name for column in table.columns if column.required}
     assert {*table.key, *published.order_by, ddl.day(table)} <= required, "a key column may be null"
 

@@ -17,7 +17,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from meterlake.errors import LedgerUnbalanced, Unreachable, UsageError
-from meterlake.serving import clickhouse, postgres, publish
+from meterlake.serving import clickhouse, ddl, postgres, publish
 from meterlake.serving.endpoint import endpoint
 from meterlake.serving.slices import Slice, slices_between, within
 from meterlake.settings import Settings
@@ -377,6 +377,15 @@ def test_changed_columns_ask_for_a_full_publish(mart: Table, rows: Rows, serving
     assert both("count(*), sum(reading_count)") == [(2, 96)]
     publish.publish(changed, rows(days=2).withColumn("rank", F.col("rank").cast("string")), None, serving)
     assert both("rank", "ORDER BY 1") == [("0",), ("1",)]
+    assert not publish.needs_full(changed, serving)
+
+
+def test_other_sums_ask_for_a_full_publish(mart: Table, rows: Rows, serving: Settings, both: Any) -> None:
+    publish.publish(mart, rows(days=2), None, serving)
+    changed = replace(mart, published=replace(ddl.published(mart), sums=None))
+    assert publish.needs_full(changed, serving)
+    publish.publish(changed, rows(days=3), None, serving)
+    assert both("count(*)") == [(3,)]
     assert not publish.needs_full(changed, serving)
 
 

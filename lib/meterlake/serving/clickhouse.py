@@ -3,6 +3,7 @@
 Unchanged partitions (a source's month each) join the new mart as hard links; only changed slices travel.
 """
 
+import re
 import secrets
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -52,7 +53,7 @@ def connect(settings: Settings, login: Login = "etl") -> Client:
 
 
 def needs_full(table: Table, settings: Settings) -> bool:
-    """Whether the mart is missing or has other columns or keys than declared, so that all of it has to be published."""
+    """Whether the mart is missing or has other columns, keys or sums than declared: all of it has to be published."""
     with _session(settings) as client:
         return _shape(client, table, settings) != _declared(table)
 
@@ -175,7 +176,7 @@ def _unchanged(client: Client, table: Table, slices: Collection[Slice], settings
 
 
 def _shape(client: Client, table: Table, settings: Settings) -> list[tuple[str, str]]:
-    """Columns with their types, and the keys. Empty when there is no such table."""
+    """Columns with their types, the keys, and the names of kept sums. Empty when there is no such table."""
     where = {"database": settings.clickhouse.database, "table": _mart(table)}
     columns = client.query(
         "SELECT name, type FROM system.columns WHERE database = {database:String} AND table = {table:String} "
@@ -183,17 +184,21 @@ def _shape(client: Client, table: Table, settings: Settings) -> list[tuple[str, 
         where,
     )
     keys = client.query(
-        "SELECT sorting_key, partition_key FROM system.tables "
+        "SELECT sorting_key, partition_key, create_table_query FROM system.tables "
         "WHERE database = {database:String} AND name = {table:String}",
         where,
     )
-    return [*((name, kind) for name, kind in columns.result_rows), *((str(a), str(b)) for a, b in keys.result_rows)]
+    found = [(str(name), str(kind)) for name, kind in columns.result_rows]
+    for sorting, partition, statement in keys.result_rows:
+        # A writer may not read system.projections.
+        found += [(sorting, partition), ("sums", ", ".join(re.findall(r"PROJECTION `?(\w+)", statement)))]
+    return found
 
 
 def _declared(table: Table) -> list[tuple[str, str]]:
     columns = [(column.name, ddl.clickhouse_type(table, column)) for column in table.columns]
     keys = (", ".join(ddl.published(table).order_by), ddl.clickhouse_partition(table).replace('"', ""))
-    return [*columns, keys]
+    return [*columns, keys, ("sums", ", ".join(ddl.clickhouse_sums(table)))]
 
 
 def _mart(table: Table) -> str:

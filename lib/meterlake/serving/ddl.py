@@ -1,5 +1,6 @@
 """PostgreSQL and ClickHouse DDL from the table declarations. Every identifier is checked here and quoted."""
 
+import hashlib
 import re
 from collections.abc import Iterable
 
@@ -109,9 +110,10 @@ def postgres_type(column: Column) -> str:
 
 def clickhouse_table(table: Table, database: str, name: str) -> str:
     """The statement that makes the table under `name`: a partition per source and month, sorted for the dashboards."""
-    each = ", ".join(_clickhouse_column(table, column) for column in table.columns)
+    lines = [_clickhouse_column(table, column) for column in table.columns]
+    lines += [f"PROJECTION {quoted(sums)} ({select})" for sums, select in clickhouse_sums(table).items()]
     return (
-        f"CREATE TABLE IF NOT EXISTS {quoted(database)}.{quoted(name)} ({each}) ENGINE = MergeTree "
+        f"CREATE TABLE IF NOT EXISTS {quoted(database)}.{quoted(name)} ({', '.join(lines)}) ENGINE = MergeTree "
         f"PARTITION BY {clickhouse_partition(table)} ORDER BY ({columns(published(table).order_by)}) "
         f"COMMENT {literal(describe(table))}"
     )
@@ -129,6 +131,16 @@ def clickhouse_wire_table(table: Table, database: str, name: str) -> str:
         for column in table.columns
     )
     return f"CREATE TABLE {quoted(database)}.{quoted(name)} ({each}) ENGINE = MergeTree ORDER BY tuple()"
+
+
+def clickhouse_sums(table: Table) -> dict[str, str]:
+    """The declared sums by the name of their projection, which tells one declaration from another."""
+    kept = published(table).sums
+    if kept is None:
+        return {}
+    by = columns(kept.by)
+    select = f"SELECT {by}, {', '.join(kept.of)} GROUP BY {by}"
+    return {f"sums_{hashlib.sha256(select.encode()).hexdigest()[:8]}": select}
 
 
 def clickhouse_partition(table: Table) -> str:

@@ -29,6 +29,7 @@ MARKER = MARKERS["postgres"]
 TUNING = {
     "shared_buffers": "256MB",
     "maintenance_work_mem": "256MB",
+    "work_mem": "64MB",  # the dashboards' sorts and groups stay in memory: see docs/performance.md
     "max_wal_size": "4GB",
     "wal_level": "minimal",  # a table that was truncated in the same transaction is filled without a log
     "max_wal_senders": "0",

@@ -1,5 +1,5 @@
 from meterlake.tables.shared_columns import METER_ID, READING_DATE_LOCAL, READING_ID, READING_TIMESTAMP, SOURCE
-from meterlake.tables.table import Column, Published, RegionsOf, Table
+from meterlake.tables.table import Column, Published, RegionsOf, Sums, Table
 
 MART_ANOMALY_SCORES = Table(
     name="mart_anomaly_scores",
@@ -50,6 +50,10 @@ MART_ANOMALY_SCORES = Table(
                 ),
                 there="period = 'month'",
             ),
+        ),
+        sums=Sums(
+            by=("source", "reading_timestamp"),
+            of=("sum(consumption_kwh)", "sum(expected_kwh)", "max(anomaly_score)", "count()"),
         ),
     ),
 )

@@ -1,5 +1,5 @@
 from meterlake.tables.shared_columns import FEEDER, METER_ID, REGION, SOURCE
-from meterlake.tables.table import Column, Published, Table
+from meterlake.tables.table import Column, Published, Sums, Table
 
 MART_CONSUMPTION_METRICS = Table(
     name="mart_consumption_metrics",
@@ -45,5 +45,13 @@ MART_CONSUMPTION_METRICS = Table(
         order_by=("source", "period", "meter_id", "period_start_local"),
         indexes=(("source", "period", "period_start_local"),),
         low_cardinality=("source", "region", "feeder", "period", "quality"),
+        sums=Sums(
+            by=("source", "period", "period_start_local", "region", "feeder"),
+            of=(
+                *("sum(consumption_kwh)", "count(consumption_kwh)", "count()"),
+                *("avg(peak_power_kw)", "max(peak_power_kw)", "avg(load_factor)"),
+                *("sum(reading_count)", "sum(expected_count)", "sum(estimated_share * reading_count)"),
+            ),
+        ),
     ),
 )

@@ -1,5 +1,5 @@
 from meterlake.tables.shared_columns import FEEDER, METER_ID, REGION, SOURCE
-from meterlake.tables.table import Column, Published, Table
+from meterlake.tables.table import Column, Published, Sums, Table
 
 MART_LOAD_PROFILE = Table(
     name="mart_load_profile",
@@ -40,5 +40,9 @@ MART_LOAD_PROFILE = Table(
         order_by=("source", "meter_id", "month_local", "day_type", "hour_of_day"),
         indexes=(("source", "month_local"),),
         low_cardinality=("source", "region", "feeder", "season", "day_type"),
+        sums=Sums(
+            by=("source", "month_local", "season", "day_type", "hour_of_day", "region", "feeder"),
+            of=("sum(energy_kwh)", "sum(hours)"),
+        ),
     ),
 )

@@ -66,6 +66,20 @@ class RegionsOf:
 
 
 @dataclass(frozen=True)
+class Sums:
+    """What ClickHouse keeps summed up beside a mart's rows (a projection), for charts of many meters.
+
+    Attributes:
+        by: columns that a query may group and filter by, also through functions of them. Without the meter, or they
+            are as many as the rows.
+        of: the aggregates, as the charts write them.
+    """
+
+    by: tuple[str, ...]
+    of: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Published:
     """How a gold table is served.
 
@@ -77,6 +91,7 @@ class Published:
         low_cardinality: string columns with few values, dictionary-coded in ClickHouse.
         regions: where the region of a row is found, in a mart without a column of it: a row is of the regions that any
             of these tells.
+        sums: what ClickHouse keeps summed up.
     """
 
     clickhouse: str
@@ -84,6 +99,7 @@ class Published:
     indexes: tuple[tuple[str, ...], ...] = ()
     low_cardinality: tuple[str, ...] = ()
     regions: tuple[RegionsOf, ...] = ()
+    sums: Sums | None = None
 
 
 @dataclass(frozen=True)
