@@ -65,7 +65,7 @@ def questions(view: View) -> Iterator[Question]:
     """The queries of all charts that a filter of the view reaches; of all charts when it has none."""
     for chart, params, dataset in _charts():
         reached = {name for name in view.chosen if name in _columns(dataset)}
-        if (view.chosen or view.period) and not (reached or view.period):
+        if view.chosen and not reached and not view.period:
             continue
         for number, query in enumerate(query_context(params)["queries"]):
             yield Question(
