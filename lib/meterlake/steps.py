@@ -208,7 +208,7 @@ def _inspections(run: Run, champion: registry.ModelVersion, changed: Changes) ->
     if model is None:
         if store.exists(table):  # what an earlier champion has found
             store.replace_days(store.read(table).limit(0), table, run.source.name, "true")
-        return Outcome(said=[f"{champion.label} judges no whole days: `meterlake train` fits one that does."])
+        return Outcome(said=[f"{champion.label} judges no whole days: it has seen too few of them, or none at all."])
     if changed.nothing:
         return Outcome()
     latest = store.read(INT_READINGS_DAILY, run.source.name).agg(F.max(DAY)).head()
