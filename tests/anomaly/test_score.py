@@ -21,7 +21,15 @@ from meterlake.tables.mart_anomaly_scores import MART_ANOMALY_SCORES
 
 START = datetime(2024, 5, 6, tzinfo=UTC)
 NOW = datetime(2024, 7, 1, 12, tzinfo=UTC)
-CONF = Model(contamination=0.01, threshold=0.6, trees=50, subsample=256, training_rows=2000, seed=5)
+CONF = Model(
+    contamination=0.01,
+    threshold=0.6,
+    day_alarm_share=0.001,
+    trees=50,
+    subsample=256,
+    training_rows=2000,
+    seed=5,
+)
 METERS, HOURS = 4, 28 * 24
 
 
@@ -186,9 +194,10 @@ def test_only_flagged_rows_carry_a_type_and_reasons(scores: DataFrame) -> None:
     assert scores.where("is_anomaly <> (anomaly_score > 0.6)").count() == 0
 
 
-def test_scoring_is_one_python_pass_without_a_shuffle(features: DataFrame, model: TrainedModel) -> None:
-    scored = score(features, model, "v", NOW).frame().where("is_anomaly")
-    plan = scored._jdf.queryExecution().executedPlan().toString().split("InMemoryRelation")[0]
+def test_scoring_is_one_python_pass_without_a_shuffle(spark: SparkSession, model: TrainedModel) -> None:
+    rows = spark.createDataFrame(household(1)[:9], INT_CONSUMPTION_FEATURES.schema)
+    scored = score(rows, model, "v", NOW).frame().where("is_anomaly")
+    plan = scored._jdf.queryExecution().executedPlan().toString()
     assert plan.count("MapInArrow") == 1
     assert "Exchange" not in plan
 

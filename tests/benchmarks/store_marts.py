@@ -96,6 +96,17 @@ GROUP BY source, meter_id, reading_date_local
 HAVING flagged_count > 0
 """
 
+# One meter-day of a thousand.
+INSPECTIONS = """
+SELECT
+  source, meter_id, region, feeder, period_start_local AS reading_date_local,
+  0.6 + cityHash64(meter_id, period_start_local) % 1000 / 2600 AS day_score, 30 * day_score AS surprise,
+  consumption_kwh, toDecimal64(consumption_kwh * 1.4, 4) AS usual_kwh,
+  'used 29 % less than its usual day' AS reasons, 'meterlake-$source v1' AS model_version
+FROM $db.consumption_metrics
+WHERE period = 'day' AND cityHash64(meter_id, period_start_local, 1) % 1000 = 0
+"""
+
 PROFILE = """
 SELECT
   source, meter_id, $region AS region, $feeder AS feeder, month_local,
@@ -164,6 +175,28 @@ WHERE level = 'region'
 GROUP BY source, element, month_local
 """
 
+# The hours of the night are a fifth of the energy.
+LOAD_FACTORS = """
+SELECT
+  source, level, element, region, month_local, part.1 AS band, meters, toInt64(part.2 * whole) AS hours,
+  hours AS hours_known, 1. AS completeness, toDecimal64(kwh * part.3, 4) AS energy_kwh, part.3 AS energy_share,
+  toFloat64(energy_kwh) / hours AS mean_load_kw, mean_load_kw * 1.8 AS peak_load_kw,
+  toDateTime(month_local + 9, 'UTC') + 3600 * 19 AS peak_hour_start,
+  mean_load_kw * 1.7 AS capacity_kw, mean_load_kw / peak_load_kw AS load_factor,
+  NULL AS year_before_load_kw, NULL AS growth_pct
+FROM (
+  SELECT
+    source, place.1 AS level, place.2 AS element, if(level = 'source', NULL, any(m.region)) AS region,
+    period_start_local AS month_local, uniqExact(meter_id) AS meters, any(expected_count) AS whole,
+    sum(consumption_kwh) AS kwh
+  FROM $db.consumption_metrics AS m
+  ARRAY JOIN [('source', source), ('region', $region), ('feeder', $feeder)] AS place
+  WHERE period = 'month'
+  GROUP BY source, place, month_local
+)
+ARRAY JOIN [('all', 1., 1.), ('off_peak', 0.5, 0.2), ('peak', 0.5, 0.8)] AS part
+"""
+
 # The forecasts of the last 30 days, a week ahead each, of the source, its regions and its feeders.
 FORECAST = """
 WITH
@@ -185,9 +218,11 @@ ROWS = {
     "mart_anomaly_scores": SCORES,
     "mart_consumption_metrics": METRICS,
     "mart_anomaly_flags": FLAGS,
+    "mart_inspections": INSPECTIONS,
     "mart_load_profile": PROFILE,
     "mart_energy_balance": BALANCE,
     "mart_suspects": SUSPECTS,
     "mart_region_kpis": REGIONS,
+    "mart_load_factors": LOAD_FACTORS,
     "mart_load_forecast": FORECAST,
 }

@@ -36,8 +36,8 @@ def test_both_stores_answer_every_chart_alike(filled: Settings, view: View) -> N
     found = stores.compare(view, filled)
     assert {each.chart for each in questions(view)} == set(found)
     empty = {chart for chart, one in found.items() if not one["rows"]}
-    # One meter has no suspect month, and the newest forecast is of none of the months before.
-    assert empty <= (set() if view is stores.OPENED else {"inspection_list", "load_forecast"})
+    # One meter has no suspect month and no day to inspect, and the newest forecast is of none of the months before.
+    assert empty <= (set() if view is stores.OPENED else {"inspection_list", "days_to_inspect", "load_forecast"})
 
 
 def test_all_users_get_all_answers(filled: Settings) -> None:
