@@ -272,7 +272,8 @@ def _load_factors(run: Run, days: Changes, meters: DataFrame) -> int:
     store, source = run.store, run.source
     if not source.tells_hours:
         return 0
-    everything = days.everything or not store.exists(MART_LOAD_FACTORS)
+    # A home of a version that did not make the mart gets all months of a source with its next readings.
+    everything = days.everything or not store.read(MART_LOAD_FACTORS, source.name).head(1)
     months = all_months(store, source.name) if everything else changed_months(days)
     if not months:
         return 0
