@@ -206,7 +206,7 @@ def _inspections(run: Run, champion: registry.ModelVersion, changed: Changes) ->
     """The days that deserve an inspection; a day is judged by itself and the 56 before it."""
     store, model, table = run.store, champion.model.days, MART_INSPECTIONS
     if model is None:
-        if store.exists(table):  # what an earlier champion has found
+        if store.read(table, run.source.name).head(1):  # what an earlier champion has found
             store.replace_days(store.read(table).limit(0), table, run.source.name, "true")
         return Outcome(said=[f"{champion.label} judges no whole days: it has seen too few of them, or none at all."])
     if changed.nothing:

@@ -16,6 +16,7 @@ from meterlake.anomaly.meter_day import (
     fit,
     longest,
     signs,
+    signs_of,
     told,
     two_largest,
 )
@@ -32,10 +33,10 @@ def homes(count: int, days: int, seed: int = 1) -> np.ndarray:
     return form * level * np.exp(0.2 * random.standard_normal((count, days, SLOTS)))
 
 
-def signs_of(kwh: np.ndarray) -> Signs:
+def all_signs(kwh: np.ndarray) -> Signs:
     """Of every day of a grid."""
     of = MeterDays.grid(kwh)
-    return Signs.joined([signs(window, TYPICAL_KWH) for window in of.windows(np.arange(len(of.key)))])
+    return signs_of(of, np.arange(len(of.key)), TYPICAL_KWH)
 
 
 def fitted(kwh: np.ndarray) -> DayModel:
@@ -44,7 +45,7 @@ def fitted(kwh: np.ndarray) -> DayModel:
 
 
 def scores(model: DayModel, kwh: np.ndarray) -> np.ndarray:
-    return two_largest(model.surprises_of(signs_of(kwh))).reshape(kwh.shape[:2])
+    return two_largest(model.surprises_of(all_signs(kwh))).reshape(kwh.shape[:2])
 
 
 def test_the_longest_run() -> None:
@@ -83,7 +84,7 @@ def test_a_day_that_is_not_there_is_unknown_and_not_skipped() -> None:
 def test_a_day_is_judged_alone_as_in_the_whole_series() -> None:
     kwh = homes(3, 150)
     alone = MeterDays.grid(kwh[:, 99 - LOOKS_BACK_DAYS : 100])
-    in_series = {name: values.reshape(3, 150)[:, 99] for name, values in signs_of(kwh).strange.items()}
+    in_series = {name: values.reshape(3, 150)[:, 99] for name, values in all_signs(kwh).strange.items()}
     (window,) = alone.windows(np.arange(1, 4) * (LOOKS_BACK_DAYS + 1) - 1)
     for name, values in signs(window, TYPICAL_KWH).strange.items():
         np.testing.assert_array_equal(values, in_series[name], err_msg=name)
@@ -108,8 +109,8 @@ def test_each_sign_rises_above_all_ordinary_days(change, sign: str, sentence: st
     changed = kwh.copy()
     changed[0, 105:115] = change(changed[0, 105:115])
     day = 105 if sign == "top" else 112  # a height that has been reached is no news
-    found, model = signs_of(changed), fitted(kwh)
-    assert found.strange[sign][day] > np.nanmax(signs_of(kwh).strange[sign])
+    found, model = all_signs(changed), fitted(kwh)
+    assert found.strange[sign][day] > np.nanmax(all_signs(kwh).strange[sign])
     assert scores(model, changed)[0, day] > scores(model, kwh)[0, day]
     names = tuple(model.surprises)
     only = np.where(np.array(names)[:, None] == sign, 9.0, 0.0) * np.ones(len(found.kwh))
@@ -158,7 +159,7 @@ def test_the_share_of_alarms_is_kept_on_other_ordinary_meters() -> None:
 def test_unknown_days_and_no_days() -> None:
     kwh = homes(2, 60)
     kwh[:, 30:40] = np.nan
-    assert np.isnan(signs_of(kwh).kwh.reshape(2, 60)[:, 30:40]).all()
+    assert np.isnan(all_signs(kwh).kwh.reshape(2, 60)[:, 30:40]).all()
     of = MeterDays.grid(np.empty((0, 60, SLOTS)))
     assert of.judged.shape == (0,)
     assert list(of.windows(np.arange(0))) == []

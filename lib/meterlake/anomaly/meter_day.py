@@ -40,6 +40,19 @@ NIGHT = [22, 23, 0, 1, 2, 3, 4, 5]
 RUN_SCALE_HOURS, RUNS = 1.0, ("idle_hours", "frozen_hours")
 # Windows that are worked off together: 20 MB per array.
 AT_ONCE = 2_000
+# No sign is so sure that less than this is far beyond what 1 % of the ordinary days show.
+LEAST_SCALE = 0.05
+# A sign that one in twenty ordinary days has is no news.
+WORTH_TELLING = 3.0
+# What is told of a sign that has no number of its own.
+PLAIN = {
+    "low_base_week": "its base load has been low for a week",
+    "night_less_week": "a smaller part of its energy than usual at night for a week",
+    "night_more_week": "a larger part of its energy than usual at night for a week",
+    "shifted_week": "its day has run as on another clock for a week",
+    "backwards_day": "its day fits the usual one better when read backwards",
+    "backwards_three_days": "its last three days fit the usual one better when read backwards",
+}
 
 
 @dataclass(frozen=True)
@@ -136,6 +149,11 @@ class Signs:
         names = [name for name in vars(parts[0]) if name != "strange"]
         strange = {name: np.concatenate([part.strange[name] for part in parts]) for name in parts[0].strange}
         return cls(strange, **{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
+
+
+def signs_of(of: MeterDays, days: Ints, typical_kwh: float) -> Signs:
+    """The signs of the chosen days, of which there is one at least."""
+    return Signs.joined([signs(window, typical_kwh) for window in of.windows(days)])
 
 
 def signs(of: Hours, typical_kwh: float) -> Signs:
@@ -330,10 +348,6 @@ class Surprise:
         return np.where(np.isnan(values), 0.0, np.where(values > self.values[-1], beyond, inside))
 
 
-# No sign is so sure that less than this is far beyond what 1 % of the ordinary days show.
-LEAST_SCALE = 0.05
-
-
 def two_largest(surprises: Floats) -> Floats:
     """The sum of the two largest along the first axis.
 
@@ -383,7 +397,7 @@ def fit(of: MeterDays, judged: Bools, alarm_share: float, published: float) -> D
     days = np.flatnonzero(judged)
     kwh = 24 * _mean(of.hours.kwh[days], 1)
     typical = float(np.nanmedian(kwh))
-    found = Signs.joined([signs(window, typical) for window in of.windows(days)])
+    found = signs_of(of, days, typical)
     half = _halves(of.key[days] >> 32)
     scores = np.empty(len(days))
     for side in (half, ~half):
@@ -421,10 +435,6 @@ def told(of: Signs, surprises: Floats, names: tuple[str, ...]) -> list[str]:
     ]
 
 
-# A sign that one in twenty ordinary days has is no news.
-WORTH_TELLING = 3.0
-
-
 def _sentence(name: str, of: Signs, day: int) -> str:
     match name:
         case "low_day":
@@ -439,13 +449,3 @@ def _sentence(name: str, of: Signs, day: int) -> str:
             return f"its highest power is {of.top[day]:.1f} times that of the eight weeks before"
         case _:
             return PLAIN[name]
-
-
-PLAIN = {
-    "low_base_week": "its base load has been low for a week",
-    "night_less_week": "a smaller part of its energy than usual at night for a week",
-    "night_more_week": "a larger part of its energy than usual at night for a week",
-    "shifted_week": "its day has run as on another clock for a week",
-    "backwards_day": "its day fits the usual one better when read backwards",
-    "backwards_three_days": "its last three days fit the usual one better when read backwards",
-}

@@ -51,7 +51,7 @@ def _balance(run: Run, supply_source: str, months: list[date], everything: bool)
     own = mart_energy_balance.build(
         hourly=store.read(INT_READINGS_HOURLY, supply_source).where(concerned),
         daily=store.read(INT_READINGS_DAILY).where(both).where(concerned),
-        monthly=store.read(INT_READINGS_MONTHLY).where(both).where(F.col("month_local").isin(months)),
+        monthly=store.read(INT_READINGS_MONTHLY).where(both).where(about(months)),
         meters=store.read(STG_METERS).where(both),
         source=source,
     ).persist()
@@ -79,7 +79,7 @@ def _region_kpis(run: Run, months: list[date], everything: bool) -> int:
     store, source = run.store, run.source
     kpis = mart_region_kpis.build(
         store.read(MART_ENERGY_BALANCE, source.name).where(within(months)),
-        store.read(INT_READINGS_MONTHLY, source.name).where(F.col("month_local").isin(months)),
+        store.read(INT_READINGS_MONTHLY, source.name).where(about(months)),
         store.read(STG_METERS, source.name),
         source,
     )

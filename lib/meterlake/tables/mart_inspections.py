@@ -5,7 +5,7 @@ MART_INSPECTIONS = Table(
     name="mart_inspections",
     layer="gold",
     description="The meter-days that deserve an inspection: as whole days they are unlike their meter's eight weeks "
-    "before, more so than all but a thousandth of the days of training. The most surprising first.",
+    "before, more so than all but a declared share (0.1 % unless changed) of the days of training.",
     grain="one meter and local day above the threshold",
     owner="data-science",
     columns=(

@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
-from meterlake.anomaly.meter_day import DayModel, Hours, MeterDays, Signs, signs, told, two_largest
+from meterlake.anomaly.meter_day import DayModel, Hours, MeterDays, Signs, signs_of, told, two_largest
 from meterlake.sources.source import Source
 from meterlake.tables.arrow_pass import whole_meters
 from meterlake.tables.arrow_writer import Batches
@@ -91,12 +91,10 @@ def _inspected(batches: Batches, broadcast: Broadcast[DayModel], first: date | N
     for rows in whole_meters(batches, HOURS_AT_ONCE):
         of = meter_days(rows)
         wanted = np.flatnonzero(of.judged & (_day(of.key) >= begin))
-        names = pc.unique(rows["meter_id"].combine_chunks())
-        done = 0
-        for window in of.windows(wanted):
-            part = wanted[done : done + len(window.kwh)]
-            done += len(part)
-            yield _found(signs(window, broadcast.value.typical_kwh), of.key[part], names, broadcast.value)
+        if len(wanted):
+            names = pc.unique(rows["meter_id"].combine_chunks())
+            found = signs_of(of, wanted, broadcast.value.typical_kwh)
+            yield _found(found, of.key[wanted], names, broadcast.value)
 
 
 def _found(of: Signs, key: NDArray[np.int64], names: pa.Array, model: DayModel) -> pa.RecordBatch:

@@ -16,7 +16,7 @@ from sklearn.ensemble import IsolationForest
 from meterlake.anomaly import meter_day
 from meterlake.anomaly.evaluation.population import Population
 from meterlake.anomaly.features import INPUTS, matrix
-from meterlake.anomaly.meter_day import DayModel, MeterDays, signs, two_largest
+from meterlake.anomaly.meter_day import MeterDays, signs_of, two_largest
 from meterlake.anomaly.model import TrainedModel
 from meterlake.anomaly.train import fit as fit_model
 from meterlake.settings import Model
@@ -178,15 +178,11 @@ def by_meter_day(train: Population, conf: Model) -> Scorer:
     def score(of: Population) -> Floats:
         scores = np.full(of.judged.size, np.nan)
         chosen = np.flatnonzero(of.judged)
-        scores[chosen] = _of_days(model, MeterDays.grid(of.kwh), chosen)
+        found = signs_of(MeterDays.grid(of.kwh), chosen, model.typical_kwh)
+        scores[chosen] = two_largest(model.surprises_of(found))
         return scores.reshape(of.judged.shape)
 
     return score
-
-
-def _of_days(model: DayModel, days: MeterDays, chosen: NDArray[np.int64]) -> Floats:
-    windows = days.windows(chosen)
-    return np.concatenate([two_largest(model.surprises_of(signs(window, model.typical_kwh))) for window in windows])
 
 
 def _hours(of: Population) -> Floats:
