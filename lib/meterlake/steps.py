@@ -188,7 +188,8 @@ def score(run: Run) -> Outcome:
 def _scores(run: Run, champion: registry.ModelVersion, changed: Changes) -> Outcome:
     """Every reading with its score."""
     store = run.store
-    features = changed.days_in(store.read(INT_CONSUMPTION_FEATURES), DAY)
+    files = store.scan(INT_CONSUMPTION_FEATURES, source=[run.source.name]) if changed.everything else None
+    features = files or changed.days_in(store.read(INT_CONSUMPTION_FEATURES), DAY)
     counted = counted_by_task(store.spark.sparkContext)
     scores = mart_anomaly_scores.build(features, champion.model, champion.label, datetime.now(UTC), counted)
     rows = store.replace(scores, MART_ANOMALY_SCORES, changed)

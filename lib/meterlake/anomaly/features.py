@@ -9,9 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
+
+from meterlake.tables.file_scan import FileScan
 
 Floats = NDArray[np.float64]
 
@@ -62,9 +65,17 @@ NAMES = tuple(feature.name for feature in FEATURES)
 DEFINITION = {feature.name: feature.formula for feature in FEATURES} | {"FLOOR": str(FLOOR), "FILL": str(FILL)}
 
 
+OBSERVED = ["measured", "edited"]
+
+
 def metered(features: DataFrame) -> DataFrame:
     """The rows of int_consumption_features that a model learns from and judges: an estimate is no observation."""
-    return features.where(F.col("quality").isin("measured", "edited") & F.col("consumption_kwh").isNotNull())
+    return features.where(F.col("quality").isin(OBSERVED) & F.col("consumption_kwh").isNotNull())
+
+
+def metered_in(features: FileScan) -> FileScan:
+    """The same of the table's files."""
+    return features.where(pc.field("quality").isin(OBSERVED) & pc.field("consumption_kwh").is_valid())
 
 
 def typical_kwh(columns: Mapping[str, Floats]) -> float:

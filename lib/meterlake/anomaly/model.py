@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import IsolationForest
 
 from meterlake.anomaly.drift import Reference
+from meterlake.anomaly.forest_walk import ForestScores
 from meterlake.anomaly.meter_day import DayModel
 
 Floats = NDArray[np.float64]
@@ -101,4 +103,8 @@ class TrainedModel:
 
     def raw_scores(self, matrix: NDArray[np.float32]) -> Floats:
         """The forest's anomaly score of Liu, Ting and Zhou (2008): 2^(-mean path length / normal path length)."""
-        return -self.forest.score_samples(matrix) if len(matrix) else np.empty(0)
+        return self._scores(matrix) if len(matrix) else np.empty(0)
+
+    @cached_property
+    def _scores(self) -> ForestScores:
+        return ForestScores(self.forest)

@@ -12,10 +12,11 @@ from pyspark.sql import DataFrame
 
 from meterlake.anomaly.classify import anomaly_types, expected_kwh, reasons
 from meterlake.anomaly.drift import Ints, Reference, watched
-from meterlake.anomaly.features import INPUTS, matrix, metered
+from meterlake.anomaly.features import INPUTS, matrix, metered, metered_in
 from meterlake.anomaly.model import TrainedModel
 from meterlake.tables.arrow_pass import ArrowPass
 from meterlake.tables.arrow_writer import Batches
+from meterlake.tables.file_scan import FileScan
 from meterlake.tables.mart_anomaly_scores import MART_ANOMALY_SCORES
 
 Floats = NDArray[np.float64]
@@ -48,13 +49,13 @@ def total(counted: Counted, reference: Reference) -> Ints:
 
 
 def score(
-    features: DataFrame,
+    features: DataFrame | FileScan,
     model: TrainedModel,
     model_version: str,
     scored_at: datetime,
     counted: Counted | None = None,
 ) -> ArrowPass:
-    """Rows of mart_anomaly_scores for the rows of int_consumption_features whose energy was metered.
+    """Rows of mart_anomaly_scores for the rows of int_consumption_features, or of its files, whose energy was metered.
 
     An estimate is no observation: it gets no score, so it raises no alert by itself.
 
@@ -64,10 +65,13 @@ def score(
         counted: takes the readings in each bin of the model's reference, as the rows are made.
     """
     # A Python worker unpickles the broadcast model once and keeps it.
-    broadcast = features.sparkSession.sparkContext.broadcast(model)
+    spark = features.spark if isinstance(features, FileScan) else features.sparkSession
+    broadcast = spark.sparkContext.broadcast(model)
     constants = {"model_version": pa.scalar(model_version), "scored_at": pa.scalar(scored_at, STAMP)}
     counted = counted if model.reference else None
     work = partial(_scores, broadcast=broadcast, constants=constants, counted=counted)
+    if isinstance(features, FileScan):
+        return ArrowPass.over(MART_ANOMALY_SCORES, metered_in(features), (*KEPT, *INPUTS), work)
     return ArrowPass(MART_ANOMALY_SCORES, metered(features).select(*KEPT, *INPUTS), work)
 
 

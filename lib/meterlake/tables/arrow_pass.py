@@ -1,6 +1,6 @@
 """Rows of a table that tasks make from Arrow batches and that need not become rows of Spark's on their way to it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame, Row
 
 from meterlake.tables.arrow_writer import WRITTEN, Batches, Written, file_writer
+from meterlake.tables.file_scan import FileScan
 from meterlake.tables.table import Table
 
 
@@ -23,6 +24,14 @@ class ArrowPass:
     table: Table
     rows: DataFrame
     work: Callable[[Batches], Batches]
+
+    @classmethod
+    def over(
+        cls, table: Table, scan: FileScan, columns: Sequence[str], work: Callable[[Batches], Batches]
+    ) -> "ArrowPass":
+        """A pass over files: its tasks read these columns of them with Arrow."""
+        read = scan.reader(columns)
+        return cls(table, scan.pieces(), lambda pieces: work(read(pieces)))
 
     def frame(self) -> DataFrame:
         """The rows as Spark's, to filter or to merge."""

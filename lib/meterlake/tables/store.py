@@ -20,6 +20,7 @@ from meterlake.settings import Settings
 from meterlake.tables import arrow_writer
 from meterlake.tables.arrow_pass import ArrowPass
 from meterlake.tables.changes import Changes
+from meterlake.tables.file_scan import FileScan
 from meterlake.tables.table import Table, comment
 
 NOTE = "spark.databricks.delta.commitInfo.userMetadata"
@@ -102,6 +103,19 @@ class Store:
             nothing = {field.name: F.lit(None).cast(field.dataType) for field in missing}
             frame = frame.withColumns(nothing).select(*table.names)
         return frame if source is None else frame.where(F.col("source") == source)
+
+    def scan(self, table: Table, **values: list[str]) -> FileScan | None:
+        """The rows that have one of these values in these columns, for a pass that reads the table's files with Arrow.
+
+        None where the table is absent, or rows of its files are deleted: only Delta's own reader knows which.
+        """
+        if not self.exists(table) or not self._snapshot(table).allFiles().where("deletionVector IS NOT NULL").isEmpty():
+            return None
+        frame = self.read(table)
+        for name, some in values.items():
+            frame = frame.where(F.col(name).isin(some))  # by which Delta leaves out files
+        names = [uri.rsplit("/", 1)[1] for uri in frame.inputFiles()]
+        return FileScan.of(self.spark, table, self.path(table), names, values)
 
     def version(self, table: Table) -> int:
         """Delta version of the table; -1 when it does not exist.

@@ -1,0 +1,93 @@
+"""Reading a table's files without Spark's rows: tasks open them with Arrow and hand batches to an `ArrowPass`.
+
+For a pass that reads all rows of a source and whose work is Arrow anyway. Turning Spark's rows into batches costs as
+much as the work of a pass does (docs/performance.md).
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+from operator import and_
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.pandas.types import to_arrow_schema
+
+from meterlake.files import filesystem_of
+from meterlake.tables.arrow_writer import Batches
+from meterlake.tables.table import Table
+
+PIECE = "path string, part int, parts int"
+# Bytes of a piece of a file, unless a row group is larger, and of what a task reads where there is much.
+PIECE_BYTES, TASK_BYTES = 4 << 20, 128 << 20
+
+
+@dataclass(frozen=True)
+class FileScan:
+    """Files of a table of which all rows stand, and which of the rows are wanted.
+
+    Attributes:
+        files: path and bytes of each.
+        wanted: a condition on the table's columns; a row group whose statistics exclude it is not read.
+    """
+
+    spark: SparkSession
+    table: Table
+    files: list[tuple[str, int]]
+    wanted: pc.Expression
+
+    @classmethod
+    def of(
+        cls, spark: SparkSession, table: Table, folder: str, names: list[str], values: Mapping[str, list[str]]
+    ) -> "FileScan":
+        """Of the named files in the table's folder the rows that have one of these values in these columns."""
+        filesystem, there = filesystem_of(folder)
+        sizes = [file.size for file in filesystem.get_file_info([f"{there}/{name}" for name in names])]
+        files = [(f"{folder}/{name}", size) for name, size in zip(names, sizes, strict=True)]
+        return cls(spark, table, files, reduce(and_, (pc.field(name).isin(some) for name, some in values.items())))
+
+    def where(self, condition: pc.Expression) -> "FileScan":
+        return replace(self, wanted=self.wanted & condition)
+
+    def pieces(self) -> DataFrame:
+        """Parts of the files, shared out to tasks: a multiple of the cores, so that all have about the same to do."""
+        parts = [
+            (path, part, count)
+            for path, size in self.files
+            for count in (max(1, math.ceil(size / PIECE_BYTES)),)
+            for part in range(count)
+        ]
+        context = self.spark.sparkContext
+        cores = context.defaultParallelism
+        rounds = math.ceil(sum(size for _, size in self.files) / TASK_BYTES / cores)
+        tasks = min(len(parts), max(1, rounds) * cores)
+        return self.spark.createDataFrame(context.parallelize(parts, max(1, tasks)), PIECE)
+
+    def reader(self, columns: Sequence[str]) -> Callable[[Batches], Batches]:
+        """What a task does with its pieces: batches of these columns of the wanted rows, in the order of the files.
+
+        Columns that a file of an earlier version lacks are null.
+        """
+        schema, wanted = to_arrow_schema(self.table.schema, timezone="UTC"), self.wanted
+
+        def read(pieces: Batches) -> Iterator[pa.RecordBatch]:
+            for batch in pieces:
+                for piece in batch.to_pylist():
+                    yield from _rows(piece["path"], piece["part"], piece["parts"], schema, list(columns), wanted)
+
+        return read
+
+
+def _rows(
+    path: str, part: int, parts: int, schema: pa.Schema, columns: list[str], wanted: pc.Expression
+) -> Iterator[pa.RecordBatch]:
+    filesystem, file = filesystem_of(path)
+    fragment = ds.ParquetFileFormat(coerce_int96_timestamp_unit="us").make_fragment(file, filesystem)
+    groups = fragment.num_row_groups
+    own = list(range(groups * part // parts, groups * (part + 1) // parts))
+    if own:
+        some = fragment.subset(row_group_ids=own)
+        yield from some.scanner(schema, columns=columns, filter=wanted, use_threads=False).to_batches()

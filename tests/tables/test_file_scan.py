@@ -1,0 +1,80 @@
+"""Tables read without Spark's rows: the same rows as Delta's own reader has, or no scan at all."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+from pyspark.sql import SparkSession
+
+from meterlake.settings import Settings
+from meterlake.tables import file_scan
+from meterlake.tables.arrow_pass import ArrowPass
+from meterlake.tables.changes import Changes
+from meterlake.tables.mart_anomaly_scores import MART_ANOMALY_SCORES
+from meterlake.tables.store import Store
+
+DAY = date(2024, 1, 1)
+COLUMNS = ("source", "meter_id", "reading_timestamp", "anomaly_score", "reasons")
+
+
+def fill(store: Store, source: str, hours: int) -> None:
+    """Scores of one meter of a source, written by Spark (its stamps are INT96) where hours are even, else by Arrow."""
+    rows = [
+        {
+            **dict.fromkeys(MART_ANOMALY_SCORES.names),
+            "reading_id": f"{source}:a:{hour}",
+            "source": source,
+            "meter_id": "a",
+            "reading_timestamp": datetime(2024, 1, 1, tzinfo=UTC) + timedelta(hours=hour),
+            "reading_date_local": DAY,
+            "anomaly_score": hour / 100,
+            "raw_score": 0.5,
+            "is_anomaly": False,
+            "model_version": "m/1",
+            "scored_at": datetime(2024, 2, 1, tzinfo=UTC),
+        }
+        for hour in range(hours)
+    ]
+    frame = store.spark.createDataFrame([tuple(row.values()) for row in rows], MART_ANOMALY_SCORES.schema)
+    if hours % 2 == 0:
+        store.append(frame, MART_ANOMALY_SCORES)
+    else:
+        store.ensure(MART_ANOMALY_SCORES)
+        made = ArrowPass(MART_ANOMALY_SCORES, frame, lambda batches: batches)
+        store.append_files(made.files(store.path(MART_ANOMALY_SCORES)), MART_ANOMALY_SCORES)
+
+
+def found(scan: file_scan.FileScan) -> list[tuple[object, ...]]:
+    read = scan.reader(COLUMNS)
+    made = scan.pieces().mapInArrow(read, "source string, meter_id string, at timestamp, score double, reasons string")
+    return sorted(map(tuple, made.collect()))
+
+
+@pytest.mark.parametrize("piece_bytes", [1, 1 << 20])
+def test_it_reads_what_delta_reads(
+    spark: SparkSession, settings: Settings, monkeypatch: pytest.MonkeyPatch, piece_bytes: int
+) -> None:
+    monkeypatch.setattr(file_scan, "PIECE_BYTES", piece_bytes)  # one byte: a file in more pieces than it has row groups
+    store = Store(spark, settings)
+    fill(store, "village", 6)
+    fill(store, "village", 3)
+    fill(store, "town", 4)
+    scan = store.scan(MART_ANOMALY_SCORES, source=["village"])
+    assert scan is not None
+    rows = store.read(MART_ANOMALY_SCORES, "village").select(*COLUMNS)
+    assert found(scan) == sorted(map(tuple, rows.collect()))
+    assert len(found(scan)) == 9
+    late = scan.where(pc.field("anomaly_score") > pa.scalar(0.03))
+    assert found(late) == sorted(map(tuple, rows.where("anomaly_score > 0.03").collect()))
+    assert len(scan.files) < len(store.read(MART_ANOMALY_SCORES).inputFiles()), "files of the town are not opened"
+
+
+def test_a_table_with_deleted_rows_or_none_has_no_scan(spark: SparkSession, settings: Settings) -> None:
+    store = Store(spark, settings)
+    assert store.scan(MART_ANOMALY_SCORES, source=["village"]) is None
+    fill(store, "village", 5)
+    a_day = Changes("village", spark.createDataFrame([("a", DAY)], "meter_id string, day date"), DAY, DAY)
+    three = store.read(MART_ANOMALY_SCORES).where("anomaly_score < 0.025")
+    assert store.replace(three, MART_ANOMALY_SCORES, a_day) == 2
+    assert store.scan(MART_ANOMALY_SCORES, source=["village"]) is None
