@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import reduce
 
 from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
@@ -10,16 +11,23 @@ from meterlake.errors import LedgerUnbalanced
 from meterlake.quality.alerts import raise_alerts
 from meterlake.quality.repeated_hour import Repeated, repeated_hours, told_apart
 from meterlake.quality.rules import EXACT_DUPLICATE
-from meterlake.quality.validation import INTERVAL, NOT_DELIVERED, REPLACED, SUPERSEDED, contested, of_torn_days
+from meterlake.quality.validation import CURRENT, INTERVAL, NOT_DELIVERED, REPLACED, SUPERSEDED, contested, of_torn_days
 from meterlake.run import Outcome, Run
 from meterlake.sources.source import Source
+from meterlake.tables.arrow_pass import ArrowPass
 from meterlake.tables.corrected_readings import CORRECTED_READINGS
 from meterlake.tables.meter_readings import METER_READINGS
 from meterlake.tables.ops import LEDGER, LOADED_FILES
 from meterlake.tables.quarantined_readings import QUARANTINED_READINGS
 from meterlake.tables.stg_meter_readings import STG_METER_READINGS
 from meterlake.tables.stg_meters import STG_METERS
-from meterlake.transforms import corrected_readings, quarantined_readings, stg_meter_readings, stg_meters
+from meterlake.transforms import (
+    corrected_readings,
+    plain_readings,
+    quarantined_readings,
+    stg_meter_readings,
+    stg_meters,
+)
 
 FEW_INTERVALS = 1_000_000  # 40 MB
 
@@ -31,6 +39,8 @@ class Scope:
     Attributes:
         stood: how many of the readings that `standing` holds were delivered.
         repeated: the hours on the days of the batches that the source's clock shows twice.
+        ahead: how far the source's clock is ahead of UTC on all of those days; None where a line needs others beside it
+            to become a reading.
     """
 
     batches: list[Row]
@@ -39,6 +49,7 @@ class Scope:
     within: str
     committed: bool
     repeated: list[Repeated]
+    ahead: timedelta | None
 
     @property
     def names(self) -> list[str]:
@@ -116,7 +127,8 @@ def _scope(run: Run, batches: list[Row], lines: DataFrame) -> Scope:
     standing = run.store.read(STG_METER_READINGS, version=before).where(within)
     stood = standing.where(delivered()).count() if run.store.bytes(STG_METER_READINGS) else 0
     repeated = repeated_hours(run.source.time_zone, first, last)
-    return Scope(batches, standing, stood, within, committed is not None, repeated)
+    ahead = plain_readings.ahead_of_utc(run.source, first, last) if first and last else None
+    return Scope(batches, standing, stood, within, committed is not None, repeated, ahead)
 
 
 def days_spanned(lines: DataFrame) -> tuple[date | None, date | None]:
@@ -171,8 +183,25 @@ def _write_current(run: Run, judged: stg_meter_readings.Judged, scope: Scope, re
             replaced_rows = judged.compared.where(F.col("status") == REPLACED).select("source", *INTERVAL)
             gone = replaced_rows.join(readings, on=["source", *INTERVAL], how="left_anti")
         run.store.upsert(readings, STG_METER_READINGS, bounds, note=_note(scope.batches), gone=gone)
+    elif plain := _plain(run, judged, scope):
+        run.store.append_pass(plain, STG_METER_READINGS, note=_note(scope.batches))
     else:
         run.store.append(readings, STG_METER_READINGS, note=_note(scope.batches))
+
+
+def _plain(run: Run, judged: stg_meter_readings.Judged, scope: Scope) -> ArrowPass | None:
+    """The pass that maps the current lines with Arrow; None where it takes Spark."""
+    if scope.ahead is None:
+        return None
+    bronze = run.store.scan(METER_READINGS, source=[run.source.name], batch_id=scope.names)
+    if bronze is None:
+        return None
+    not_current = judged.compared.where((F.col("file_id") > 0) & (F.col("status") != CURRENT))
+    places = (lines.select(*plain_readings.PLACE) for lines in (judged.rejected, not_current))
+    left_out = reduce(DataFrame.unionByName, places).limit(FEW_INTERVALS + 1).toArrow()
+    if left_out.num_rows > FEW_INTERVALS:
+        return None
+    return plain_readings.build(bronze, plain_readings.lines_of(left_out), run.source, scope.ahead)
 
 
 def _counted(compared: DataFrame) -> dict[tuple[str, str], int]:

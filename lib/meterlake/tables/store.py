@@ -109,12 +109,15 @@ class Store:
 
         None where the table is absent, or rows of its files are deleted: only Delta's own reader knows which.
         """
-        if not self.exists(table) or not self._snapshot(table).allFiles().where("deletionVector IS NOT NULL").isEmpty():
+        if not self.exists(table):
             return None
         frame = self.read(table)
         for name, some in values.items():
             frame = frame.where(F.col(name).isin(some))  # by which Delta leaves out files
         names = [uri.rsplit("/", 1)[1] for uri in frame.inputFiles()]
+        files = DataFrame(self._snapshot(table).allFiles().toDF(), self.spark)
+        if {file.path for file in files.where("deletionVector IS NOT NULL").select("path").collect()} & set(names):
+            return None
         return FileScan.of(self.spark, table, self.path(table), names, values)
 
     def version(self, table: Table) -> int:
@@ -205,6 +208,11 @@ class Store:
         """Add rows in one atomic commit that carries `note`; the number of rows."""
         return self._write(frame, table, {"userMetadata": note} if note else {})
 
+    def append_pass(self, made: ArrowPass, table: Table, note: str | None = None) -> int:
+        """Make the rows of a pass and add them in one atomic commit that carries `note`; the number of rows."""
+        self.ensure(table)  # its folder, in which the tasks write
+        return self.append_files(made.files(self.path(table)), table, note)
+
     def append_files(self, files: list[Row], table: Table, note: str | None = None) -> int:
         """Add files that tasks wrote (see arrow_writer.py) in one atomic commit; the number of their rows.
 
@@ -271,8 +279,7 @@ class Store:
         existing = changes.days_in(self.read(table), table.day)
         if not self.bytes(table) or not existing.select("source").head(1):
             if isinstance(made, ArrowPass):
-                self.ensure(table)  # its folder, in which the tasks write
-                return self.append_files(made.files(self.path(table)), table, note)
+                return self.append_pass(made, table, note)
             return self.append(made, table, note)
         frame = made.frame() if isinstance(made, ArrowPass) else made
         if changes.everything:

@@ -22,6 +22,7 @@ from meterlake.sources.source import Source
 from meterlake.tables.arrow_pass import ArrowPass
 from meterlake.tables.arrow_writer import Batches
 from meterlake.tables.int_consumption_features import INT_CONSUMPTION_FEATURES
+from meterlake.transforms.plain_readings import reading_ids
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -74,7 +75,8 @@ def _features(batches: Batches, source: str, interval_minutes: int) -> Batches:
     names = INT_CONSUMPTION_FEATURES.names
     for batch in with_windows(batches, interval_minutes):
         columns = dict(zip(batch.schema.names, batch.columns, strict=True))
-        columns |= _identity(columns, source) | _ratios(columns) | _calendar(columns)
+        columns |= {"source": pa.repeat(source, batch.num_rows)} | _ratios(columns) | _calendar(columns)
+        columns["reading_id"] = reading_ids(source, columns["meter_id"], columns["reading_timestamp"])
         yield pa.RecordBatch.from_arrays([columns[name] for name in names], names)
 
 
@@ -89,13 +91,6 @@ def with_windows(batches: Batches, interval_minutes: int) -> Batches:
         arrays = [pa.array(columns[name][known_before:], from_pandas=True) for name in WINDOWS]
         yield pa.RecordBatch.from_arrays([*batch.columns, *arrays], [*batch.schema.names, *WINDOWS])
         past = _recent_days_of_last_meter(series)
-
-
-def _identity(columns: Columns, source: str) -> Columns:
-    """`source`, and `reading_id`: source, meter and the interval's start in seconds since 1970."""
-    stamp = columns["reading_timestamp"].cast(pa.timestamp("s", "UTC"), safe=False).cast(pa.int64())
-    reading_id = pc.binary_join_element_wise(source, columns["meter_id"], stamp.cast(pa.string()), ":")
-    return {"source": pa.repeat(source, len(stamp)), "reading_id": reading_id}
 
 
 def _ratios(columns: Columns) -> Columns:

@@ -11,6 +11,7 @@ from meterlake.quality.validation import CURRENT, INTERVAL, MEASURED, quality_of
 from meterlake.sources.source import Source
 
 FACTORS = {"kWh": 1.0, "Wh": 1e-3, "MWh": 1e3, "kW": 1.0, "W": 1e-3}
+KMH = {"km/h": 1.0, "m/s": 3.6}
 NO_DATA = "N"
 GRID = 1e8  # steps per kWh: energy is kept on a grid of 1e-8, so that sums of scaled integers are exact
 
@@ -58,7 +59,7 @@ def interpret(lines: DataFrame, source: Source) -> DataFrame:
         *(_on_grid(F.col(f"sub_metering_{n}") * sub_metering).alias(f"sub_metering_{n}_kwh") for n in (1, 2, 3)),
         F.col("temperature").alias("temperature_c"),
         F.col("humidity").alias("humidity_pct"),
-        (F.col("wind_speed") * (3.6 if source.units.wind_speed == "m/s" else 1.0)).alias("wind_speed_kmh"),
+        (F.col("wind_speed") * KMH[source.units.wind_speed]).alias("wind_speed_kmh"),
         _on_grid(F.col("avg_past_consumption") * _factor(source)).alias("avg_past_consumption_kwh"),
         _label(source).alias("anomaly_label"),
         (F.col("delivered_quality") if source.varies else F.lit(None).cast("string")).alias("delivered_quality"),
@@ -224,16 +225,18 @@ def _value(source: Source) -> Column:
 
 
 def _factor(source: Source) -> float | Column:
-    """kWh per unit of the delivered value; mean power is multiplied by the length of the interval.
-
-    Where lines bring their own unit, of the row; null for what is no active energy.
-    """
+    """kWh per unit of the delivered value; where lines bring their own unit, of the row, null for no active energy."""
     if source.varies:
         return reduce(
             lambda factor, unit: factor.when(F.lower("unit") == unit.lower(), FACTORS[unit]),
             ("Wh", "MWh"),
             F.when(F.lower("unit") == "kwh", 1.0),
         )
+    return kwh_per_unit(source)
+
+
+def kwh_per_unit(source: Source) -> float:
+    """kWh per unit of the value that the source declares; mean power is multiplied by the length of the interval."""
     unit = source.units.value.removeprefix("register_")
     return FACTORS[unit] * (source.interval_minutes / 60 if unit in ("kW", "W") else 1.0)
 

@@ -1,7 +1,7 @@
 """A source's clock as arrays: how far local time is ahead of UTC at each minute, and when that changes."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from meterlake.sources.source import FIXED_OFFSET
 
 Ints = NDArray[np.int64]
-DAY_MINUTES = 1440
+DAY_MINUTES, A_DAY, EPOCH = 1440, timedelta(days=1), date(1970, 1, 1)
 # Zone rules are read between these years; a stamp outside takes the offset of the nearest.
 FIRST_YEAR, LAST_YEAR = 1990, 2050
 
@@ -47,6 +47,17 @@ class Clock:
     def divides(self, interval_minutes: int) -> bool:
         """Whether every change of the clock is a whole number of intervals: then intervals are evenly spaced in UTC."""
         return not np.any(np.diff(self.offsets) % interval_minutes)
+
+    def ahead_throughout(self, first: date, last: date) -> timedelta | None:
+        """How far local time is ahead of UTC from the beginning of one local day to the end of another; None where that
+        changes, or lies outside of the years for which a zone's rules are read.
+        """
+        if len(self.changes) > 1 and (first.year < FIRST_YEAR or last.year >= LAST_YEAR):
+            return None
+        # A day more on either side, as the days are local ones.
+        begin, end = ((day - EPOCH).days * DAY_MINUTES for day in (first - A_DAY, last + 2 * A_DAY))
+        offsets = np.unique(self.offset(np.array([begin, *(at for at, _, _ in self.between(begin, end)), end])))
+        return timedelta(minutes=int(offsets[0])) if len(offsets) == 1 else None
 
     def between(self, first: int, last: int) -> list[tuple[int, int, int]]:
         """The changes between two UTC minutes: when, offset before and offset after."""

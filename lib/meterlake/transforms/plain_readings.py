@@ -1,0 +1,140 @@
+"""Bronze lines -> readings with Arrow, where a line is a reading by itself: the mapping of stg_meter_readings.py.
+
+Which lines are none (rejected, repeated, contradicted) Spark finds, as that takes rules and comparisons; they are few
+and are named to this pass. The others need their columns mapped and no more, and as rows of Spark's that costs several
+times as much (docs/performance.md).
+"""
+
+from collections.abc import Mapping
+from datetime import date, timedelta
+from functools import partial
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from pyspark import Broadcast
+from pyspark.sql.pandas.types import to_arrow_schema
+
+from meterlake.sources.source import Source
+from meterlake.tables.arrow_pass import ArrowPass
+from meterlake.tables.arrow_writer import Batches
+from meterlake.tables.file_scan import FileScan
+from meterlake.tables.stg_meter_readings import STG_METER_READINGS
+from meterlake.transforms.stg_meter_readings import FACTORS, GRID, KMH, kwh_per_unit
+from meterlake.vee.clock import clock_of
+
+# Number of a file -> `line_order` of some of its lines, ascending.
+Lines = Mapping[int, NDArray[np.int64]]
+
+UNCHANGED = {"voltage": "voltage_v", "temperature": "temperature_c", "humidity": "humidity_pct"}
+SUB_METERS = {f"sub_metering_{n}": f"sub_metering_{n}_kwh" for n in (1, 2, 3)}
+OTHERS = ("meter_id", "stamp_local", "value", "wind_speed", "avg_past_consumption", "anomaly_label", "batch_id")
+PLACE = ("file_id", "line_order")
+
+
+def ahead_of_utc(source: Source, first: date, last: date) -> timedelta | None:
+    """How far the source's clock is ahead of UTC; None where lines of these days are no readings by themselves.
+
+    That is so where the clock changes, where a reading's energy is the rise to the next (registers), and where lines
+    bring their own lengths and units (NEM12).
+    """
+    if source.units.is_register or source.varies:
+        return None
+    return clock_of(source.time_zone).ahead_throughout(first, last)
+
+
+def build(bronze: FileScan, left_out: Lines, source: Source, ahead: timedelta) -> ArrowPass:
+    """Rows of stg_meter_readings of all lines that parse but for those left out.
+
+    Args:
+        bronze: lines of meter_readings.
+        ahead: what `ahead_of_utc` found for their days.
+    """
+    parsed = bronze.where(pc.field("parse_error").is_null())
+    work = partial(_readings, left_out=bronze.spark.sparkContext.broadcast(left_out), source=source, ahead=ahead)
+    return ArrowPass.over(STG_METER_READINGS, parsed, (*OTHERS, *UNCHANGED, *SUB_METERS, *PLACE), work)
+
+
+def lines_of(places: pa.Table) -> Lines:
+    """PLACE of some lines, by file."""
+    file, line = (places.column(name).to_numpy() for name in PLACE)
+    return {number: np.sort(line[file == number]) for number in np.unique(file).tolist()}
+
+
+def reading_ids(source: str, meter: pa.Array, start: pa.Array) -> pa.Array:
+    """source, meter and the interval's start in seconds since 1970, which `reading_id` is made of."""
+    second = start.cast(pa.timestamp("s", "UTC"), safe=False).cast(pa.int64())
+    return pc.binary_join_element_wise(source, meter, second.cast(pa.string()), ":")
+
+
+def _readings(batches: Batches, left_out: Broadcast[Lines], source: Source, ahead: timedelta) -> Batches:
+    """The pass over one partition."""
+    schema = to_arrow_schema(STG_METER_READINGS.schema, timezone="UTC")
+    for lines in batches:
+        kept = lines.filter(pa.array(~_among(lines, left_out.value)))
+        nothing = pa.nulls(kept.num_rows)
+        columns = _mapped(kept, source, ahead)
+        arrays = [columns.get(field.name, nothing).cast(field.type) for field in schema]
+        yield pa.RecordBatch.from_arrays(arrays, schema.names)
+
+
+def _among(lines: pa.RecordBatch, some: Lines) -> NDArray[np.bool_]:
+    """Which lines are some of these."""
+    file, line = (lines.column(name).to_numpy() for name in PLACE)
+    found = np.zeros(len(file), dtype=bool)
+    for number in np.unique(file).tolist():
+        if number in some:
+            of_file = file == number
+            found[of_file] = np.isin(line[of_file], some[number])
+    return found
+
+
+def _mapped(lines: pa.RecordBatch, source: Source, ahead: timedelta) -> dict[str, pa.Array]:
+    """Columns of readings; those that such a source never fills are left out."""
+    minutes, labels = source.interval_minutes, _labels(lines.column("anomaly_label"), source)
+    meter = pc.utf8_trim(lines.column("meter_id"), characters=" ")
+    local = lines.column("stamp_local")
+    if source.stamp == "end":
+        local = pc.subtract(local, pa.scalar(timedelta(minutes=minutes), pa.duration("us")))
+    start = pc.assume_timezone(pc.subtract(local, pa.scalar(ahead, pa.duration("us"))), "UTC")
+    kwh = _on_grid(lines.column("value"), kwh_per_unit(source))
+    return {
+        "reading_id": reading_ids(source.name, meter, start),
+        "source": pa.repeat(source.name, len(kwh)),
+        "meter_id": meter,
+        "reading_timestamp": start,
+        "interval_minutes": pa.repeat(minutes, len(kwh)),
+        "consumption_kwh": kwh,
+        "active_power_kw": pc.divide(kwh, minutes / 60),
+        **{name: lines.column(delivered) for delivered, name in UNCHANGED.items()},
+        **{
+            name: _on_grid(lines.column(delivered), FACTORS[source.units.sub_metering])
+            for delivered, name in SUB_METERS.items()
+        },
+        "wind_speed_kmh": pc.multiply(lines.column("wind_speed"), KMH[source.units.wind_speed]),
+        "avg_past_consumption_kwh": _on_grid(lines.column("avg_past_consumption"), kwh_per_unit(source)),
+        "anomaly_label": labels,
+        "is_anomaly": pc.equal(labels, "anomaly"),
+        "reading_date_local": local.cast(pa.date32()),
+        "hour_of_day": pc.hour(local),
+        "day_of_week": pc.day_of_week(local, count_from_zero=False, week_start=1),
+        "quality": pc.if_else(kwh.is_null(), "missing", "measured"),
+        "batch_id": lines.column("batch_id"),
+    }
+
+
+def _on_grid(values: pa.Array, factor: float) -> pa.Array:
+    """Energy of delivered values, on the grid that all energies lie on; null stays null."""
+    if values.null_count == len(values):
+        return values
+    numbers = values.to_numpy(zero_copy_only=False)
+    return pa.array(np.rint(numbers * factor * GRID) / GRID, mask=values.is_null().to_numpy(zero_copy_only=False))
+
+
+def _labels(delivered: pa.Array, source: Source) -> pa.Array:
+    """normal or anomaly; null without a label. There are few different ones."""
+    meant = {name.lower(): "anomaly" if means else "normal" for name, means in source.labels.items()}
+    coded = delivered.dictionary_encode()
+    labels = [meant.get(text.strip(" ").lower()) for text in coded.dictionary.to_pylist()]
+    return pa.array(labels, pa.string()).take(coded.indices)
