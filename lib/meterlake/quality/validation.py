@@ -43,6 +43,7 @@ INTERVAL = ("meter_id", "reading_timestamp")
 NOT_DELIVERED = "not_delivered"
 DELIVERY = ("file_id", "line_order")
 SLOTS = 60  # intervals of a block, a bit of a bigint each
+FEW_BLOCKS = 500_000  # as many go to every task: 40 MB
 WHOLE = (Window.unboundedPreceding, Window.unboundedFollowing)
 
 
@@ -53,6 +54,9 @@ def contested(rows: DataFrame, interval_minutes: int) -> DataFrame:
     marks are looked at one by one. The bitmaps of a task are few, so next to nothing is shuffled. Measured on 2.9 M
     rows with 6,500 repeated ones, 2 cores, 2026-11-22: the step `stage` is done in 26 s, in 49 s when all rows are
     sorted and compared.
+
+    The crowded blocks are found here and now, as Spark does not foresee that they are few: it would shuffle all rows to
+    join them.
     """
     block, mark = slots(interval_minutes)
     known = rows.select(*INTERVAL).dropna().withColumn("block", block)
@@ -62,7 +66,11 @@ def contested(rows: DataFrame, interval_minutes: int) -> DataFrame:
         .agg(F.count("*").alias("rows"), F.bit_count(F.bit_or("mark")).alias("intervals"))
         .where(F.col("rows") > F.col("intervals"))
     )
-    near = known.join(crowded.select("meter_id", "block"), on=["meter_id", "block"], how="left_semi")
+    crowded = crowded.select("meter_id", "block")
+    few = crowded.limit(FEW_BLOCKS + 1).toArrow()
+    if few.num_rows <= FEW_BLOCKS:
+        crowded = F.broadcast(rows.sparkSession.createDataFrame(few))
+    near = known.join(crowded, on=["meter_id", "block"], how="left_semi")
     return near.groupBy(*INTERVAL).agg(F.count("*").alias("rows")).where("rows > 1").select(*INTERVAL)
 
 
