@@ -43,6 +43,6 @@ MART_ANOMALY_FLAGS = Table(
         clickhouse="anomaly_flags",
         order_by=("source", "reading_date_local", "meter_id"),
         indexes=(("source", "worst_score"),),
-        low_cardinality=("source", "region", "feeder", "main_type"),
+        low_cardinality=("source", "meter_id", "region", "feeder", "main_type"),
     ),
 )
