@@ -4,6 +4,7 @@ would store beside them. Derived, so that a chart is written down once.
 Superset's pages derive the same in the browser; the stored one serves `GET /api/v1/chart/ID/data` and reports.
 """
 
+import json
 from typing import Any
 
 Params = dict[str, Any]
@@ -100,6 +101,10 @@ def _second(params: Params) -> Params:
 
 
 def _table(params: Params) -> dict[str, Any]:
+    """A table of groups, or of the dataset's rows as they are (`query_mode` raw)."""
+    if params["query_mode"] == "raw":
+        # No list of metrics: with an empty one Superset groups by the columns.
+        return _query(params, params["all_columns"], None, [json.loads(each) for each in params["order_by_cols"]])
     ranked = params.get("timeseries_limit_metric") or params["metrics"][0]
     return _query(params, params["groupby"], params["metrics"], [[ranked, False]])
 
@@ -122,7 +127,7 @@ def _bubbles(params: Params) -> dict[str, Any]:
 _GROUPED = {"table": _table, "heatmap_v2": _heat, "pie": _pie, "bubble_v2": _bubbles}
 
 
-def _query(params: Params, columns: list[Any], metrics: list[str], orderby: list[Any]) -> dict[str, Any]:
+def _query(params: Params, columns: list[Any], metrics: list[str] | None, orderby: list[Any]) -> dict[str, Any]:
     return {
         "columns": columns,
         "metrics": metrics,

@@ -296,8 +296,12 @@ def _load_factors(run: Run, days: Changes, meters: DataFrame) -> int:
 
 
 def _anomaly_flags(run: Run, scored: Changes, meters: DataFrame) -> int:
-    flags = mart_anomaly_flags.build(scored.days_in(run.store.read(MART_ANOMALY_SCORES), DAY), meters)
-    return run.store.replace(flags, MART_ANOMALY_FLAGS, scored)
+    store = run.store
+    # Rows of a version that did not tell the energy of the day get it with the next readings of the source.
+    if store.read(MART_ANOMALY_FLAGS, run.source.name).where("scored_kwh IS NULL").head(1):
+        scored = run.changes_since(None, MART_ANOMALY_SCORES)
+    flags = mart_anomaly_flags.build(scored.days_in(store.read(MART_ANOMALY_SCORES), DAY), meters)
+    return store.replace(flags, MART_ANOMALY_FLAGS, scored)
 
 
 def publish(run: Run) -> Outcome:

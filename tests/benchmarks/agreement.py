@@ -140,7 +140,7 @@ TABLES: dict[str, Kept] = {
     ),
     "mart_anomaly_flags": Kept(
         keys=("meter_id", "reading_date_local"),
-        numbers=("reading_count", "flagged_count", "worst_score", "energy_at_stake_kwh"),
+        numbers=("reading_count", "flagged_count", "scored_kwh", "worst_score", "energy_at_stake_kwh"),
         texts=(*PLACE, "main_type", "reasons"),
         days=("reading_date_local",),
         times=("worst_reading_timestamp",),

@@ -93,7 +93,7 @@ def _yaml(file: Any) -> Yaml:
 def _sql(query: Yaml, dataset: Yaml, view: View, dialect: Dialect) -> str:
     metrics = {each["metric_name"]: dialect.said(each["expression"]) for each in dataset["metrics"]}
     dimensions = {_name(column): _dimension(column, dataset, dialect) for column in query["columns"]}
-    selected = dimensions | {name: metrics[name] for name in query["metrics"]}
+    selected = dimensions | {name: metrics[name] for name in query["metrics"] or ()}
     where = _conditions(query, dataset, view)
     source = _source(dataset, dialect)
     top = _top(query, dimensions, metrics, f"{source}{_where(where)}")
@@ -104,8 +104,9 @@ def _sql(query: Yaml, dataset: Yaml, view: View, dialect: Dialect) -> str:
 
     order = [f"{place(name)} {'ASC' if ascending else 'DESC'} NULLS LAST" for name, ascending in query["orderby"]]
     by = _numbers(dimensions)
+    grouped = f" GROUP BY {by}" if query["metrics"] else ""
     return (
-        f"SELECT {_listed(selected)} FROM {source}{top}{_where(where)} GROUP BY {by} "
+        f"SELECT {_listed(selected)} FROM {source}{top}{_where(where)}{grouped} "
         f"ORDER BY {', '.join([*order, by])} LIMIT {query['row_limit']}"
     )
 

@@ -87,7 +87,8 @@ WINDOW before AS (PARTITION BY meter_id, period ORDER BY period_start_local)
 FLAGS = """
 SELECT
   source, meter_id, $region AS region, $feeder AS feeder, reading_date_local,
-  count() AS reading_count, countIf(is_anomaly) AS flagged_count, max(anomaly_score) AS worst_score,
+  count() AS reading_count, countIf(is_anomaly) AS flagged_count, sum(consumption_kwh) AS scored_kwh,
+  max(anomaly_score) AS worst_score,
   argMax(reading_timestamp, anomaly_score) AS worst_reading_timestamp,
   argMax(anomaly_type, anomaly_score) AS main_type, argMax(reasons, anomaly_score) AS reasons,
   sumIf(abs(consumption_kwh - expected_kwh), is_anomaly) AS energy_at_stake_kwh

@@ -25,6 +25,8 @@ COVERING = (
     "(consumption_kwh, expected_kwh, anomaly_score)",
     "CREATE INDEX IF NOT EXISTS bench_profile ON marts.mart_load_profile (hour_of_day, day_type) INCLUDE "
     "(region, feeder, season, month_local, energy_kwh, hours)",
+    "CREATE INDEX IF NOT EXISTS bench_flags ON marts.mart_anomaly_flags (reading_date_local, region) INCLUDE "
+    "(meter_id, feeder, main_type, flagged_count, worst_score, scored_kwh, energy_at_stake_kwh)",
 )
 SIZES = {"full": "meters=1000,days=417", "quick": "meters=200,days=60"}
 

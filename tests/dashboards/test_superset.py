@@ -52,8 +52,8 @@ def words(sql: str) -> set[str]:
 
 
 def columns_shown(params: dict[str, Any]) -> set[str]:
-    """Columns of the dataset that a chart groups by."""
-    named = [params.get(name) for name in ("x_axis", "series", "entity", "groupby", "groupby_b")]
+    """Columns of the dataset that a chart groups by, or lists."""
+    named = [params.get(name) for name in ("x_axis", "series", "entity", "groupby", "groupby_b", "all_columns")]
     return {name for value in named for name in (value if isinstance(value, list) else [value]) if name}
 
 
@@ -197,8 +197,8 @@ def test_the_stored_query_follows_from_the_settings(name: str) -> None:
     context = module("query_context").query_context(params)
     columns = [column for query in context["queries"] for column in query["columns"]]
     assert {each if isinstance(each, str) else each["sqlExpression"] for each in columns} == columns_shown(params)
-    assert {metric for query in context["queries"] for metric in query["metrics"]} <= metrics_asked(params)
-    assert context["queries"][0]["metrics"]
+    assert {metric for query in context["queries"] for metric in query["metrics"] or ()} <= metrics_asked(params)
+    assert context["queries"][0]["metrics"] or params["query_mode"] == "raw"
     json.dumps(context)
 
 

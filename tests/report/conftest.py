@@ -133,6 +133,7 @@ def _scores(store: Store, flags: bool) -> None:
     per_day = found.groupBy("source", "meter_id", "reading_date_local").agg(
         F.lit(48).alias("reading_count"),
         F.count("*").alias("flagged_count"),
+        F.sum("consumption_kwh").alias("scored_kwh"),
         F.max("anomaly_score").alias("worst_score"),
         F.min("reading_timestamp").alias("worst_reading_timestamp"),
         F.first("anomaly_type").alias("main_type"),

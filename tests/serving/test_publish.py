@@ -124,7 +124,12 @@ def test_a_timestamp_is_the_same_instant_in_both_stores(
     assert in_clickhouse(f"SELECT toUnixTimestamp(reading_timestamp) FROM energy_analytics.{name}") == [(1729992600,)]
 
 
-def test_only_the_changed_slice_is_replaced(mart: Table, rows: Rows, serving: Settings, both: Any) -> None:
+@pytest.mark.parametrize("partition", ["month", "year"])
+def test_only_the_changed_slice_is_replaced(
+    partition: str, mart: Table, rows: Rows, serving: Settings, both: Any
+) -> None:
+    """Also where it is a part of a partition only."""
+    mart = replace(mart, published=replace(ddl.published(mart), partition=partition))
     publish.publish(mart, rows(days=4, start=date(2024, 1, 30), score=0.25), None, serving)
     changed = rows(days=4, start=date(2024, 1, 30), score=0.75)
     publish.publish(mart, changed, [FEBRUARY], serving)
@@ -384,6 +389,7 @@ def test_other_sums_ask_for_a_full_publish(mart: Table, rows: Rows, serving: Set
     publish.publish(mart, rows(days=2), None, serving)
     changed = replace(mart, published=replace(ddl.published(mart), sums=None))
     assert publish.needs_full(changed, serving)
+    assert publish.lost_rows(changed, rows(days=2), "smart_meter", serving), "though no row has changed"
     publish.publish(changed, rows(days=3), None, serving)
     assert both("count(*)") == [(3,)]
     assert not publish.needs_full(changed, serving)

@@ -1,18 +1,27 @@
 """A meter-day is listed when one of its readings is flagged."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from pyspark.sql import DataFrame, Row, SparkSession
+from tests.lake import VILLAGE, rows, run_of
 
+from meterlake import steps
+from meterlake.settings import Settings
+from meterlake.tables.changes import Changes
 from meterlake.tables.mart_anomaly_flags import MART_ANOMALY_FLAGS
 from meterlake.tables.mart_anomaly_scores import MART_ANOMALY_SCORES
 from meterlake.tables.stg_meters import STG_METERS
 from meterlake.transforms import mart_anomaly_flags
 
 NOON = datetime(2024, 6, 1, 12, tzinfo=UTC)
+# The mart of a version that did not tell the energy of the day.
+EARLIER = replace(
+    MART_ANOMALY_FLAGS, columns=tuple(column for column in MART_ANOMALY_FLAGS.columns if column.name != "scored_kwh")
+)
 HIGH, LOW, UNUSUAL = "high_consumption", "low_consumption", "unusual_pattern"
 
 
@@ -80,6 +89,12 @@ def test_energy_at_stake_is_the_distance_to_what_was_expected(spark: SparkSessio
     assert day["energy_at_stake_kwh"] == Decimal("3.7500")
 
 
+def test_the_energy_of_the_day_is_that_of_all_its_scored_readings(spark: SparkSession, meters: DataFrame) -> None:
+    flagged = scored(1, HIGH, consumption_kwh=Decimal("5.0000"))
+    (day,) = flags(spark, meters, flagged, scored(2), scored(3, consumption_kwh=Decimal("0.2500")))
+    assert day["scored_kwh"] == Decimal("6.2500")
+
+
 def test_a_flag_without_an_expectation_has_nothing_known_at_stake(spark: SparkSession, meters: DataFrame) -> None:
     (day,) = flags(spark, meters, scored(1, UNUSUAL, expected_kwh=None))
     assert day["energy_at_stake_kwh"] == 0
@@ -92,3 +107,17 @@ def test_meters_and_days_are_kept_apart(spark: SparkSession, meters: DataFrame) 
         ("m1", 2, "north"),
         ("m2", 1, None),
     ]
+
+
+def test_a_home_of_an_earlier_version_gets_the_energy_of_all_its_days(
+    spark: SparkSession, settings: Settings, meters: DataFrame
+) -> None:
+    earlier, run = run_of(spark, settings), run_of(spark, settings)
+    readings = [scored(1, HIGH, source=VILLAGE.name), scored(13, LOW, source=VILLAGE.name)]
+    scores = spark.createDataFrame(readings, MART_ANOMALY_SCORES.schema)
+    earlier.store.append(scores, MART_ANOMALY_SCORES)
+    earlier.store.append(mart_anomaly_flags.build(scores, meters).drop("scored_kwh"), EARLIER)
+    nothing = Changes(VILLAGE.name, None, None, None)
+    assert steps._anomaly_flags(run, nothing, meters) == 2
+    assert [day["scored_kwh"] for day in rows(spark, settings, "mart_anomaly_flags")] == [1, 1]
+    assert steps._anomaly_flags(run, nothing, meters) == 0, "once"

@@ -1,12 +1,15 @@
 """ClickHouse as a target: a whole new mart is put together beside the old one, then both change names at once.
 
-Unchanged partitions (a source's month each) join the new mart as hard links; only changed slices travel.
+Only changed slices (a source's month each) travel. Partitions without one join the new mart as hard links; of those
+with one, the other months are copied inside of the server.
 """
 
 import re
 import secrets
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from itertools import groupby
+from operator import attrgetter, itemgetter
 
 import clickhouse_connect
 from clickhouse_connect.driver.client import Client
@@ -111,13 +114,13 @@ def empty(table: Table, staging: str, settings: Settings) -> None:
 
 
 def swap(table: Table, staging: str, slices: Collection[Slice] | None, settings: Settings) -> None:
-    """Add the unchanged partitions to the staging table, let it and the mart change names, and drop the old mart."""
+    """Add the unchanged months to the staging table, let it and the mart change names, and drop the old mart."""
     mart, new = _target(settings, _mart(table)), _target(settings, staging)
     with _session(settings) as client:
         client.command(ddl.clickhouse_table(table, settings.clickhouse.database, _mart(table)))
         if slices is not None:
-            for partition in _unchanged(client, table, slices, settings):
-                client.command(f"ALTER TABLE {new} ATTACH PARTITION ID {ddl.literal(partition)} FROM {mart}")
+            for statement in _added(client, table, slices, mart, new):
+                client.command(statement)
         client.command(f"EXCHANGE TABLES {new} AND {mart}")
         clickhouse_access.protect(client, table, settings)
     discard(table, staging, settings)
@@ -166,13 +169,19 @@ def _from_wire(table: Table) -> list[str]:
     return [convert.get(column.type, "{}").format(ddl.quoted(column.name)) for column in table.columns]
 
 
-def _unchanged(client: Client, table: Table, slices: Collection[Slice], settings: Settings) -> list[str]:
-    """Ids of the mart's partitions that hold none of the slices."""
-    month = f"toStartOfMonth({ddl.quoted(ddl.day(table))})"
-    found = client.query(
-        f"SELECT _partition_id, any(source), any({month}) FROM {_target(settings, _mart(table))} GROUP BY _partition_id"
-    )
-    return [partition for partition, source, first in found.result_rows if Slice(source, first) not in set(slices)]
+def _added(client: Client, table: Table, slices: Collection[Slice], mart: str, new: str) -> Iterator[str]:
+    """What adds the months of the mart that hold none of the slices to the new one."""
+    month, names = f"toStartOfMonth({ddl.quoted(ddl.day(table))})", ddl.columns(table.names)
+    found = client.query(f"SELECT _partition_id, source, {month} FROM {mart} GROUP BY ALL ORDER BY ALL")
+    for partition, rows in groupby(found.result_rows, key=itemgetter(0)):
+        held = {Slice(source, first) for _, source, first in rows}
+        kept = held.difference(slices)
+        if kept == held:
+            yield f"ALTER TABLE {new} ATTACH PARTITION ID {ddl.literal(partition)} FROM {mart}"
+        elif kept:
+            firsts = ", ".join(ddl.literal(str(each.month)) for each in sorted(kept, key=attrgetter("month")))
+            where = f"_partition_id = {ddl.literal(partition)} AND {month} IN ({firsts})"
+            yield f"INSERT INTO {new} ({names}) SELECT {names} FROM {mart} WHERE {where}"
 
 
 def _shape(client: Client, table: Table, settings: Settings) -> list[tuple[str, str]]:

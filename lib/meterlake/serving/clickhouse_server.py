@@ -43,7 +43,12 @@ CONFIG = """<clickhouse>
     {users}
   </users>
   <user_directories><users_xml><path>{folder}/config.xml</path></users_xml></user_directories>
-  <profiles><default/></profiles>
+  <profiles>
+    <default/>
+    <!-- Half of the cores to a question: several people look at dashboards at once, and threads cost a small
+         question more than they bring. -->
+    <readers><max_threads>{threads}</max_threads></readers>
+  </profiles>
   <quotas><default/><start_up><interval><duration>315360000</duration><queries>{statements}</queries></interval></start_up></quotas>
 </clickhouse>
 """
@@ -103,7 +108,9 @@ def write_config(settings: Settings, http_port: int, native_port: int) -> None:
             log=clickhouse_log.relation(settings),
             writer_grants=(*clickhouse_access.WRITER_GRANTS, *clickhouse_log.WRITER_GRANTS),
             password=lambda name: _password(settings, name),
+            readers="readers",
         ),
+        threads=max(1, (os.cpu_count() or 1) // 2),
         statements=len(START_UP),
     )
     descriptor = os.open(folder / "config.xml", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

@@ -109,7 +109,7 @@ def postgres_type(column: Column) -> str:
 
 
 def clickhouse_table(table: Table, database: str, name: str) -> str:
-    """The statement that makes the table under `name`: a partition per source and month, sorted for the dashboards."""
+    """The statement that makes the table under `name`, in partitions and sorted for the dashboards."""
     lines = [_clickhouse_column(table, column) for column in table.columns]
     lines += [f"PROJECTION {quoted(sums)} ({select})" for sums, select in clickhouse_sums(table).items()]
     return (
@@ -144,7 +144,8 @@ def clickhouse_sums(table: Table) -> dict[str, str]:
 
 
 def clickhouse_partition(table: Table) -> str:
-    return f"({quoted('source')}, toYYYYMM({quoted(day(table))}))"
+    cut = {"month": "toYYYYMM", "year": "toYear"}[published(table).partition]
+    return f"({quoted('source')}, {cut}({quoted(day(table))}))"
 
 
 def clickhouse_type(table: Table, column: Column) -> str:

@@ -61,13 +61,15 @@ def needs_full(table: Table, settings: Settings) -> bool:
 
 
 def lost_rows(table: Table, published: DataFrame, source: str, settings: Settings) -> bool:
-    """Whether a store that runs holds another number of the source's rows than were published: somebody emptied,
-    dropped or changed the mart there.
+    """Whether a store that runs holds another number of the source's rows than were published, or in another shape:
+    somebody emptied, dropped or changed the mart there, or an earlier version published it.
 
     Args:
         published: rows of the source in the Delta table, as of the version that was published last.
     """
     up = [store for store in STORES if endpoint(settings, store).running]
+    if any(TARGETS[store].needs_full(table, settings) for store in up):
+        return True
     held = {TARGETS[store].count(table, settings, source) for store in up}
     return bool(held) and held != {published.count()}
 

@@ -15,6 +15,13 @@ MART_ANOMALY_FLAGS = Table(
         READING_DATE_LOCAL,
         Column("reading_count", "bigint", "Scored readings of the day.", required=True, adds_up=True),
         Column("flagged_count", "bigint", "Flagged readings of the day.", required=True, adds_up=True),
+        Column(
+            "scored_kwh",
+            "decimal(18,4)",
+            "Energy of the scored readings of the day: what was metered, without estimates.",
+            "kWh",
+            adds_up=True,
+        ),
         Column("worst_score", "double", "Highest score of the day, 0 to 1.", required=True),
         Column("worst_reading_timestamp", "timestamp", "Interval start of that reading, UTC.", required=True),
         Column("main_type", "string", "The commonest type among the flagged readings.", required=True),
@@ -36,6 +43,6 @@ MART_ANOMALY_FLAGS = Table(
         clickhouse="anomaly_flags",
         order_by=("source", "reading_date_local", "meter_id"),
         indexes=(("source", "worst_score"),),
-        low_cardinality=("source", "region", "feeder", "main_type"),
+        low_cardinality=("source", "meter_id", "region", "feeder", "main_type"),
     ),
 )

@@ -51,6 +51,7 @@ MART_ANOMALY_SCORES = Table(
                 there="period = 'month'",
             ),
         ),
+        partition="month",
         sums=Sums(
             by=("source", "reading_timestamp"),
             of=("sum(consumption_kwh)", "sum(expected_kwh)", "max(anomaly_score)", "count()"),

@@ -44,13 +44,14 @@ MART_CONSUMPTION_METRICS = Table(
         clickhouse="consumption_metrics",
         order_by=("source", "period", "meter_id", "period_start_local"),
         indexes=(("source", "period", "period_start_local"),),
-        low_cardinality=("source", "region", "feeder", "period", "quality"),
+        low_cardinality=("source", "meter_id", "region", "feeder", "period", "quality"),
         sums=Sums(
             by=("source", "period", "period_start_local", "region", "feeder"),
             of=(
                 *("sum(consumption_kwh)", "count(consumption_kwh)", "count()"),
                 *("avg(peak_power_kw)", "max(peak_power_kw)", "avg(load_factor)"),
                 *("sum(reading_count)", "sum(expected_count)", "sum(estimated_share * reading_count)"),
+                "uniqExact(meter_id)",
             ),
         ),
     ),

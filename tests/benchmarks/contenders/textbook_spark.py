@@ -279,6 +279,7 @@ def flags(scored: DataFrame, places: DataFrame) -> DataFrame:
         .agg(
             F.count("*").alias("reading_count"),
             F.count_if("is_anomaly").alias("flagged_count"),
+            F.sum("consumption_kwh").alias("scored_kwh"),
             F.max("anomaly_score").alias("worst_score"),
             F.max_by("reading_timestamp", severity).alias("worst_reading_timestamp"),
             F.max_by("reasons", severity).alias("reasons"),

@@ -161,7 +161,8 @@ FLAGS = """
 CREATE TEMP TABLE mart_anomaly_flags AS
 WITH days AS (
     SELECT meter_id, reading_date_local, count(*) AS reading_count, count_if(is_anomaly)::BIGINT AS flagged_count,
-        max(anomaly_score) AS worst_score, arg_max(reading_timestamp, severity) AS worst_reading_timestamp,
+        sum(consumption_kwh) AS scored_kwh, max(anomaly_score) AS worst_score,
+        arg_max(reading_timestamp, severity) AS worst_reading_timestamp,
         arg_max(reasons, severity) AS reasons,
         coalesce(sum(abs(consumption_kwh - expected_kwh)) FILTER (is_anomaly), 0) AS energy_at_stake_kwh,
         count_if(anomaly_type = 'high_consumption') AS high, count_if(anomaly_type = 'low_consumption') AS low,
@@ -171,7 +172,8 @@ WITH days AS (
           USING (meter_id, reading_date_local))
     GROUP BY ALL
 )
-SELECT meter_id, region, feeder, reading_date_local, reading_count, flagged_count, worst_score, worst_reading_timestamp,
+SELECT meter_id, region, feeder, reading_date_local, reading_count, flagged_count, scored_kwh, worst_score,
+    worst_reading_timestamp,
     CASE greatest(high, low, unusual) WHEN high THEN 'high_consumption' WHEN low THEN 'low_consumption'
         ELSE 'unusual_pattern' END AS main_type,
     reasons, energy_at_stake_kwh

@@ -235,7 +235,9 @@ def flags(scores: pd.DataFrame, meters: pd.DataFrame) -> pd.DataFrame:
     worst = worst[[*key, "anomaly_score", "reading_timestamp", "reasons"]].rename(
         columns={"anomaly_score": "worst_score", "reading_timestamp": "worst_reading_timestamp"}
     )
-    counts = scores.groupby(key, as_index=False).agg(reading_count=("is_anomaly", "size"))
+    counts = scores.groupby(key, as_index=False).agg(
+        reading_count=("is_anomaly", "size"), scored_kwh=("consumption_kwh", "sum")
+    )
     days = days.drop(columns=list(TYPES)).merge(worst, on=key, how="left").merge(counts, on=key, how="left")
     return days.merge(meters, on="meter_id", how="left")
 

@@ -262,7 +262,9 @@ def score(rows: pl.DataFrame, job: Job) -> pl.DataFrame:
 def flags(scores: pl.DataFrame, meters: pl.DataFrame) -> pl.DataFrame:
     """Rows of mart_anomaly_flags."""
     key = ["meter_id", "reading_date_local"]
-    counts = scores.group_by(key).agg(pl.len().cast(pl.Int64).alias("reading_count"))
+    counts = scores.group_by(key).agg(
+        pl.len().cast(pl.Int64).alias("reading_count"), pl.col("consumption_kwh").sum().alias("scored_kwh")
+    )
     flagged = scores.filter("is_anomaly").sort("anomaly_score", "reading_timestamp", descending=[True, False])
     days = flagged.group_by(key, maintain_order=True).agg(
         pl.len().cast(pl.Int64).alias("flagged_count"),
