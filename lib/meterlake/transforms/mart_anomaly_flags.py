@@ -15,7 +15,7 @@ def build(scores: DataFrame, meters: DataFrame) -> DataFrame:
 
     A flagged reading without an expectation has no known energy at stake and adds nothing to it.
     """
-    days = scores.transform(_by_meter_day).where("flagged_count > 0").withColumn("main_type", _main_type())
+    days = scores.transform(_by_meter_day).withColumn("main_type", _main_type())
     places = meters.select("source", "meter_id", "region", "feeder")
     return days.join(places, on=["source", "meter_id"], how="left").select(
         *(F.col(field.name).cast(field.dataType) for field in MART_ANOMALY_FLAGS.schema)
@@ -23,19 +23,26 @@ def build(scores: DataFrame, meters: DataFrame) -> DataFrame:
 
 
 def _by_meter_day(scores: DataFrame) -> DataFrame:
-    # The highest score of the day, the earliest of equals.
-    severity = F.struct("anomaly_score", -F.unix_micros("reading_timestamp"))
+    """The days with a flag. Their worst reading is a flagged one, as flagged are the scores above the threshold: so the
+    texts, which Spark can only aggregate by sorting, are read of the few flagged rows alone.
+    """
     at_stake = F.abs(F.col("consumption_kwh") - F.col("expected_kwh"))
-    return scores.groupBy(*METER_DAY).agg(
+    days = scores.groupBy(*METER_DAY).agg(
         F.count("*").alias("reading_count"),
         F.count_if("is_anomaly").alias("flagged_count"),
         F.sum("consumption_kwh").alias("scored_kwh"),
         F.max("anomaly_score").alias("worst_score"),
-        F.max_by("reading_timestamp", severity).alias("worst_reading_timestamp"),
-        F.max_by("reasons", severity).alias("reasons"),
         F.coalesce(F.sum(F.when(F.col("is_anomaly"), at_stake)), F.lit(0)).alias("energy_at_stake_kwh"),
         *(F.count_if(F.col("anomaly_type") == name).alias(name) for name in TYPES),
     )
+    # The highest score of the day, the earliest of equals.
+    severity = F.struct("anomaly_score", -F.unix_micros("reading_timestamp"))
+    worst = scores.where("is_anomaly").groupBy(*METER_DAY)
+    flagged = worst.agg(
+        F.max_by("reading_timestamp", severity).alias("worst_reading_timestamp"),
+        F.max_by("reasons", severity).alias("reasons"),
+    )
+    return days.where("flagged_count > 0").join(flagged, on=list(METER_DAY), how="inner")
 
 
 def _main_type() -> Column:
