@@ -14,10 +14,10 @@ OPTIONS := --home $(HOME_DIR) $(if $(CONF),--conf $(CONF))
 SAMPLE := $(HOME_DIR)/sample
 
 .DEFAULT_GOAL := help
-.PHONY: help setup pipeline test bench bench-growth bench-incremental bench-executors bench-vee bench-stores capacity layout lint stores-start stores-stop ui metrics spark-ui airflow airflow-day superset superset-check screenshots superset-lock compose-env package lock clean
+.PHONY: help setup pipeline test s3-jars test-s3 bench bench-growth bench-incremental bench-executors bench-vee bench-stores capacity layout lint stores-start stores-stop ui metrics spark-ui airflow airflow-day superset superset-check screenshots superset-lock compose-env package lock clean
 
 help:  ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.setup  ## everything a run needs: the environment, Spark's jars, the ClickHouse library
 	@echo "ready: $(BIN)/meterlake"
@@ -48,6 +48,11 @@ endif
 TEST_WORKERS ?= 2
 test: $(VENV)/.dev  ## all tests, with coverage
 	@$(BIN)/python -m pytest --numprocesses $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder --cov --cov-report=term --durations=25 --durations-min=20
+
+s3-jars: $(VENV)/.s3  ## the jars for a lake or deliveries on s3a://: Hadoop's client and AWS's SDK, 690 MB
+
+test-s3: $(VENV)/.dev $(VENV)/.s3  ## a lake and its deliveries on an S3 server of this machine, beside the same in folders
+	@$(BIN)/python -m pytest tests/s3 -m s3 -rP --durations=5
 
 lint: $(VENV)/.dev  ## formatting, linter, types
 	@$(BIN)/ruff format --check .
@@ -182,6 +187,10 @@ $(VENV)/.packages: requirements.lock pyproject.toml $(VENV)/.uv
 
 $(VENV)/.setup: lib/meterlake/bootstrap.py conf/ivysettings.xml $(VENV)/.packages
 	@$(BIN)/python -m meterlake.bootstrap
+	@touch $@
+
+$(VENV)/.s3: lib/meterlake/bootstrap.py $(VENV)/.setup
+	@$(BIN)/python -m meterlake.bootstrap --s3
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.setup

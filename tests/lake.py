@@ -10,6 +10,7 @@ from pyspark.sql import Row, SparkSession
 from pyspark.sql.pandas.types import to_arrow_schema
 
 from meterlake import steps
+from meterlake.object_store import delta_rs_options
 from meterlake.run import Outcome, Run
 from meterlake.settings import Settings
 from meterlake.sources.source import Columns, Source
@@ -70,7 +71,8 @@ def whole(table: Table, rows: list[dict[str, Any]]) -> pa.Table:
 
 def write(settings: Settings, table: Table, rows: list[dict[str, Any]]) -> None:
     """Append rows to a table of the lake, without Spark."""
-    write_deltalake(table.folder(settings.lake_root), whole(table, rows), mode="append")
+    options = delta_rs_options(settings)
+    write_deltalake(table.folder(settings.lake_root), whole(table, rows), mode="append", storage_options=options)
 
 
 def row_of(table: Table, **given: Any) -> tuple[Any, ...]:

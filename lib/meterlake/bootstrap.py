@@ -2,7 +2,7 @@
 
 They are tools, not state: they live in <environment>/share/meterlake, so every home folder shares them. A step that
 is done is not done again, and a result appears under its name only when it is whole, so a killed set-up can be run
-again. `python -m meterlake.bootstrap` does it; `--check-java` only looks for a JDK.
+again. `python -m meterlake.bootstrap` does it; `--check-java` only looks for a JDK, `--s3` fetches the jars for s3a://.
 """
 
 import logging
@@ -25,6 +25,8 @@ COORDINATES = (
     "org.postgresql:postgresql:42.7.14",
     "com.clickhouse:clickhouse-jdbc:0.9.6",
 )
+# Of the Hadoop that Spark ships; it names the SDK that it needs (686 MB).
+S3_CLIENT = "org.apache.hadoop:hadoop-aws:3.5.0"
 CLICKHOUSE_PACKAGE, CLICKHOUSE_VERSION = "@chdb/lib-linux-x64-gnu", "26.7.3-stable.1"
 OLDEST_JAVA = 17
 SHARE = Path(sys.prefix) / "share" / "meterlake"
@@ -42,6 +44,17 @@ def jar_paths() -> list[Path]:
     if not folder.is_dir():
         raise Unreachable(f"Spark's jars are not in {folder}; run `make setup` (or `python -m meterlake.bootstrap`).")
     return sorted(folder.glob("*.jar"))
+
+
+def s3_jar_paths() -> list[Path]:
+    """The jars that s3a:// needs on top of these: Hadoop's client and AWS's SDK.
+
+    Raises:
+        Unreachable: they have not been fetched, as most do without them.
+    """
+    if not _s3_jars().is_dir():
+        raise Unreachable(f"The jars for s3a:// are not in {_s3_jars()}; run `make s3-jars` (690 MB).")
+    return sorted(_s3_jars().glob("*.jar"))
 
 
 def clickhouse_library() -> Path:
@@ -87,6 +100,15 @@ def check_java() -> int:
 
 def fetch_jars() -> None:
     """Resolve COORDINATES with Ivy and keep what Spark does not already ship (26 of 56 jars, 19 of 98 MB)."""
+    _resolve(COORDINATES, _jars())
+
+
+def fetch_s3_jars() -> None:
+    """The same for S3_CLIENT (4 jars)."""
+    _resolve((S3_CLIENT,), _s3_jars())
+
+
+def _resolve(coordinates: tuple[str, ...], target: Path) -> None:
     import pyspark  # here and not above: --check-java runs before anything is installed
 
     from meterlake.settings import PROJECT
@@ -96,7 +118,7 @@ def fetch_jars() -> None:
         nothing = scratch / "nothing.py"
         nothing.touch()
         # spark-submit resolves the packages before it starts the program, so an empty program is enough.
-        command = [str(spark / "bin" / "spark-submit"), "--master", "local[1]", "--packages", ",".join(COORDINATES)]
+        command = [str(spark / "bin" / "spark-submit"), "--master", "local[1]", "--packages", ",".join(coordinates)]
         command += ["--conf", f"spark.jars.ivySettings={PROJECT / 'conf' / 'ivysettings.xml'}"]
         command += ["--conf", f"spark.jars.ivy={scratch / 'ivy'}", str(nothing)]
         environment = os.environ | {"PYSPARK_PYTHON": sys.executable, "SPARK_HOME": str(spark)}
@@ -108,7 +130,7 @@ def fetch_jars() -> None:
             name = jar.name.partition("_")[2]  # Ivy writes organisation_artifact-version.jar
             if _artifact(name) not in shipped:
                 jar.rename(kept / name)
-        _publish(kept, _jars())
+        _publish(kept, target)
 
 
 def fetch_clickhouse() -> None:
@@ -151,6 +173,9 @@ def main(arguments: list[str]) -> int:
         log.info("java %d", version)
         for left in SHARE.glob("unfinished-*"):  # of a set-up that was killed
             shutil.rmtree(left)
+        if arguments == ["--s3"]:
+            _step("s3 jars", _s3_jars(), fetch_s3_jars)
+            return 0
         _step("spark jars", _jars(), fetch_jars)
         _step("spark classes", _classes(), archive_classes)
         _step("clickhouse", _clickhouse(), fetch_clickhouse)
@@ -163,6 +188,10 @@ def main(arguments: list[str]) -> int:
 def _jars() -> Path:
     """One folder per set of versions: a change of COORDINATES is fetched anew, beside the old one."""
     return SHARE / "jars" / "_".join(coordinate.rpartition(":")[2] for coordinate in COORDINATES)
+
+
+def _s3_jars() -> Path:
+    return SHARE / "s3-jars" / S3_CLIENT.rpartition(":")[2]
 
 
 def _classes() -> Path:
@@ -198,7 +227,7 @@ def _run(command: list[str], problem: str, folder: Path, environment: dict[str, 
         said = next(
             (line for line in lines if re.search(r"(?i)error|unresolved", line)), f"exit code {done.returncode}"
         )
-        raise Unreachable(f"{problem} ({said}); check the network and run `make setup` again.")
+        raise Unreachable(f"{problem} ({said}); check the network and run the same command again.")
 
 
 def _step(name: str, target: Path, fetch: Callable[[], None]) -> None:

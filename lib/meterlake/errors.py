@@ -32,6 +32,17 @@ class GateFailed(MeterlakeError):
     exit_code = 1
 
 
+class LakeTaken(UsageError):
+    """The lake in an object store is that of another home."""
+
+    def __init__(self, root: str, owner: str, mark: str) -> None:
+        self.root, self.owner = root, owner
+        super().__init__(
+            f"{root} is the lake of another home ({owner}), and two that write to it lose each other's commits; give "
+            f"this home another [lake] root, or delete {mark} if that one is gone."
+        )
+
+
 class LedgerUnbalanced(MeterlakeError):
     """Readings in do not equal readings out: the run stops before its success marker."""
 

@@ -7,7 +7,8 @@ from contextlib import nullcontext
 from importlib import import_module
 
 from meterlake import headstart
-from meterlake.errors import GateFailed
+from meterlake.errors import GateFailed, UsageError
+from meterlake.object_store import is_s3
 from meterlake.run import Run, holding, told
 from meterlake.settings import Settings
 from meterlake.sources.catalog import source_named, supply_sources
@@ -79,6 +80,8 @@ def one_step(parsed: argparse.Namespace, settings: Settings) -> int:
 
 def _run(parsed: argparse.Namespace, settings: Settings) -> Run:
     source = source_named(parsed.source, settings)
+    if is_s3(getattr(parsed, "input", "")) and not settings.uses_s3:
+        raise UsageError(f"{parsed.input} lies in an object store; name its region in [s3] (docs/scaling.md).")
     starting = headstart.session(settings, f"meterlake {parsed.name} {source.name}")
     import_module("meterlake.steps")  # scikit-learn and more; not at the top, so that Spark starts meanwhile
     return Run(

@@ -15,7 +15,7 @@ from pathlib import Path
 from pyspark.sql import Row
 from pyspark.sql import functions as F
 
-from meterlake import __version__
+from meterlake import __version__, object_store
 from meterlake.errors import HomeBusy, Unreachable
 from meterlake.session import size_to
 from meterlake.settings import Settings
@@ -184,8 +184,11 @@ def new_run_id() -> str:
 def holding(settings: Settings) -> Iterator[None]:
     """Hold the home folder: one run at a time. The lock goes with the process, also when it is killed.
 
+    A lake in an object store is made this home's, so that the lock is the lake's, too.
+
     Raises:
         HomeBusy: another run holds it.
+        LakeTaken: the lake is another home's.
         Unreachable: the folder cannot be written.
     """
     file = settings.folder(".") / "run.lock"
@@ -200,6 +203,8 @@ def holding(settings: Settings) -> Iterator[None]:
             raise HomeBusy(settings.home, _holder(file)) from None
         os.ftruncate(handle, 0)
         os.write(handle, f"process {os.getpid()} since {datetime.now(UTC):%Y-%m-%d %H:%M} UTC".encode())
+        if object_store.is_s3(settings.lake_root):
+            object_store.claim(settings)
         yield
     finally:
         os.close(handle)

@@ -7,14 +7,15 @@ import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TypeVar
 
 from pyspark import SparkConf, SparkContext, inheritable_thread_target
 from pyspark.sql import SparkSession
 
-from meterlake.bootstrap import check_java, class_archive, jar_paths
+from meterlake import object_store
+from meterlake.bootstrap import check_java, class_archive, jar_paths, s3_jar_paths
 from meterlake.errors import Unreachable
 from meterlake.settings import PROJECT, Settings
 
@@ -29,22 +30,25 @@ SMALL = {
     "spark.sql.adaptive.enabled": "false",
 }
 LOGGING = "log4j2.properties"
+HADOOP_JARS = "SPARK_DIST_CLASSPATH"
 
 
 def spark_session(settings: Settings, app_name: str) -> SparkSession:
     """The active session, or a new one; what spark-submit was given wins over what stands here.
 
     Raises:
-        Unreachable: Java or the jars are missing, or the cluster does not answer.
+        Unreachable: Java or the jars are missing, or the cluster or the object store of the lake does not answer.
     """
     if active := SparkSession.getActiveSession():
         return active
+    if object_store.is_s3(settings.lake_root):
+        object_store.check(settings.lake_root)
     given = _submitted()
     master = given.get("spark.master", settings.spark.master)
     if not given:
         _answers(master)
-        _prepare_environment(master)
-    options = _defaults() | _options(settings, master) | _jars(given, master)
+        _prepare_environment(settings, master)
+    options = _defaults() | _options(settings, master) | _jars(settings, given, master)
     options |= {name: value for name, value in given.items() if name in options and name != "spark.jars"}
     builder = SparkSession.builder.appName(app_name)
     for name, value in options.items():
@@ -122,7 +126,7 @@ def _options(settings: Settings, master: str) -> dict[str, str]:
     if _is_local(master):
         options["spark.local.dir"] = str(_scratch(settings))
         options["spark.driver.host"] = options["spark.driver.bindAddress"] = "127.0.0.1"
-    return options
+    return options | (object_store.spark_options(settings) if settings.uses_s3 else {})
 
 
 def _java_options(logs: Path) -> str:
@@ -133,11 +137,14 @@ def _java_options(logs: Path) -> str:
     return " ".join(f'"{option}"' for option in options)
 
 
-def _jars(given: dict[str, str], master: str) -> dict[str, str]:
+def _jars(settings: Settings, given: dict[str, str], master: str) -> dict[str, str]:
     """Our jars, on the class path of a JVM that does all the work itself, otherwise shipped beside the given ones."""
     ours = [str(path) for path in jar_paths()]
-    if not given and re.match(r"local(\[|$)", master):
+    if not given and _is_one_jvm(master):
         return {"spark.driver.extraClassPath": os.pathsep.join(ours)}
+    if settings.uses_s3:
+        with suppress(Unreachable) if given else nullcontext():  # the cluster that we were submitted to may have them
+            ours += map(str, s3_jar_paths())
     if given:
         _add_to_driver(ours)
     theirs = given["spark.jars"].split(",") if given.get("spark.jars") else []
@@ -157,11 +164,19 @@ def _is_local(master: str) -> bool:
     return master.startswith("local")
 
 
-def _prepare_environment(master: str) -> None:
-    """What the JVM reads before any setting: the address it binds to, the Python of its workers."""
+def _is_one_jvm(master: str) -> bool:
+    return bool(re.match(r"local(\[|$)", master))
+
+
+def _prepare_environment(settings: Settings, master: str) -> None:
+    """What the JVM reads before any setting: the address it binds to, the Python of its workers, the jars for s3a."""
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     if _is_local(master):
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    if settings.uses_s3 and _is_one_jvm(master):
+        # At the end of the class path, where Spark wants Hadoop's own jars: in front the class archive would not fit.
+        there = filter(None, [os.environ.get(HADOOP_JARS)])
+        os.environ[HADOOP_JARS] = os.pathsep.join([*there, *map(str, s3_jar_paths())])
 
 
 @contextmanager

@@ -21,6 +21,8 @@ def _project() -> Path:
 
 PROJECT = _project()
 DEFAULT_CONF = PROJECT / "conf" / "default.toml"
+# The one of S3 itself; a store that is not AWS's mostly takes any.
+USUAL_REGION = "us-east-1"
 
 
 class Section(BaseModel):
@@ -37,6 +39,20 @@ class Spark(Section):
 
 class Lake(Section):
     root: str
+
+
+class S3(Section):
+    """Where the object store is. Its keys are secrets: see object_store.py."""
+
+    endpoint: str
+    region: str
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The same as AWS's own tools, and with them Arrow, find it in the environment."""
+        region = self.region or (USUAL_REGION if self.endpoint else "")
+        named = {"AWS_ENDPOINT_URL_S3": self.endpoint, "AWS_REGION": region}
+        return {name: value for name, value in named.items() if value}
 
 
 class Quality(Section):
@@ -111,6 +127,7 @@ class Settings(Section):
     home: Path
     spark: Spark
     lake: Lake
+    s3: S3
     quality: Quality
     model: Model
     mlflow: Mlflow
@@ -131,6 +148,11 @@ class Settings(Section):
         return self.lake.root.rstrip("/") or str(self.home / "lake")
 
     @property
+    def uses_s3(self) -> bool:
+        """Whether the lake, or (when a region or an end point is named) deliveries lie in an object store."""
+        return self.lake_root.startswith(("s3a://", "s3://")) or bool(self.s3.region or self.s3.endpoint)
+
+    @property
     def tracking_uri(self) -> str:
         return self.mlflow.tracking_uri or f"sqlite:///{self.home / 'mlflow' / 'mlflow.db'}"
 
@@ -147,10 +169,18 @@ class Settings(Section):
         """A password: METERLAKE_SECRET_<NAME>, else <home>/secrets/<name> (mode 600), made at random when missing."""
         if value := os.environ.get(f"METERLAKE_SECRET_{name.upper()}"):
             return value
-        file = self.folder("secrets") / name
+        return self._kept(self.folder("secrets") / name)
+
+    @property
+    def identity(self) -> str:
+        """A name of this home that no other has; it moves with the folder."""
+        return self._kept(self.folder(".") / "identity")
+
+    def _kept(self, file: Path) -> str:
+        """What stands in a file of mode 600, made at random when missing."""
         if not file.exists():
             # Under its name only when it is whole: a full disk must not leave an empty password.
-            scratch = file.with_name(f".{name}.{os.getpid()}")
+            scratch = file.with_name(f".{file.name}.{os.getpid()}")
             with os.fdopen(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
                 out.write(secrets.token_urlsafe(24))
             os.replace(scratch, file)
@@ -158,7 +188,7 @@ class Settings(Section):
 
 
 def load(conf: Path | None = None, home: Path | None = None) -> Settings:
-    """Settings for this process.
+    """Settings for this process, whose environment is told where the object store is: Arrow looks there.
 
     Raises:
         UsageError: a file is missing or unreadable, or a name or value in it is wrong.
@@ -170,10 +200,12 @@ def load(conf: Path | None = None, home: Path | None = None) -> Settings:
     home = home or _path(os.environ.get("METERLAKE_HOME")) or _path(values.get("home")) or PROJECT / ".meterlake"
     values["home"] = home.expanduser().resolve()
     try:
-        return Settings.model_validate(values)
+        settings = Settings.model_validate(values)
     except ValidationError as error:
         where = _variable(error) or conf or DEFAULT_CONF
         raise UsageError(f"{where}: {first_problem(error)}; correct it and run again.") from None
+    os.environ.update(settings.s3.variables)
+    return settings
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pyarrow.fs
 
-from meterlake.errors import InputError, UsageError
+from meterlake.errors import InputError, Unreachable, UsageError
 from meterlake.files import filesystem_of
+from meterlake.object_store import is_s3, refusal
 
 DATE_IN_NAME = re.compile(r"(?<!\d)(20\d\d)-?([01]\d)-?([0-3]\d)(?!\d)")
 
@@ -20,6 +21,7 @@ def files_of(given: str, first: date | None = None, last: date | None = None) ->
 
     Raises:
         InputError: there is no such file.
+        Unreachable: the object store does not answer, or does not let us in.
     """
     found = _remote(given) if "://" in given else _local(given)
     if not found:
@@ -51,10 +53,15 @@ def _is_visible(file: Path, folder: Path) -> bool:
 def _remote(given: str) -> list[str]:
     filesystem, inner = filesystem_of(given)
     scheme = given.split("://", 1)[0]
-    info = filesystem.get_file_info(inner)
-    if info.type == pyarrow.fs.FileType.File:
-        return [given]
-    found = filesystem.get_file_info(pyarrow.fs.FileSelector(inner, recursive=True, allow_not_found=True))
+    try:
+        info = filesystem.get_file_info(inner)
+        if info.type == pyarrow.fs.FileType.File:
+            return [given]
+        found = filesystem.get_file_info(pyarrow.fs.FileSelector(inner, recursive=True, allow_not_found=True))
+    except OSError as error:
+        if not is_s3(given):
+            raise
+        raise Unreachable(refusal(given, error)) from None
     visible = [f for f in found if f.is_file and not f.base_name.startswith((".", "_"))]
     return sorted(f"{scheme}://{file.path}" for file in visible)
 

@@ -23,9 +23,10 @@ import pyarrow.compute
 import pyarrow.fs as fs
 
 from meterlake.errors import Unreachable, UsageError
+from meterlake.files import filesystem_of
 from meterlake.sources import generate_defects as defects
 from meterlake.sources import generate_supply as supply
-from meterlake.sources.generate_files import deliver, resolve, table_csv, write
+from meterlake.sources.generate_files import deliver, table_csv, write
 from meterlake.sources.generate_plan import Plan, Rates
 from meterlake.sources.generate_shapes import SHAPES, block
 from meterlake.sources.generate_truth import Summary, anomaly_table, meter_table, summary
@@ -88,7 +89,7 @@ def _prepare(plan: Plan) -> None:
         if files == set():
             continue
         try:
-            filesystem, path = resolve(f"{plan.folder}/{folder}")
+            filesystem, path = filesystem_of(f"{plan.folder}/{folder}")
             filesystem.create_dir(path, recursive=True)
             there = {info.base_name for info in filesystem.get_file_info(fs.FileSelector(path))}
         except (OSError, pa.ArrowInvalid) as error:

@@ -14,6 +14,7 @@ import pyarrow.csv as csv
 import pyarrow.fs as fs
 from numpy.typing import NDArray
 
+from meterlake.files import filesystem_of
 from meterlake.sources import generate_defects as defects
 from meterlake.sources.generate_draws import Ints
 from meterlake.sources.generate_shapes import Block, Shape, meter_ids, seconds
@@ -126,15 +127,9 @@ def table_csv(table: pa.Table) -> bytes:
     return sink.getvalue().to_pybytes()
 
 
-def resolve(folder: str) -> tuple[fs.FileSystem, str]:
-    """File system of a folder and the path there: an absolute path or a URI (`s3a://`, too, as Hadoop spells it)."""
-    filesystem, path = fs.FileSystem.from_uri(folder.replace("s3a://", "s3://", 1))
-    return filesystem, path.rstrip("/")
-
-
 def write(folder: str, name: str, content: bytes) -> None:
     """A file that is there whole or not at all; a second try replaces it by the same bytes. `.gz` is compressed."""
-    filesystem, path = resolve(folder)
+    filesystem, path = filesystem_of(folder)
     if name.endswith(".gz"):
         content = gzip.compress(content, compresslevel=1, mtime=0)
     unfinished = f"{path}/.{name}.{uuid.uuid4().hex}"

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, cast
 
@@ -11,6 +11,7 @@ import pyarrow as pa
 from deltalake import DeltaTable, QueryBuilder
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
+from meterlake import object_store
 from meterlake.errors import Unreachable
 from meterlake.settings import Settings
 from meterlake.tables.catalog import TABLES
@@ -34,10 +35,11 @@ class Lake:
     """The newest version of each table; rows that a deletion vector marks are gone, as Spark sees it."""
 
     root: str
+    options: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, settings: Settings) -> "Lake":
-        return cls(settings.lake_root.replace("s3a://", "s3://", 1))  # Hadoop's name for it
+        return cls(settings.lake_root, object_store.delta_rs_options(settings))
 
     def rows(self, statement: str, **values: Value) -> list[dict[str, Any]]:
         """The rows of a SELECT in which tables stand by their names and values as `:name`; times are in UTC.
@@ -59,7 +61,7 @@ class Lake:
         query = QueryBuilder()
         try:
             for name in _tables_in(statement):
-                query.register(name, DeltaTable(TABLES[name].folder(self.root)))
+                query.register(name, self._opened(TABLES[name]))
             return pa.table(query.execute(bound).read_all())
         except TableNotFoundError:
             return pa.table({})
@@ -76,13 +78,15 @@ class Lake:
 
     def _stored(self, table: Table) -> Stored | None:
         try:
-            opened = DeltaTable(table.folder(self.root))
-            sizes = pa.table(opened.get_add_actions(flatten=True)).column("size_bytes").to_pylist()
+            sizes = pa.table(self._opened(table).get_add_actions(flatten=True)).column("size_bytes").to_pylist()
         except TableNotFoundError:
             return None
         except (DeltaError, OSError) as error:
             raise self._unreadable(error) from error
         return Stored(table, sum(sizes), len(sizes))
+
+    def _opened(self, table: Table) -> DeltaTable:
+        return DeltaTable(table.folder(self.root), storage_options=self.options)
 
     def _unreadable(self, error: Exception) -> Unreachable:
         reason = str(error).partition("\n")[0][:200]
