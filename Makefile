@@ -14,7 +14,7 @@ OPTIONS := --home $(HOME_DIR) $(if $(CONF),--conf $(CONF))
 SAMPLE := $(HOME_DIR)/sample
 
 .DEFAULT_GOAL := help
-.PHONY: help setup pipeline test s3-jars test-s3 bench bench-growth bench-incremental bench-executors bench-vee bench-stores capacity layout lint stores-start stores-stop ui metrics spark-ui airflow airflow-day superset superset-check screenshots superset-lock compose-env package lock clean
+.PHONY: help setup pipeline test s3-jars test-s3 bench bench-growth bench-incremental bench-executors bench-vee bench-scoring bench-stores capacity layout lint stores-start stores-stop ui metrics spark-ui airflow airflow-day superset superset-check screenshots superset-lock compose-env package lock clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -155,6 +155,9 @@ bench-vee: $(VENV)/.dev  ## what validation and estimation add to a run
 	@$(ALONE) --size $(SIZE) --pairs $(PAIRS)
 
 PAGE ?=
+bench-scoring: $(VENV)/.dev  ## scikit-learn's scores and ours on London's half-hours in INPUT=: rows a second and core
+	@PYTHONPATH=lib $(BIN)/python -m tests.benchmarks.scoring --input $(INPUT) $(if $(PAGE),--page $(PAGE))
+
 bench-stores: $(VENV)/.dev  ## the dashboards' queries on ClickHouse and PostgreSQL, answers compared; PAGE= takes the table
 	@$(ALONE) --size $(SIZE) $(if $(PAGE),--page $(PAGE))
 

@@ -30,6 +30,7 @@ SMALL = {
     "spark.sql.adaptive.enabled": "false",
 }
 LOGGING = "log4j2.properties"
+WORKER_DAEMON = "meterlake.worker_daemon"
 HADOOP_JARS = "SPARK_DIST_CLASSPATH"
 
 
@@ -126,6 +127,9 @@ def _options(settings: Settings, master: str) -> dict[str, str]:
     if _is_local(master):
         options["spark.local.dir"] = str(_scratch(settings))
         options["spark.driver.host"] = options["spark.driver.bindAddress"] = "127.0.0.1"
+    if _is_one_jvm(master):
+        options["spark.python.daemon.module"] = WORKER_DAEMON
+        options["spark.executorEnv.PYTHONPATH"] = str(Path(__file__).parents[1])  # perhaps a zip
     return options | (object_store.spark_options(settings) if settings.uses_s3 else {})
 
 
