@@ -174,6 +174,9 @@ def _add_train(step: argparse.ArgumentParser) -> None:
     which = step.add_mutually_exclusive_group()
     which.add_argument("--if-none", action="store_true", help="only when the source has no champion yet")
     which.add_argument("--challenger", action="store_true", help="leave the champion; see `meterlake model`")
+    step.add_argument(
+        "--labels", type=Path, metavar="FILE", help="CSV of past inspections (meter_id, date, theft) to learn from, too"
+    )
 
 
 def _add_vee(step: argparse.ArgumentParser, command: Callable[..., argparse.ArgumentParser]) -> None:
@@ -205,11 +208,12 @@ def _actions_instead_of(step: argparse.ArgumentParser) -> Any:
 def _add_measures(commands: Any, command: Callable[..., argparse.ArgumentParser]) -> None:
     """`meterlake anomaly ACTION`, `meterlake model ACTION` and `meterlake losses ACTION`."""
     from meterlake.anomaly import commands as model
+    from meterlake.anomaly import rank_commands as rank
     from meterlake.anomaly.evaluation import commands as anomaly
     from meterlake.losses import commands as losses
 
     for name, about, actions in (
-        ("anomaly", "how good the anomaly detection is", anomaly.ACTIONS),
+        ("anomaly", "how good the anomaly detection is, and which meters to inspect", anomaly.ACTIONS | rank.ACTIONS),
         ("model", "which anomaly model scores: list, promote, roll back", model.ACTIONS),
         ("losses", "how good the list of suspects is", losses.ACTIONS),
     ):

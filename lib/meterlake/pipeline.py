@@ -5,6 +5,7 @@ import logging
 import time
 from contextlib import nullcontext
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from meterlake import headstart
 from meterlake.errors import GateFailed, UsageError
@@ -14,6 +15,9 @@ from meterlake.settings import Settings
 from meterlake.sources.catalog import source_named, supply_sources
 from meterlake.sources.delivery import files_of
 from meterlake.tables.store import Store
+
+if TYPE_CHECKING:
+    from meterlake.anomaly.labels import Inspections
 
 log = logging.getLogger("meterlake")
 
@@ -63,6 +67,7 @@ def _after_ingest(run: Run, parsed: argparse.Namespace) -> None:
 
 def one_step(parsed: argparse.Namespace, settings: Settings) -> int:
     """The step that the command names."""
+    labels = _labels(parsed)  # a wrong file is told before Spark starts
     with holding(settings):
         run = _run(parsed, settings)
         from meterlake import steps
@@ -71,11 +76,24 @@ def one_step(parsed: argparse.Namespace, settings: Settings) -> int:
         if name == "validate":
             name, step = f"validate_{parsed.suite.split('_')[0]}", step(parsed.suite)
         elif name == "train":
-            step = step(again=not parsed.if_none, challenger=parsed.challenger)
+            step = step(again=not parsed.if_none, challenger=parsed.challenger, labels=labels)
         elif name == "forecast":
             step = step(parsed.level)
         run.perform(name, step)
     return 0
+
+
+def _labels(parsed: argparse.Namespace) -> "Inspections | None":
+    file = getattr(parsed, "labels", None)
+    if file is None:
+        return None
+    if parsed.if_none:
+        raise UsageError("--labels and --if-none exclude each other: what is taught is a new model.")
+    from meterlake.anomaly.labels import read, require_enough
+
+    found = read(file)
+    require_enough(found)
+    return found
 
 
 def _run(parsed: argparse.Namespace, settings: Settings) -> Run:

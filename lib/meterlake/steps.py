@@ -14,10 +14,15 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from meterlake.anomaly import meter_day, registry
+from meterlake.anomaly.evaluation.tables import rankings
+from meterlake.anomaly.labelled import LabelledModel
+from meterlake.anomaly.labels import Inspections
+from meterlake.anomaly.model_file import ModelMismatch
 from meterlake.anomaly.score import counted_by_task
 from meterlake.anomaly.train import TooFewReadings
 from meterlake.anomaly.train import train as fit_forest
 from meterlake.anomaly.train_days import FEWEST_DAYS, train_days
+from meterlake.anomaly.train_labelled import train_labelled
 from meterlake.anomaly.watch import watch
 from meterlake.forecast.step import forecast_step as forecast
 from meterlake.ingest import check_source, ingest
@@ -49,6 +54,7 @@ from meterlake.tables.shared_columns import READING_DATE_LOCAL
 from meterlake.tables.stg_meter_readings import STG_METER_READINGS
 from meterlake.tables.stg_meters import STG_METERS
 from meterlake.tables.table import Table
+from meterlake.text_tables import as_text
 from meterlake.transforms import (
     int_consumption_features,
     int_readings_daily,
@@ -128,8 +134,12 @@ def _features(run: Run, readings: DataFrame, changed: Changes) -> int:
     return run.store.replace(features, INT_CONSUMPTION_FEATURES, depend)
 
 
-def train(*, again: bool, challenger: bool = False) -> Callable[[Run], Outcome]:
-    """The step that fits a model: when told to, or when the source has none. It becomes champion, or challenger."""
+def train(*, again: bool, challenger: bool = False, labels: Inspections | None = None) -> Callable[[Run], Outcome]:
+    """The step that fits a model: when told to, or when the source has none. It becomes champion, or challenger.
+
+    Args:
+        labels: what inspections found; without, the model keeps what the champion has learnt from earlier ones.
+    """
 
     def fit(run: Run) -> Outcome:
         if not again and registry.champion(run.source.name, run.settings):
@@ -143,7 +153,8 @@ def train(*, again: bool, challenger: bool = False) -> Callable[[Run], Outcome]:
         hours, days, meters = (
             run.store.read(table, run.source.name) for table in (INT_READINGS_HOURLY, INT_READINGS_DAILY, STG_METERS)
         )
-        trained = replace(trained, days=train_days(hours, days, meters, run.settings.model))
+        labelled, told = _taught(run, labels) if labels else _kept(run)
+        trained = replace(trained, days=train_days(hours, days, meters, run.settings.model), labelled=labelled)
         role = registry.CHALLENGER if challenger else registry.CHAMPION
         model = registry.register(trained, run.source.name, run.settings, version, role)
         outcome = Outcome(rows_in=trained.training.rows, inputs={INT_CONSUMPTION_FEATURES.name: version})
@@ -151,11 +162,35 @@ def train(*, again: bool, challenger: bool = False) -> Callable[[Run], Outcome]:
         outcome.said = [f"{model.label} is {role}; it flags {trained.training.flagged_share:.2%} of its training rows."]
         if trained.days is None:
             outcome.said.append(f"It judges no whole days: that takes {FEWEST_DAYS} meter-days and weeks before them.")
+        outcome.said += told
         if challenger:
             outcome.said.append(f"`meterlake model promote --source {run.source.name}` judges it beside the champion.")
         return outcome
 
     return fit
+
+
+def _taught(run: Run, labels: Inspections) -> tuple[LabelledModel, list[str]]:
+    """What the inspections teach of meters, and what it is worth beside scores that have seen none."""
+    daily, meters, mart = (
+        run.store.read(table, run.source.name) for table in (INT_READINGS_DAILY, STG_METERS, MART_INSPECTIONS)
+    )
+    seed = run.settings.model.seed
+    model, merits = train_labelled(daily, meters, mart, labels, run.source.tells_hours, seed)
+    made = model.made
+    lines = as_text(rankings(merits, made.inspections, made.thefts / made.inspections, "found theft")).splitlines()
+    said = f"It ranks meters by {made.told}; `meterlake anomaly rank --source {run.source.name}` shows them."
+    return model, [said, *lines]
+
+
+def _kept(run: Run) -> tuple[LabelledModel | None, list[str]]:
+    """What the champion has learnt from inspections."""
+    try:
+        champion = registry.champion(run.source.name, run.settings)
+    except ModelMismatch as mismatch:
+        return None, [f"What the champion may have learnt from inspections is not kept: {mismatch}"]
+    labelled = champion.model.labelled if champion else None
+    return labelled, [f"It keeps what {champion.label} learnt from inspections."] if champion and labelled else []
 
 
 def score(run: Run) -> Outcome:

@@ -5,22 +5,29 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import mlflow
 import numpy as np
 import pytest
 from sklearn.ensemble import IsolationForest
 
-from meterlake.anomaly import model_file, registry
+from meterlake import steps
+from meterlake.anomaly import meter_signs, model_file, registry
 from meterlake.anomaly.drift import SCORE, Reference, watched
 from meterlake.anomaly.features import NAMES
+from meterlake.anomaly.labelled import KINDS, LabelledModel, Made, fit
 from meterlake.anomaly.meter_day import DayModel, Surprise
+from meterlake.anomaly.meter_signs import SIGNS
 from meterlake.anomaly.model import Calibration, TrainedModel, Training
 from meterlake.anomaly.model_file import ModelMismatch
 from meterlake.cli import main
 from meterlake.errors import Unreachable
+from meterlake.run import Run
 from meterlake.settings import Settings, load
 
 ROWS = np.random.default_rng(3).normal(size=(2000, len(NAMES))).astype(np.float32)
@@ -35,6 +42,17 @@ def trained(seed: int = 1) -> TrainedModel:
     reference = Reference.of(watched(ROWS, raw), (*NAMES, SCORE))
     days = DayModel(12.0, {"low_day": Surprise((0.0, 1.5), (0.05, 4.0), 4.6, 0.5)}, 20.0, 0.6, 3000)
     return TrainedModel(forest, Calibration.of(raw, 0.01, 0.6), NAMES, medians, 0.25, training, reference, days)
+
+
+def taught(kind: str) -> TrainedModel:
+    """With what sixty inspections found; nothing is known of the hours."""
+    random = np.random.default_rng(4)
+    rows, theft = random.normal(size=(60, len(SIGNS))), np.arange(60) < 30
+    rows[:30, 3] += 1.5
+    rows[:, -1] = np.nan
+    made = Made(kind, 60, 30, "2023-05-01", "2024-02-01", 0.8, 0.75, 1)
+    medians = (0.0,) * (len(SIGNS) - 1) + (np.nan,)
+    return replace(trained(), labelled=LabelledModel(fit(rows, theft, kind, 1), medians, 8.0, made))
 
 
 @pytest.fixture(scope="module")
@@ -184,6 +202,54 @@ def test_a_model_without_a_reference_still_scores(settings: Settings) -> None:
     assert back is not None
     assert back.model.reference is None
     np.testing.assert_array_equal(back.model.raw_scores(ROWS), trained().raw_scores(ROWS))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_inspections_taught_comes_back(tmp_path: Path, kind: str) -> None:
+    model, meters = taught(kind), np.random.default_rng(5).normal(size=(40, len(SIGNS)))
+    back = model_file.load(tmp_path / "model", model_file.save(model, tmp_path / "model"), "london/1").labelled
+    assert back is not None
+    assert model.labelled is not None
+    np.testing.assert_array_equal(back.probability(meters), model.labelled.probability(meters))
+    assert back.reasons(meters) == model.labelled.reasons(meters)
+    assert (back.made, back.typical_kwh) == (model.labelled.made, 8.0)
+
+
+@pytest.fixture
+def with_inspections(settings: Settings, empty_database: Path) -> Settings:
+    shutil.copy(empty_database, settings.folder("mlflow"))
+    registry.register(taught("gradient boosting"), "london", settings, data_version=7)
+    return settings
+
+
+def test_a_changed_classifier_is_not_loaded(with_inspections: Settings) -> None:
+    file = model_file_named(with_inspections, model_file.LABELLED_FILE)
+    file.write_bytes(file.read_bytes() + b"0")
+    with pytest.raises(ModelMismatch, match="its files are not those"):
+        registry.champion("london", with_inspections)
+    file.unlink()
+    with pytest.raises(ModelMismatch, match="its files are not those"):
+        registry.champion("london", with_inspections)
+
+
+def test_a_model_keeps_what_its_champion_was_taught(
+    with_inspections: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = cast(Run, SimpleNamespace(source=SimpleNamespace(name="london"), settings=with_inspections))
+    labelled, said = steps._kept(run)
+    assert labelled is not None
+    assert (labelled.made.thefts, said) == (30, ["It keeps what meterlake-london/1 learnt from inspections."])
+    monkeypatch.setattr(meter_signs, "DEFINITION", meter_signs.DEFINITION | {"repeats": "another formula"})
+    labelled, (said,) = steps._kept(run)
+    assert labelled is None
+    assert "made with other features than this code has (repeats); train again" in said
+
+
+def test_a_ranking_needs_a_champion_that_was_taught(
+    with_a_champion: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert main(["anomaly", "rank", "--source", "london", "--home", str(with_a_champion.home)]) == 2
+    assert "has learnt from no inspections; train one with `meterlake train --source london --labels" in caplog.text
 
 
 def roles(settings: Settings) -> dict[str, int]:

@@ -30,7 +30,7 @@ def _list(parsed: argparse.Namespace, settings: Settings) -> str:
     found = registry.versions(source, settings)
     if not found:
         raise registry.NoSuchModel(source, "model yet")
-    head = ("version", "is", "registered (UTC)", "trained on", "rows", "flags of them")
+    head = ("version", "is", "registered (UTC)", "trained on", "rows", "flags of them", "inspections")
     lines = [
         (
             str(one.number),
@@ -39,6 +39,7 @@ def _list(parsed: argparse.Namespace, settings: Settings) -> str:
             f"{one.parameters['training_first'][:10]} to {one.parameters['training_last'][:10]}",
             f"{int(one.parameters['training_rows']):,}",
             f"{float(one.parameters['flagged_share']):.2%}",
+            f"{int(one.parameters.get('inspections', 0)):,}",  # models of earlier versions have none
         )
         for one in found
     ]

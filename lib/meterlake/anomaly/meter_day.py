@@ -171,7 +171,7 @@ def signs(of: Hours, typical_kwh: float) -> Signs:
     known = np.mean(~np.isnan(of.kwh), axis=2) >= KNOWN_SHARE
     kwh, most, least = (np.where(known[..., None], values, np.nan) for values in vars(of).values())
     with np.errstate(invalid="ignore", divide="ignore"):
-        energy, top = 24 * _mean(kwh, 2), _quantile(most, 1.0, 1)
+        energy, top = 24 * mean(kwh, 2), _quantile(most, 1.0, 1)
         profile = kwh / np.nansum(kwh, axis=2, keepdims=True)
         night = np.where(known, np.nansum(profile[..., NIGHT], axis=2), np.nan)
         nothing = most <= NOTHING / 24 * median(energy[:, :-1], 1)[:, None, None]
@@ -218,9 +218,9 @@ def _form(profile: Floats) -> dict[str, Floats]:
     Backwards beyond what the meter's own past has: some days are alike from both ends.
     """
     past = profile[:, :-WEEK]
-    usual = _mean(past, 1)
-    week, three, day = _mean(profile[:, -WEEK:], 1), _mean(profile[:, -3:], 1), profile[:, -1]
-    threes_of_past = _mean(sliding_window_view(past, 3, axis=1), -1)
+    usual = mean(past, 1)
+    week, three, day = mean(profile[:, -WEEK:], 1), mean(profile[:, -3:], 1), profile[:, -1]
+    threes_of_past = mean(sliding_window_view(past, 3, axis=1), -1)
     shifted = np.max([_correlation(np.roll(week, -k, axis=1), usual) for k in range(2, 23)], axis=0)
     return {
         "shifted_week": shifted - _correlation(week, usual),
@@ -260,7 +260,7 @@ def _high(values: Floats) -> Floats:
 def _weeks(values: Floats) -> Floats:
     """(n, days - 6) mean of the known ones of each seven days in a row, of at least four."""
     week = sliding_window_view(values, WEEK, axis=1)
-    return np.where(np.sum(~np.isnan(week), axis=-1) >= LEAST_OF_WEEK, _mean(week, -1), np.nan)
+    return np.where(np.sum(~np.isnan(week), axis=-1) >= LEAST_OF_WEEK, mean(week, -1), np.nan)
 
 
 def _spread(values: Floats) -> Floats:
@@ -280,7 +280,7 @@ def _dot(one: Floats, other: Floats) -> Floats:
     return np.asarray(np.einsum("...h,...h->...", one, other))
 
 
-def _mean(values: Floats, axis: int) -> Floats:
+def mean(values: Floats, axis: int) -> Floats:
     """Of what is known."""
     known = ~np.isnan(values)
     count = known.sum(axis=axis)
@@ -395,7 +395,7 @@ def fit(of: MeterDays, judged: Bools, alarm_share: float, published: float) -> D
         alarm_share: share of the ordinary days that may be flagged.
     """
     days = np.flatnonzero(judged)
-    kwh = 24 * _mean(of.hours.kwh[days], 1)
+    kwh = 24 * mean(of.hours.kwh[days], 1)
     typical = float(np.nanmedian(kwh))
     found = signs_of(of, days, typical)
     half = _halves(of.key[days] >> 32)

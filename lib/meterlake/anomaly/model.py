@@ -10,6 +10,7 @@ from sklearn.ensemble import IsolationForest
 
 from meterlake.anomaly.drift import Reference
 from meterlake.anomaly.forest_walk import ForestScores
+from meterlake.anomaly.labelled import LabelledModel
 from meterlake.anomaly.meter_day import DayModel
 
 Floats = NDArray[np.float64]
@@ -90,6 +91,7 @@ class TrainedModel:
         typical_kwh: typical energy of an interval in training, which the features' floor is made of.
         reference: what the training rows looked like; None in models that were made before it was kept.
         days: what judges whole days; None where training had too few of them, and in earlier models.
+        labelled: what ranks meters for inspection; None where no inspections were given.
     """
 
     forest: IsolationForest
@@ -100,6 +102,7 @@ class TrainedModel:
     training: Training
     reference: Reference | None = None
     days: DayModel | None = None
+    labelled: LabelledModel | None = None
 
     def raw_scores(self, matrix: NDArray[np.float32]) -> Floats:
         """The forest's anomaly score of Liu, Ting and Zhou (2008): 2^(-mean path length / normal path length)."""

@@ -11,16 +11,21 @@ from typing import Any
 import numpy as np
 import sklearn
 
+from meterlake.anomaly import labelled, meter_signs
 from meterlake.anomaly.drift import Reference
 from meterlake.anomaly.features import DEFINITION, NAMES
+from meterlake.anomaly.labelled import LabelledModel
 from meterlake.anomaly.meter_day import DayModel, Surprise
 from meterlake.anomaly.model import Calibration, TrainedModel, Training
 from meterlake.errors import UsageError
 
 FOREST_FILE = "model.skops"
 CALIBRATION_FILE = "calibration.json"
+LABELLED_FILE = "labelled.skops"
 # The one type outside of skops' own list that a forest holds: its trees, which are arrays.
 TRUSTED = ["sklearn.tree._tree.Tree"]
+# Those of a classifier of meters: trees again, and the type of a column.
+TRUSTED_LABELLED = ["sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor", "numpy.dtype"]
 # A tag of a registered model -> the library whose version it is.
 LIBRARIES = {"scikit_learn": sklearn, "numpy": np}
 
@@ -41,6 +46,7 @@ def save(trained: TrainedModel, folder: Path) -> dict[str, str]:
         registry's database and not beside the files, for which they vouch.
     """
     import mlflow.sklearn
+    import skops.io
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, Schema
 
@@ -65,7 +71,10 @@ def save(trained: TrainedModel, folder: Path) -> dict[str, str]:
         "training": asdict(training) | period,
         "reference": asdict(trained.reference) if trained.reference else None,
         "days": asdict(trained.days) if trained.days else None,
+        "labelled": labelled.described(trained.labelled) if trained.labelled else None,
     }
+    if trained.labelled:
+        skops.io.dump(trained.labelled.estimator, folder / LABELLED_FILE)
     (folder / CALIBRATION_FILE).write_text(json.dumps(described, indent=1), encoding="utf-8")
     return {"digest": digest(folder)} | {tag: library.__version__ for tag, library in LIBRARIES.items()}
 
@@ -104,12 +113,16 @@ def load(folder: Path, tags: Mapping[str, str], label: str) -> TrainedModel:
         training=Training(**{**training, **period}),
         reference=_reference(reference) if reference else None,
         days=_days(described["days"]) if described.get("days") else None,
+        labelled=_labelled(folder, described["labelled"]) if described.get("labelled") else None,
     )
 
 
 def digest(folder: Path) -> str:
-    """SHA-256 over the files that loading reads; one that is gone counts as empty."""
-    files = (folder / name for name in (FOREST_FILE, CALIBRATION_FILE))
+    """SHA-256 over the files that loading reads; one that is gone counts as empty. The labelled part counts only where
+    it is, so the digests of earlier versions hold.
+    """
+    files = [folder / name for name in (FOREST_FILE, CALIBRATION_FILE)]
+    files += [file for file in [folder / LABELLED_FILE] if file.exists()]
     parts = (sha256(file.read_bytes() if file.exists() else b"").digest() for file in files)
     return sha256(b"".join(parts)).hexdigest()
 
@@ -117,10 +130,24 @@ def digest(folder: Path) -> str:
 def _other_features(described: Mapping[str, Any]) -> str:
     """Which features were made differently, in words; empty when they are those of this code, in its order."""
     made = described.get("definition", {})  # absent in the models of the first version
-    others = sorted(name for name in DEFINITION.keys() | made.keys() if DEFINITION.get(name) != made.get(name))
-    if not others and tuple(described["features"]) != NAMES:
+    if others := _differing(DEFINITION, made):
+        return others
+    if tuple(described["features"]) != NAMES:
         return "the same in another order"
-    return ", ".join(others)
+    signs = (described.get("labelled") or {}).get("definition", meter_signs.DEFINITION)
+    return _differing(meter_signs.DEFINITION, signs) or (
+        "" if [*signs] == [*meter_signs.DEFINITION] else "signs in another order"
+    )
+
+
+def _differing(ours: Mapping[str, str], made: Mapping[str, str]) -> str:
+    return ", ".join(sorted(name for name in ours.keys() | made.keys() if ours.get(name) != made.get(name)))
+
+
+def _labelled(folder: Path, described: Mapping[str, Any]) -> LabelledModel:
+    import skops.io
+
+    return labelled.restored(skops.io.load(folder / LABELLED_FILE, trusted=TRUSTED_LABELLED), described)
 
 
 def _reference(described: Mapping[str, list[list[float]]]) -> Reference:

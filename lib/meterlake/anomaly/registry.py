@@ -206,6 +206,7 @@ def _log(client: "MlflowClient", run_id: str, trained: TrainedModel, data_versio
         "data_version": data_version,
         "data_table": "int_consumption_features",
         "meter_days": trained.days.days if trained.days else 0,
+        "inspections": trained.labelled.made.inspections if trained.labelled else 0,
     }
     for name, value in parameters.items():
         client.log_param(run_id, name, value)

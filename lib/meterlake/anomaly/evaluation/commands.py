@@ -86,9 +86,13 @@ def _theft(parsed: argparse.Namespace) -> str:
     from meterlake.anomaly.evaluation import tables, theft
 
     kwh, flagged = theft.read(parsed.theft)
-    lines = tables.theft(theft.evaluate(kwh, flagged, parsed.seed), len(flagged), float(flagged.mean()))
+    base_rate = float(flagged.mean())
+    found = theft.evaluate(kwh, flagged, parsed.seed)
+    lines = tables.rankings(found, len(flagged), base_rate, "customers are flagged")
+    asked = tables.checks(theft.checks(kwh, flagged, parsed.seed))
     generated_block.write(parsed.page, "anomaly theft", as_markdown(lines))
-    return as_text(lines)
+    generated_block.write(parsed.page, "anomaly theft checks", as_markdown(asked))
+    return "\n\n".join(map(as_text, (lines, asked)))
 
 
 def _write_truth(file: Path, truth: list["Fault"]) -> None:

@@ -7,7 +7,8 @@ from meterlake.anomaly.evaluation.detectors import METER_DAY, PRODUCT, PRODUCT_B
 from meterlake.anomaly.evaluation.evaluate import OVERALL, Evaluation, Row
 from meterlake.anomaly.evaluation.injections import INJECTIONS
 from meterlake.anomaly.evaluation.measure import LISTS, OF
-from meterlake.anomaly.evaluation.theft import Found
+from meterlake.anomaly.evaluation.ranking import BEST, Found
+from meterlake.anomaly.evaluation.theft import Check
 from meterlake.resampled import Figure
 from meterlake.text_tables import Lines
 
@@ -103,27 +104,34 @@ def _lasts(shortest: int, longest: int) -> str:
     return f"{' to '.join(map(str, bounds))} {name}"
 
 
-def theft(found: list[Found], customers: int, base_rate: float) -> Lines:
-    """A line for each score of the theft file."""
-    head = ("score", "ROC-AUC (95 %)", "precision of the first 100", f"of the first 1 % ({customers // 100:,})")
-    chance = (
-        f"by chance: {_percent(base_rate, 1)} of {customers:,} are flagged",
-        "0.500",
-        *[_percent(base_rate, 1)] * 2,
+def rankings(found: list[Found], count: int, base_rate: float, flagged: str) -> Lines:
+    """A line for each score of `count` flagged and other ones, and one for chance.
+
+    Args:
+        flagged: what is true of a share `base_rate` of them, in words.
+    """
+    head = (
+        "score",
+        "ROC-AUC (95 %)",
+        "PR-AUC (95 %)",
+        f"precision of the first {BEST}",
+        f"of the first 1 % ({max(1, count // 100):,})",
     )
-    return [
-        head,
-        *(
-            (
-                one.score,
-                f"{one.roc_auc.value:.3f} ({one.roc_auc.low:.3f} to {one.roc_auc.high:.3f})",
-                _percent(one.at_best),
-                _percent(one.at_percent),
-            )
-            for one in found
-        ),
-        chance,
-    ]
+    by_chance = f"by chance: {_percent(base_rate, 1)} of {count:,} {flagged}"
+    chance = (by_chance, "0.500", f"{base_rate:.3f}", *[_percent(base_rate, 1)] * 2)
+    return [head, *((one.score, *_ranking(one)) for one in found), chance]
+
+
+def checks(of: list[Check]) -> Lines:
+    """A line for each question that is put to the theft file."""
+    head = ("gradient boosting, cross-validated", "customers", "flagged", "ROC-AUC (95 %)", "PR-AUC (95 %)")
+    cells = ((one.found.score, f"{one.customers:,}", _percent(one.base_rate, 1), *_ranking(one.found)) for one in of)
+    return [(*head, f"precision of the first {BEST}", "of the first 1 %"), *cells]
+
+
+def _ranking(found: Found) -> tuple[str, ...]:
+    areas = (f"{one.value:.3f} ({one.low:.3f} to {one.high:.3f})" for one in (found.roc_auc, found.pr_auc))
+    return *areas, _percent(found.at_best), _percent(found.at_percent)
 
 
 def whole(of: Evaluation, source: str, written: Callable[[Lines], str]) -> str:

@@ -1,7 +1,7 @@
-"""Real theft flags: 26 days of daily use of 25,863 customers, judged without the flags, then compared with them.
+"""Real theft flags: 26 days of daily use of 25,863 customers.
 
-The file is a CSV with one column a day, a customer number and FLAG, 1 where an inspection found theft. Nothing is
-fitted to the flags, so all customers count.
+The file is a CSV with one column a day, a customer number and FLAG, 1 where an inspection found theft. It is judged
+by scores that have seen no flag, and by classifiers that have not seen the customers they judge.
 """
 
 import re
@@ -12,33 +12,32 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from meterlake.anomaly.meter_day import Surprise, longest, two_largest
+from meterlake.anomaly.evaluation.ranking import Found, ranked
+from meterlake.anomaly.labelled import cross_validated, out_of_fold
+from meterlake.anomaly.meter_signs import COMBINED, UNTAUGHT, Days, matrix, signs, surprise
 from meterlake.errors import InputError
-from meterlake.resampled import Figure, figure
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 A_DAY = re.compile(r"\d{1,2}/\d{1,2}/\d{4}")
 FLAG = "FLAG"
-RESAMPLES = 200
-BEST = 100
-COMBINED = "two largest surprises"
+KIND = "gradient boosting"
+TAUGHT = "taught, cross-validated: "
 
 
 @dataclass(frozen=True)
-class Found:
-    """How a score ranks the flagged customers.
+class Check:
+    """What the classifier makes of less, or of what it must not see.
 
     Attributes:
-        roc_auc: chance that a flagged customer's score is above another's; 0.5 by chance.
-        at_best, at_percent: share of flagged ones among the 100 highest, and the highest 1 %.
+        customers, base_rate: whom it was fitted to and judged on.
     """
 
-    score: str
-    roc_auc: Figure
-    at_best: float
-    at_percent: float
+    found: Found
+    customers: int
+    base_rate: float
 
 
 def read(file: Path) -> tuple[Floats, Bools]:
@@ -59,58 +58,54 @@ def read(file: Path) -> tuple[Floats, Bools]:
 
 def scores(kwh: Floats) -> dict[str, Floats]:
     """Numbers of each customer, larger is more like theft: what a thief's meter would do. None has seen a flag."""
-    floor = 0.05 * np.nanmedian(kwh)
-    half = kwh.shape[1] // 2
-    mean = np.nanmean(kwh, axis=1)
-    log = np.log(kwh + floor)
-    middle = np.nanmedian(log, axis=1, keepdims=True)
-    spread = 0.1 + 1.4826 * np.nanmedian(np.abs(log - middle), axis=1)
-    single = {
-        "uses little": -np.log(mean + floor),
-        "days without use": np.mean(kwh == 0, axis=1),
-        "longest run without use": longest((kwh == 0)[None])[0],
-        "falls from first to second half": -np.log(
-            (np.nanmean(kwh[:, half:], axis=1) + floor) / (np.nanmean(kwh[:, :half], axis=1) + floor)
-        ),
-        "a day unlike its own (Hampel)": np.nanmax(np.abs(log - middle), axis=1) / spread,
-        "jumps from day to day": np.nanmean(np.abs(np.diff(log, axis=1)), axis=1),
-    }
-    surprises = np.stack([Surprise.of(values)(values) for values in single.values()])
-    return {**single, COMBINED: two_largest(surprises)}
+    found = signs(Days(kwh), float(np.nanmedian(kwh)))
+    return {**{name: found[name] for name in UNTAUGHT}, COMBINED: surprise(found)}
 
 
 def evaluate(kwh: Floats, flagged: Bools, seed: int) -> list[Found]:
-    """Every score against the flags, with 95 % of a bootstrap over customers."""
-    random = np.random.default_rng(seed)
-    draws = [random.integers(len(flagged), size=len(flagged)) for _ in range(RESAMPLES)]
-    return [
-        _found(name, np.nan_to_num(score, nan=np.nanmin(score)), flagged, draws) for name, score in scores(kwh).items()
-    ]
+    """Every score against the flags, then the classifiers out of fold, with 95 % of a bootstrap over customers."""
+    customer = customers(kwh)
+    rows = matrix(signs(Days(kwh), float(np.nanmedian(kwh))))
+    taught = cross_validated(rows, flagged, customer, seed)
+    named = {TAUGHT + name: probability for name, probability in taught.items()}
+    return ranked(scores(kwh) | named, flagged, customer, seed)
 
 
-def _found(name: str, score: Floats, flagged: Bools, draws: list[NDArray[np.int64]]) -> Found:
-    aucs = [roc_auc(score[draw], flagged[draw]) for draw in draws]
-    return Found(
-        name,
-        figure([roc_auc(score, flagged), *aucs]),
-        precision_of_best(score, flagged, BEST),
-        precision_of_best(score, flagged, max(1, len(score) // 100)),
-    )
+def checks(kwh: Floats, flagged: Bools, seed: int) -> list[Check]:
+    """Whether the flags can be told by the size of a customer, by the making of the file, or by chance."""
+    found, customer = signs(Days(kwh), float(np.nanmedian(kwh))), customers(kwh)
+    rows, everyone = matrix(found), np.full(len(flagged), True)
+    smaller = matrix(found | {"uses little": np.full(len(flagged), np.nan)})
+    shuffled = np.random.default_rng(seed).permutation(flagged)
+    empty = np.isnan(kwh)
+    asked = {
+        "without how much is used": (smaller, flagged, everyone),
+        "only customers with use on each day": (rows, flagged, (kwh > 0).all(axis=1)),
+        "only customers without an empty day": (rows, flagged, ~empty.any(axis=1)),
+        "only how much is used": (matrix(found)[:, :1], flagged, everyone),
+        "artefact: decimals and empty days only": (np.column_stack([decimals(kwh), empty.sum(1)]), flagged, everyone),
+        "artefact: place in the file only": (np.arange(len(flagged), dtype=float)[:, None], flagged, everyone),
+        "all signs, flags shuffled": (rows, shuffled, everyone),
+    }
+    return [_check(name, rows[of], flags[of], customer[of], seed) for name, (rows, flags, of) in asked.items()]
 
 
-def precision_of_best(score: Floats, positive: Bools, count: int) -> float:
-    """Share of positive ones among the `count` highest; what is to be expected where equal scores are in random order.
-
-    The file has the flagged customers first: in its own order, equal scores would look perfect.
-    """
-    _, number, size = np.unique(-score, return_inverse=True, return_counts=True)
-    right = np.bincount(number, weights=positive)
-    return float(np.interp(count, np.append(0, np.cumsum(size)), np.append(0.0, np.cumsum(right)))) / count
+def _check(name: str, rows: Floats, flagged: Bools, customer: Ints, seed: int) -> Check:
+    found = ranked({name: out_of_fold(rows, flagged, customer, KIND, seed)}, flagged, customer, seed)
+    return Check(found[0], len(flagged), float(flagged.mean()))
 
 
-def roc_auc(score: Floats, positive: Bools) -> float:
-    """From mean ranks (Mann and Whitney, 1947): equal scores count half."""
-    _, number, count = np.unique(score, return_inverse=True, return_counts=True)
-    rank = (np.cumsum(count) - (count - 1) / 2)[number]
-    wanted, others = int(positive.sum()), int((~positive).sum())
-    return float((rank[positive].sum() - wanted * (wanted + 1) / 2) / (wanted * others))
+def customers(kwh: Floats) -> Ints:
+    """(n,) a number that rows with the same use share: they may be one customer told twice, and are never parted. Those
+    without any use are customers of their own: nothing at all is alike for everybody."""
+    table = np.nan_to_num(kwh, nan=-1.0)
+    _, number = np.unique(table, axis=0, return_inverse=True)
+    nothing = ~(table > 0).any(axis=1)
+    return np.where(nothing, len(kwh) + np.arange(len(kwh)), number.reshape(-1))
+
+
+def decimals(kwh: Floats) -> Floats:
+    """(n,) mean number of decimals of a customer's days with use; 0 without any."""
+    digits = np.where(np.abs(kwh - np.round(kwh)) < 1e-6, 0, np.where(np.abs(kwh - np.round(kwh, 1)) < 1e-6, 1, 2))
+    used = kwh > 0
+    return (digits * used).sum(axis=1) / np.maximum(1, used.sum(axis=1))
