@@ -99,23 +99,18 @@ def _submitted(name: str, region: str) -> dict[str, Any]:
 
 
 def _from_archive() -> dict[str, str]:
-    """With our jars on its class path from the start, a JVM takes its classes from the archive of set-up.
-
-    An executor on a machine that has neither at these paths starts as ever.
-    """
+    """With our jars on its class path from the start, the driver's JVM takes its classes from the archive of set-up."""
     archive = class_archive()
     if archive is None:
         return {}
-    jars = os.pathsep.join(map(str, jar_paths()))
-    options = f"-XX:SharedArchiveFile={archive} -Xshare:auto -Xlog:disable"
     return {
-        f"spark.{jvm}.{name}": value
-        for jvm in ("driver", "executor")
-        for name, value in (("extraClassPath", jars), ("defaultJavaOptions", options))
+        "spark.driver.extraClassPath": os.pathsep.join(map(str, jar_paths())),
+        "spark.driver.defaultJavaOptions": f"-XX:SharedArchiveFile={archive} -Xshare:auto -Xlog:disable",
     }
 
 
 def by_name(name: str) -> dict[str, str]:
+    """The region of this name; there is one, as the form offers no other."""
     return next(region for region in REGIONS if region["name"] == name)
 
 

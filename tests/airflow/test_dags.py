@@ -1,5 +1,8 @@
 """The DAGs as Airflow reads them: they parse, their jobs exist, the order is right, a gate stops what follows."""
 
+import os
+import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
@@ -9,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from meterlake.bootstrap import class_archive
 from meterlake.cli import _parser
 from meterlake.settings import PROJECT
 
@@ -119,6 +123,20 @@ def test_every_job_exists_and_takes_its_arguments(dags: dict[str, Any], by_hand:
                 None,
                 f"run-20240301T060000Z-{dag.dag_id.removeprefix('energy_')}",
             )
+
+
+def test_a_job_starts_from_the_archive_of_classes(dags: dict[str, Any], tmp_path: Path) -> None:
+    """Its JVM says of each class where it came from; the archive is not used, without a word, if anything differs."""
+    if class_archive() is None:
+        pytest.skip("set-up could make no archive here")
+    task, loaded = dags["energy_maintenance"].task_dict["region.maintain"], tmp_path / "loaded.txt"
+    told = {"spark.driver.extraJavaOptions": f"-Xlog:class+load:file={loaded}"}
+    conf = {name: value for name, value in task.conf.items() if "{{" not in value} | told
+    options = [word for name, value in conf.items() for word in ("--conf", f"{name}={value}")]
+    command = [task._spark_binary, *options, "--version"]
+    subprocess.run(command, env=os.environ | task.env_vars, capture_output=True, check=True)
+    sources = Counter(line.rpartition("source: ")[2] for line in loaded.read_text().splitlines())
+    assert sources["shared objects file (top)"] > 1000
 
 
 def test_regions_have_absolute_paths(dags: dict[str, Any]) -> None:
