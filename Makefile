@@ -14,7 +14,7 @@ OPTIONS := --home $(HOME_DIR) $(if $(CONF),--conf $(CONF))
 SAMPLE := $(HOME_DIR)/sample
 
 .DEFAULT_GOAL := help
-.PHONY: help setup pipeline test s3-jars test-s3 bench bench-growth bench-incremental bench-executors bench-vee bench-scoring bench-stores capacity layout lint stores-start stores-stop ui metrics spark-ui airflow airflow-day superset superset-check screenshots superset-lock compose-env package lock clean
+.PHONY: help setup pipeline test s3-jars test-s3 bench bench-growth bench-incremental bench-executors bench-vee bench-scoring bench-stores capacity layout lint stores-start stores-stop ui metrics spark-ui airflow airflow-day airflow-times airflow-check superset superset-check screenshots superset-lock compose-env package lock clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -78,17 +78,28 @@ spark-ui: setup  ## Spark's history server on the runs so far: stages, plans, ta
 
 # The DAGs work for the regions of conf/regions.toml; their jobs go to SPARK_MASTER=.
 SPARK_MASTER ?= local[*]
+AIRFLOW_PORT ?= 8080
+AIRFLOW_JOBS ?= 2
 DATE ?=
+DAG ?= energy_pipeline_daily
+PARAMS ?=
 AIRFLOW = env PATH="$(CURDIR)/$(BIN):$$PATH" AIRFLOW_HOME="$(abspath $(HOME_DIR))/airflow" \
   AIRFLOW__CORE__DAGS_FOLDER="$(CURDIR)/airflow/dags" AIRFLOW__CORE__LOAD_EXAMPLES=False AIRFLOW__API__HOST=127.0.0.1 \
-  AIRFLOW_CONN_SPARK_DEFAULT='{"conn_type": "spark", "host": "$(SPARK_MASTER)"}' airflow
-airflow: $(VENV)/.dev package  ## Airflow with the DAGs on 127.0.0.1:8080 until Ctrl-C; SPARK_MASTER= is where jobs go
-	@umask 077 && mkdir -p "$(HOME_DIR)/airflow" && exec $(AIRFLOW) standalone
+  AIRFLOW__API__PORT=$(AIRFLOW_PORT) AIRFLOW__API__BASE_URL=http://127.0.0.1:$(AIRFLOW_PORT) \
+  AIRFLOW_CONN_SPARK_DEFAULT='{"conn_type": "spark", "host": "$(SPARK_MASTER)"}' AIRFLOW__CORE__PARALLELISM=$(AIRFLOW_JOBS)
+airflow: $(VENV)/.dev package  ## Airflow with the DAGs on 127.0.0.1:8080 until Ctrl-C; SPARK_MASTER= is where jobs go, AIRFLOW_JOBS= how many at once, AIRFLOW_PORT=
+	@umask 077 && mkdir -p "$(HOME_DIR)/airflow" && exec $(AIRFLOW) $(BIN)/python airflow/start_airflow.py
 
-airflow-day: $(VENV)/.dev package  ## the daily DAG once, without a scheduler, as on the morning of DATE=2024-01-31
+airflow-day: $(VENV)/.dev package  ## the daily DAG once, without a scheduler, as on the morning of DATE=2024-01-31; DAG= and PARAMS= another
 	@test -n "$(DATE)" || { echo "name the morning: make airflow-day DATE=2024-01-31 works on the files of the 30th" >&2; exit 2; }
-	@umask 077 && mkdir -p "$(HOME_DIR)/airflow" && $(AIRFLOW) db migrate >/dev/null
-	@$(AIRFLOW) dags test energy_pipeline_daily "$(DATE)"
+	@umask 077 && mkdir -p "$(HOME_DIR)/airflow" && $(AIRFLOW) airflow db migrate >/dev/null
+	@$(AIRFLOW) airflow dags test $(if $(PARAMS),--conf '$(PARAMS)') "$(DAG)" "$(DATE)"
+
+airflow-times: $(VENV)/.dev  ## seconds of the newest run's tasks in Airflow, and the share that is start-up
+	@PYTHONPATH=lib $(BIN)/python -m tests.benchmarks.airflow_times --home $(HOME_DIR)
+
+airflow-check: $(VENV)/.dev  ## Airflow when things go wrong: a gate fails, executors are killed, days are wrong, a run is late
+	@$(BIN)/python -m pytest -m airflow tests/airflow
 
 compose-env:  ## .env with new secrets for docker-compose.yml
 	@$(PYTHON) conf/compose/new_env.py
@@ -114,9 +125,9 @@ superset-lock: $(VENV)/.uv  ## choose the versions of Superset's environment ane
 	@$(COMPILE) --upgrade dashboards/requirements.in --output-file requirements-superset.lock
 
 package: $(VENV)/.setup  ## build/meterlake.zip for spark-submit --py-files
-	@mkdir -p build && rm -f build/meterlake.zip
-	@find lib -name __pycache__ -type d -prune -exec rm -r {} +
-	@cd lib && ../$(BIN)/python -m zipfile -c ../build/meterlake.zip meterlake
+	@rm -rf build/lib build/meterlake.zip && mkdir -p build/lib
+	@tar --create --exclude __pycache__ --directory lib meterlake | tar --extract --directory build/lib
+	@cd build/lib && ../../$(BIN)/python -m zipfile -c ../meterlake.zip meterlake
 	@echo build/meterlake.zip
 
 # The lock files hold names and versions only, for every platform and Python: no index address, no hash, no path.

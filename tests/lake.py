@@ -24,6 +24,15 @@ VILLAGE = Source(
     interval_minutes=30,
     columns=Columns(meter_id="meter", timestamp="at", value="kwh"),
 )
+VILLAGE_TOML = """
+name = "village"
+description = "three columns, half-hourly, UTC"
+interval_minutes = 30
+[columns]
+meter_id = "meter"
+timestamp = "at"
+value = "kwh"
+"""
 
 
 def run_of(

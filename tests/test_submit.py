@@ -8,18 +8,9 @@ from pathlib import Path
 import pytest
 
 from meterlake.settings import PROJECT
-from tests.lake import half_hours, written
+from tests.lake import VILLAGE_TOML, half_hours, written
 from tests.standalone import BIN, bare_environment, standalone
 
-VILLAGE = """
-name = "village"
-description = "three columns, half-hourly, UTC"
-interval_minutes = 30
-[columns]
-meter_id = "meter"
-timestamp = "at"
-value = "kwh"
-"""
 READINGS = 60
 
 
@@ -38,7 +29,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def village(tmp_path: Path) -> list[str | Path]:
     """Options of a source that is a file, and of its delivery of two meters."""
     source = tmp_path / "village.toml"
-    source.write_text(VILLAGE)
+    source.write_text(VILLAGE_TOML)
     for meter in ("a", "b"):
         written(tmp_path / "in" / f"{meter}.csv", *half_hours(meter, datetime(2024, 1, 1), READINGS))
     return ["--source", source, "--input", tmp_path / "in"]

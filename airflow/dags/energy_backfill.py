@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from airflow.sdk import DAG, Param, task
-from meterlake_jobs import REGIONS, dag_options, job_for_each
+from meterlake_jobs import REGIONS, by_name, dag_options, job_for_each
 
 with DAG(
     dag_id="energy_backfill",
@@ -28,7 +28,7 @@ with DAG(
     def months(params: dict[str, Any] | None = None) -> list[list[str]]:
         """The arguments of the job for each month of the period, the first and last one cut to it."""
         assert params is not None
-        region = next(one for one in REGIONS if one["name"] == params["region"])
+        region = by_name(params["region"])
         first, last = date.fromisoformat(params["first"]), date.fromisoformat(params["last"])
         if last < first:
             raise ValueError(f"The period ends on {last}, before it begins on {first}; trigger again with other dates.")

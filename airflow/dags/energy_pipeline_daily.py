@@ -9,7 +9,7 @@ while the day's files are not there; its retries wait for them. A failure of `re
 from datetime import datetime, timedelta
 
 from airflow.sdk import DAG, chain
-from meterlake_jobs import DAY, INPUT, RUN_ID, SOURCE, dag_options, for_each_region, job
+from meterlake_jobs import DAY, INPUT, RUN_ID, SOURCE, dag_options, deadline, for_each_region, job
 
 OF_RUN = ("--source", SOURCE, "--run-id", RUN_ID)
 OF_DELIVERY = (*OF_RUN, "--input", INPUT, "--from", DAY, "--to", DAY)
@@ -39,6 +39,7 @@ with DAG(
     schedule="0 6 * * *",
     start_date=datetime(2024, 1, 1),
     dagrun_timeout=timedelta(hours=6),
+    deadline=deadline(),
     **dag_options(__doc__),
 ):
     for_each_region(day)

@@ -1,7 +1,10 @@
 """The DAGs as Airflow reads them: they parse, their jobs exist, the order is right, a gate stops what follows."""
 
+import os
+import subprocess
+from collections import Counter
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from meterlake.bootstrap import class_archive
 from meterlake.cli import _parser
 from meterlake.settings import PROJECT
 
@@ -30,12 +34,14 @@ DAILY = (
     "report",
 )
 REGIONS = """
+deadline_minutes = 90
+
 [[regions]]
 name = "north"
 source = "ami"
 input = "in/north"
 home = "homes/north"
-conf = "conf/north.toml"
+conf = "conf/test.toml"
 
 [[regions]]
 name = "south"
@@ -44,6 +50,8 @@ input = "s3a://bucket/south"
 home = "homes/south"
 conf = ""
 """
+
+MEMORY = {"north": "3g", "south": "8g"}  # of conf/test.toml, and the default
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +90,7 @@ def test_the_day_goes_through_every_step_in_order(dags: dict[str, Any]) -> None:
     ids = [f"region.{name}" for name in DAILY]
     assert follows == {one: [after] for one, after in pairwise(ids)} | {ids[-1]: []}
     assert all(daily.task_dict[task].trigger_rule == "all_success" for task in ids), "a gate that fails stops the rest"
+    assert [alert.interval for alert in daily.deadline] == [timedelta(minutes=90)]
 
 
 @pytest.mark.parametrize("by_hand", [False, True])
@@ -100,10 +109,11 @@ def test_every_job_exists_and_takes_its_arguments(dags: dict[str, Any], by_hand:
         for number, region in enumerate(dag.user_defined_macros["regions"]):
             here = known | {
                 "dag": dag,
-                "regions": dag.user_defined_macros["regions"],
+                **dag.user_defined_macros,
                 "ti": SimpleNamespace(map_index=number),
             }
             given = [render(text).render(here) for text in task.application_args]
+            assert render(task.conf["spark.driver.memory"]).render(here) == MEMORY[region["name"]]
             parsed = _parser().parse_args([Path(task.application).stem, *given])
             assert str(parsed.home) == region["home"]
             if hasattr(parsed, "first"):
@@ -115,9 +125,23 @@ def test_every_job_exists_and_takes_its_arguments(dags: dict[str, Any], by_hand:
             )
 
 
+def test_a_job_starts_from_the_archive_of_classes(dags: dict[str, Any], tmp_path: Path) -> None:
+    """Its JVM says of each class where it came from; the archive is not used, without a word, if anything differs."""
+    if class_archive() is None:
+        pytest.skip("set-up could make no archive here")
+    task, loaded = dags["energy_maintenance"].task_dict["region.maintain"], tmp_path / "loaded.txt"
+    told = {"spark.driver.extraJavaOptions": f"-Xlog:class+load:file={loaded}"}
+    conf = {name: value for name, value in task.conf.items() if "{{" not in value} | told
+    options = [word for name, value in conf.items() for word in ("--conf", f"{name}={value}")]
+    command = [task._spark_binary, *options, "--version"]
+    subprocess.run(command, env=os.environ | task.env_vars, capture_output=True, check=True)
+    sources = Counter(line.rpartition("source: ")[2] for line in loaded.read_text().splitlines())
+    assert sources["shared objects file (top)"] > 1000
+
+
 def test_regions_have_absolute_paths(dags: dict[str, Any]) -> None:
     north, south = dags["energy_pipeline_daily"].user_defined_macros["regions"]
-    assert (north["home"], north["conf"]) == (str(PROJECT / "homes/north"), str(PROJECT / "conf/north.toml"))
+    assert (north["home"], north["conf"]) == (str(PROJECT / "homes/north"), str(PROJECT / "conf/test.toml"))
     assert (south["input"], south["conf"]) == ("s3a://bucket/south", "")
 
 
@@ -133,4 +157,4 @@ def test_a_backfill_is_cut_into_months(dags: dict[str, Any], first: str, last: s
     given = months(params={"first": first, "last": last, "reason": "why", "region": "north"})
     found = [_parser().parse_args(["backfill", *arguments]) for arguments in given]
     assert [f"{one.first:%m-%d} {one.last:%m-%d}" for one in found] == periods
-    assert {str(one.conf) for one in found} == {str(PROJECT / "conf/north.toml")}
+    assert {str(one.conf) for one in found} == {str(PROJECT / "conf/test.toml")}

@@ -1,0 +1,163 @@
+"""Airflow when things go wrong: `make airflow-check`. Everything is real: cluster, jobs, kills, webhook, scheduler."""
+
+import json
+import os
+import signal
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from tests.airflow_run import FIRST, METERS, QUICK, Site, listening
+from tests.lake import written
+from tests.standalone import free_port, standalone
+
+from meterlake.serving.embedded import never_started
+
+pytest.importorskip("airflow.sdk", reason="Airflow is not installed")
+pytestmark = pytest.mark.airflow
+
+AFTER_RAW = ("stage", "vee", "validate_staging", "aggregate", "train_first_model", "score", "marts", "validate_marts")
+
+
+def test_given_a_delivery_of_rubbish_when_its_gate_fails_then_nothing_is_published(tmp_path: Path) -> None:
+    with standalone(tmp_path / "spark", given=QUICK) as master, listening() as (hook, heard):
+        site = Site(tmp_path / "site", master, hook)
+        site.deliver(FIRST, readings=20)
+        rubbish = [f"a,{FIRST} 12:00:00,about {n}" for n in range(100)]
+        written(site.folder / "in" / f"{FIRST}-rubbish.csv", *rubbish)
+        assert site.day(FIRST) != 0
+    through = dict.fromkeys(("check_source", "ingest"), "success")
+    left = dict.fromkeys((*AFTER_RAW, "publish", "report"), "upstream_failed")
+    assert site.states() == through | {"validate_raw": "failed"} | left
+    assert site.run_state() == "failed"
+    assert site.tries()["validate_raw"] == 3
+    assert [text for text in heard if "task region.validate_raw of energy_pipeline_daily failed" in text] == heard != []
+    assert never_started(site.settings()), "no store was touched"
+    assert sum(site.lake()["stg_meter_readings"].values()) == 0
+
+
+def test_given_three_days_in_a_wrong_unit_when_a_backfill_is_killed_and_retried_then_as_a_load_at_once(
+    tmp_path: Path,
+) -> None:
+    """All but the scores: the model of the first home has learned from the wrong readings."""
+    with standalone(tmp_path / "spark", given=QUICK) as master:
+        mended, right = Site(tmp_path / "mended", master), Site(tmp_path / "right", master)
+        for site in (mended, right):
+            for number in range(3):
+                site.deliver(FIRST + timedelta(days=number), kwh=30)
+        declared = mended.source.read_text()
+        mended.load()
+        for site in (mended, right):
+            site.source.write_text(f'{declared}[units]\nvalue = "Wh"\n')
+        right.load()
+        last = FIRST + timedelta(days=2)
+        params = {"first": str(FIRST), "last": str(last), "reason": "the meters send Wh", "region": "village"}
+        before = commits(mended)
+        with killing_executors(lambda: commits(mended) > before and first_try(mended)) as killed:
+            code = mended.day(last, "DAG=energy_backfill", f"PARAMS={json.dumps(params)}")
+    assert code == 0, mended.log("airflow-day").read_text()[-4000:]
+    assert mended.states() == {"months": "success", "backfill": "success"}
+    assert killed
+    assert mended.tries()["backfill"] > 1, "the first try did not survive"
+    without = ("corrected_readings", "mart_anomaly_scores", "mart_anomaly_flags", "mart_inspections")
+    assert mended.lake(*without) == right.lake(*without)
+    assert sum(mended.lake()["stg_meter_readings"].values()) == len(METERS) * 3 * 48
+
+
+def first_try(site: Site) -> bool:
+    return site.states().get("backfill") == "running" and site.tries()["backfill"] == 1
+
+
+def commits(site: Site) -> int:
+    """Of the table of current readings: with one more, the backfill is half done."""
+    return len(list((site.home / "lake" / "silver" / "stg_meter_readings" / "_delta_log").glob("*.json")))
+
+
+@contextmanager
+def killing_executors(when: Callable[[], bool]) -> Iterator[list[int]]:
+    """Kill -9 every executor of this process's workers while the condition holds; the process ids."""
+    killed: list[int] = []
+    done = threading.Event()
+
+    def kill() -> None:
+        while not done.wait(0.2):
+            if when():
+                for process in psutil.Process().children(recursive=True):
+                    if is_executor(process):
+                        process.kill()
+                        killed.append(process.pid)
+
+    killer = threading.Thread(target=kill, daemon=True)
+    killer.start()
+    try:
+        yield killed
+    finally:
+        done.set()
+        killer.join()
+
+
+def is_executor(process: psutil.Process) -> bool:
+    try:
+        return any("CoarseGrainedExecutorBackend" in word for word in process.cmdline())
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_given_no_files_when_the_run_is_late_then_it_is_told_and_ctrl_c_ends_all(tmp_path: Path) -> None:
+    """`make airflow` with its scheduler: the deadline needs one. It is ended while a job runs."""
+    with listening() as (hook, heard):
+        site, port = Site(tmp_path, "local[1]", hook, deadline_minutes=0.2), free_port()
+        with site.started("airflow", f"AIRFLOW_PORT={port}") as airflow:
+            until(300, lambda: healthy(port))
+            token = logged_in(site, port)
+            until(120, lambda: api(port, "dags", token)["total_entries"] == 5)
+            assert api(port, "importErrors", token)["total_entries"] == 0
+            api(port, "dags/energy_pipeline_daily", token, "PATCH", {"is_paused": False})
+            until(300, lambda: any("energy_pipeline_daily is not through by" in text for text in heard))
+            api(port, "dags/energy_maintenance", token, "PATCH", {"is_paused": False})
+            until(300, lambda: any("maintain.py" in words for words in site.processes().values()))
+            os.killpg(airflow.pid, signal.SIGINT)  # as a terminal does for Ctrl-C
+            airflow.wait(timeout=120)
+            left = site.processes()
+    assert left == {}
+
+
+def until(seconds: float, holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, f"not within {seconds} s"
+        time.sleep(0.5)
+
+
+def healthy(port: int) -> bool:
+    try:
+        parts = api(port, "monitor/health")
+    except OSError:
+        return False
+    return all(parts[part]["status"] == "healthy" for part in ("metadatabase", "scheduler", "dag_processor"))
+
+
+def logged_in(site: Site, port: int) -> str:
+    passwords = json.loads((site.home / "airflow" / "simple_auth_manager_passwords.json.generated").read_text())
+    login = {"username": "admin", "password": passwords["admin"]}
+    return str(asked(f"http://127.0.0.1:{port}/auth/token", "", "POST", login)["access_token"])
+
+
+def api(port: int, path: str, token: str = "", method: str = "GET", body: Any = None) -> dict[str, Any]:
+    return asked(f"http://127.0.0.1:{port}/api/v2/{path}", token, method, body)
+
+
+def asked(url: str, token: str, method: str, body: Any) -> dict[str, Any]:
+    given = {"Authorization": f"Bearer {token}"} if token else {}
+    content = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, content, {"Content-Type": "application/json"} | given, method=method)
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        found: dict[str, Any] = json.load(answer)
+        return found
