@@ -75,14 +75,15 @@ def remote(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Hom
 
 
 @pytest.fixture(scope="module")
-def filled(local: Home, remote: Home) -> dict[str, float]:
-    """Both lakes after both deliveries; what each took in seconds."""
+def filled(local: Home, remote: Home, server: ObjectStore) -> dict[str, float]:
+    """Both lakes after both deliveries; what each took in seconds, and the first one in requests."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("METERLAKE_LAKE_ROOT", ROOT)
-        seconds = {"S3, first": remote.run(FIRST)}
+        before = server.requests
+        took = {"S3, first, seconds": remote.run(FIRST), "S3, first, requests": server.requests - before}
         killed_in("aggregate", remote.begun(SECOND))
-        seconds["S3, second, after it was killed in aggregate"] = remote.run(SECOND)
-    return seconds | {"folder, first": local.run(FIRST), "folder, second": local.run(SECOND)}
+        took["S3, second, seconds after it was killed in aggregate"] = remote.run(SECOND)
+    return took | {"folder, first, seconds": local.run(FIRST), "folder, second, seconds": local.run(SECOND)}
 
 
 def _generate(spark: SparkSession, out: str) -> None:
@@ -109,7 +110,7 @@ def test_every_table_is_the_same(spark: SparkSession, local: Home, remote: Home,
             first, second = (fingerprint(store.read(table), columns) for store in (here, there))
             rows[name] = second["rows"]
             differ[name] = [what for what in first if first[what] != second[what]]
-    print(*(f"{what}: {took:.0f} s" for what, took in filled.items()), sep="\n")
+    print(*(f"{what}: {took:,.0f}" for what, took in filled.items()), sep="\n")
     print(*(f"{name}: {count:,} rows" for name, count in rows.items()), sep="\n")
     assert differ == {name: [] for name in differ}
     assert rows["stg_meter_readings"] > METERS * DAYS * 90
