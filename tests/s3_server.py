@@ -15,7 +15,7 @@ from typing import Any
 import boto3
 import pytest
 
-REGION, BUCKET = "eu-central-1", "lake"
+REGION, BUCKET, LOG = "eu-central-1", "lake", "moto.log"
 ALL_OF_S3 = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]}
 # Requests that make the user; from then on moto verifies each signature.
 UNSIGNED = 3
@@ -33,6 +33,12 @@ class ObjectStore:
     keys: Path
     secret: str
     client: Any
+    log: Path
+
+    @property
+    def requests(self) -> int:
+        """How many there have been."""
+        return self.log.read_bytes().count(b"HTTP/1.1")
 
     @property
     def environment(self) -> dict[str, str]:
@@ -63,7 +69,7 @@ def object_store(folder: Path) -> Iterator[ObjectStore]:
     # Its own module under this Python, so that the process is known and no other program of the name is started.
     command = [sys.executable, "-c", "from moto.server import main; main()", "-H", "127.0.0.1", "-p", str(port)]
     environment = os.environ | {"INITIAL_NO_AUTH_ACTION_COUNT": str(UNSIGNED)}
-    with (folder / "moto.log").open("wb") as log:
+    with (folder / LOG).open("wb") as log:
         server = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment)
     try:
         _wait_for(port, server)
@@ -95,4 +101,4 @@ def _with_bucket(endpoint: str, folder: Path) -> ObjectStore:
     file = folder / "keys"
     file.touch(mode=0o600)
     file.write_text("\n".join(["[default]", *(f"{name} = {value}" for name, value in keys.items())]) + "\n")
-    return ObjectStore(endpoint, file, made["SecretAccessKey"], client)
+    return ObjectStore(endpoint, file, made["SecretAccessKey"], client, folder / LOG)
