@@ -9,6 +9,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -110,23 +111,49 @@ def is_executor(process: psutil.Process) -> bool:
         return False
 
 
-def test_given_no_files_when_the_run_is_late_then_it_is_told_and_ctrl_c_ends_all(tmp_path: Path) -> None:
-    """`make airflow` with its scheduler: the deadline needs one. It is ended while a job runs."""
+def test_given_a_wrong_declaration_when_its_job_has_failed_thrice_then_its_region_is_told(tmp_path: Path) -> None:
     with listening() as (hook, heard):
-        site, port = Site(tmp_path, "local[1]", hook, deadline_minutes=0.2), free_port()
-        with site.started("airflow", f"AIRFLOW_PORT={port}") as airflow:
-            until(300, lambda: healthy(port))
-            token = logged_in(site, port)
-            until(120, lambda: api(port, "dags", token)["total_entries"] == 5)
-            assert api(port, "importErrors", token)["total_entries"] == 0
-            api(port, "dags/energy_pipeline_daily", token, "PATCH", {"is_paused": False})
+        site = Site(tmp_path, "local[1]", hook)
+        site.source.write_text('name = "village"\n')
+        params = {"first": str(FIRST), "last": str(FIRST), "reason": "a test", "region": "village"}
+        assert site.day(FIRST, "DAG=energy_backfill", f"PARAMS={json.dumps(params)}") != 0
+    assert site.states() == {"months": "success", "backfill": "failed"}
+    assert site.tries() == {"months": 1, "backfill": 3}
+    assert site.run_state() == "failed"
+    (text,) = heard
+    assert text.startswith("meterlake: task backfill of energy_backfill failed for region village")
+
+
+def test_given_a_run_that_waits_when_it_is_late_then_it_is_told_and_ctrl_c_ends_all(tmp_path: Path) -> None:
+    """`make airflow` with its scheduler: the deadline needs one."""
+    with listening() as (hook, heard):
+        site = Site(tmp_path, "local[1]", hook, deadline_minutes=0.2)
+        site.source.write_text('name = "village"\n')  # so check_source fails, and is asked again in ten minutes
+        with scheduling(site) as ask:
+            assert ask("importErrors")["total_entries"] == 0
+            ask("dags/energy_pipeline_daily", "PATCH", {"is_paused": False})
             until(300, lambda: any("energy_pipeline_daily is not through by" in text for text in heard))
-            api(port, "dags/energy_maintenance", token, "PATCH", {"is_paused": False})
-            until(300, lambda: any("maintain.py" in words for words in site.processes().values()))
-            os.killpg(airflow.pid, signal.SIGINT)  # as a terminal does for Ctrl-C
-            airflow.wait(timeout=120)
-            left = site.processes()
-    assert left == {}
+
+
+def test_given_a_job_that_runs_when_ctrl_c_comes_then_it_ends_too(tmp_path: Path) -> None:
+    site = Site(tmp_path, "local[1]")
+    with scheduling(site) as ask:
+        ask("dags/energy_maintenance", "PATCH", {"is_paused": False})
+        until(300, lambda: any("maintain.py" in words for words in site.processes().values()))
+
+
+@contextmanager
+def scheduling(site: Site) -> Iterator[Callable[..., dict[str, Any]]]:
+    """`make airflow`, how to ask its API, and Ctrl-C at the end, after which nothing of it may be left."""
+    port = free_port()
+    with site.started("airflow", f"AIRFLOW_PORT={port}") as airflow:
+        until(300, lambda: healthy(port))
+        token = logged_in(site, port)
+        until(300, lambda: api(port, "dags", token=token)["total_entries"] == 5)
+        yield partial(api, port, token=token)
+        os.killpg(airflow.pid, signal.SIGINT)  # as a terminal does for Ctrl-C
+        airflow.wait(timeout=120)
+        assert site.processes() == {}
 
 
 def until(seconds: float, holds: Callable[[], bool]) -> None:
@@ -150,7 +177,7 @@ def logged_in(site: Site, port: int) -> str:
     return str(asked(f"http://127.0.0.1:{port}/auth/token", "", "POST", login)["access_token"])
 
 
-def api(port: int, path: str, token: str = "", method: str = "GET", body: Any = None) -> dict[str, Any]:
+def api(port: int, path: str, method: str = "GET", body: Any = None, *, token: str = "") -> dict[str, Any]:
     return asked(f"http://127.0.0.1:{port}/api/v2/{path}", token, method, body)
 
 
