@@ -238,7 +238,7 @@ SELECT
   customer_minutes / meters AS saidi_minutes, customers_interrupted / meters AS saifi,
   customer_minutes / customers_interrupted AS caidi_minutes, toInt64(0) AS silent_minutes
 FROM $db.feeder_outages AS o
-ARRAY JOIN [('source', source), ('region', assumeNotNull(region)), ('feeder', assumeNotNull(feeder))] AS place
+ARRAY JOIN [('source', source), ('region', assumeNotNull(o.region)), ('feeder', assumeNotNull(o.feeder))] AS place
 GROUP BY source, place, month_local
 """
 

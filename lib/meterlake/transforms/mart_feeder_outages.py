@@ -8,7 +8,7 @@ from datetime import date, datetime
 
 import numpy as np
 import pyarrow as pa
-from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from meterlake.outages.interruptions import DEAD, SILENT, ZERO
@@ -45,10 +45,12 @@ def served(monthly: DataFrame, meters: DataFrame) -> DataFrame:
 
     A transformer lies on one line, whatever single meters say.
     """
-    of_transformer = F.max("feeder").over(Window.partitionBy("transformer"))
-    feeder = F.when(F.col("transformer").isNull(), F.col("feeder")).otherwise(of_transformer)
-    places = meters.select("meter_id", "region", "transformer", feeder.alias("feeder"))
-    known = places.where(F.coalesce("feeder", "transformer").isNotNull())
+    lies_on = meters.where("transformer IS NOT NULL").groupBy("transformer").agg(F.max("feeder").alias("lies_on"))
+    feeder = F.when(F.col("transformer").isNull(), F.col("feeder")).otherwise(F.col("lies_on"))
+    places = meters.join(lies_on, on="transformer", how="left")
+    known = places.select("meter_id", "region", "transformer", feeder.alias("feeder")).where(
+        F.coalesce("feeder", "transformer").isNotNull()
+    )
     return monthly.where(F.col("reading_count") > 0).select("meter_id", "month_local").join(known, on="meter_id")
 
 
