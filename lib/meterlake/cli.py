@@ -206,16 +206,18 @@ def _actions_instead_of(step: argparse.ArgumentParser) -> Any:
 
 
 def _add_measures(commands: Any, command: Callable[..., argparse.ArgumentParser]) -> None:
-    """`meterlake anomaly ACTION`, `meterlake model ACTION` and `meterlake losses ACTION`."""
+    """`meterlake anomaly ACTION`, and those of `model`, `losses` and `outages`."""
     from meterlake.anomaly import commands as model
     from meterlake.anomaly import rank_commands as rank
     from meterlake.anomaly.evaluation import commands as anomaly
     from meterlake.losses import commands as losses
+    from meterlake.outages import commands as outages
 
     for name, about, actions in (
         ("anomaly", "how good the anomaly detection is, and which meters to inspect", anomaly.ACTIONS | rank.ACTIONS),
         ("model", "which anomaly model scores: list, promote, roll back", model.ACTIONS),
         ("losses", "how good the list of suspects is", losses.ACTIONS),
+        ("outages", "how well outages are told from meters that are alone", outages.ACTIONS),
     ):
         among = commands.add_parser(name, help=about).add_subparsers(required=True, metavar="ACTION")
         _add_actions(actions, command, among)

@@ -27,6 +27,7 @@ from meterlake.anomaly.watch import watch
 from meterlake.forecast.step import forecast_step as forecast
 from meterlake.ingest import check_source, ingest
 from meterlake.losses.step import losses, supply_changes
+from meterlake.outages.step import outages
 from meterlake.report.page import StepDone, Summary, write_report
 from meterlake.run import Outcome, Run
 from meterlake.serving import postgres_ops
@@ -55,6 +56,7 @@ from meterlake.tables.stg_meter_readings import STG_METER_READINGS
 from meterlake.tables.stg_meters import STG_METERS
 from meterlake.tables.table import Table
 from meterlake.text_tables import as_text
+from meterlake.tables.vee_findings import VEE_FINDINGS
 from meterlake.transforms import (
     int_consumption_features,
     int_readings_daily,
@@ -262,13 +264,14 @@ def _inspections(run: Run, champion: registry.ModelVersion, changed: Changes) ->
 
 
 def marts(run: Run) -> Outcome:
-    """Days, hours and scores -> the marts, for what changed; balances also where the supply meters' days did."""
+    """Days, hours, scores, findings -> the marts, for what changed; balances also where the supply meters' days did."""
     store = run.store
     days, scored = run.changes("marts", INT_READINGS_DAILY), run.changes("marts", MART_ANOMALY_SCORES)
-    supply = supply_changes(run)
-    if days.nothing and scored.nothing and supply.nothing:
+    found, supply = run.changes("marts", VEE_FINDINGS), supply_changes(run)
+    if days.nothing and scored.nothing and found.nothing and supply.nothing:
         return Outcome(nothing_new=True)
-    inputs = {table.name: store.version(table) for table in (INT_READINGS_DAILY, MART_ANOMALY_SCORES)}
+    read = (INT_READINGS_DAILY, MART_ANOMALY_SCORES, VEE_FINDINGS)
+    inputs = {table.name: store.version(table) for table in read}
     meters = store.read(STG_METERS, run.source.name)
 
     work = (
@@ -277,6 +280,7 @@ def marts(run: Run) -> Outcome:
         partial(_load_factors, run, days, meters),
         partial(_anomaly_flags, run, scored, meters),
         partial(losses, run, days, supply),
+        partial(outages, run, days, found),
     )
     rows = sum(at_once(store.spark, work, len(work)))
     outputs = {table.name: store.version(table) for table in MARTS}

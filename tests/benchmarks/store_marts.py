@@ -215,6 +215,34 @@ SELECT
 FROM numbers(25 * 30 * 168)
 """
 
+# An interruption of each transformer in each week, 40 minutes to 4 hours long.
+OUTAGES = """
+SELECT
+  source, 'transformer' AS kind, element, region, feeder, element AS transformer,
+  toDate(from_timestamp) AS reading_date_local,
+  toDateTime(min(b.reading_date_local), 'UTC') + 60 * (cityHash64(element, week) % 1200) AS from_timestamp,
+  from_timestamp + 60 * minutes AS to_timestamp, toInt64(40 + cityHash64(week, element) % 200) AS minutes,
+  'voltage' AS evidence, max(customers) AS meters, meters AS meters_interrupted, meters AS meters_dead,
+  toInt64(0) AS meters_zero, toInt64(0) AS meters_silent, meters AS customers_interrupted,
+  meters * minutes AS customer_minutes
+FROM $db.energy_balance AS b
+WHERE level = 'transformer'
+GROUP BY source, element, region, feeder, toMonday(b.reading_date_local) AS week
+"""
+
+RELIABILITY = """
+SELECT
+  source, place.1 AS level, place.2 AS element, if(level = 'source', NULL, any(o.region)) AS region,
+  toStartOfMonth(reading_date_local) AS month_local, toInt64(sum(o.meters)) AS meters,
+  toInt64(count()) AS interruptions, toInt64(sum(o.customers_interrupted)) AS customers_interrupted,
+  toInt64(sum(o.customer_minutes)) AS customer_minutes,
+  customer_minutes / meters AS saidi_minutes, customers_interrupted / meters AS saifi,
+  customer_minutes / customers_interrupted AS caidi_minutes, toInt64(0) AS silent_minutes
+FROM $db.feeder_outages AS o
+ARRAY JOIN [('source', source), ('region', assumeNotNull(o.region)), ('feeder', assumeNotNull(o.feeder))] AS place
+GROUP BY source, place, month_local
+"""
+
 ROWS = {
     "mart_anomaly_scores": SCORES,
     "mart_consumption_metrics": METRICS,
@@ -226,4 +254,6 @@ ROWS = {
     "mart_region_kpis": REGIONS,
     "mart_load_factors": LOAD_FACTORS,
     "mart_load_forecast": FORECAST,
+    "mart_feeder_outages": OUTAGES,
+    "mart_reliability": RELIABILITY,
 }

@@ -19,7 +19,7 @@ FAULTS: dict[str, tuple[str, object]] = {
     "without_required": ("batch_id", None),
     "ids_of_another": ("reading_id", "london:c:0"),
     "energy_out_of_range": ("consumption_kwh", 100.5),
-    "voltage_out_of_range": ("voltage_v", 20.0),
+    "voltage_out_of_range": ("voltage_v", 300.0),
     "temperature_out_of_range": ("temperature_c", 61.0),
     "humidity_out_of_range": ("humidity_pct", -1.0),
     "power_not_of_energy": ("active_power_kw", 50.0),

@@ -32,7 +32,7 @@ from meterlake.tables.catalog import MARTS, TABLES
 from meterlake.tables.ops import RUNS
 from meterlake.tables.table import SMALLEST_GROUP, Column, Table
 
-METRICS, SCORES, BALANCE, FORECAST, REGIONS, FACTORS = (
+METRICS, SCORES, BALANCE, FORECAST, *GROUPS = (
     TABLES[f"mart_{name}"]
     for name in (
         "consumption_metrics",
@@ -41,6 +41,8 @@ METRICS, SCORES, BALANCE, FORECAST, REGIONS, FACTORS = (
         "load_forecast",
         "region_kpis",
         "load_factors",
+        "feeder_outages",
+        "reliability",
     )
 )
 # A login for each role, and one of each role that sees the region `north` only.
@@ -78,7 +80,7 @@ def row(table: Table, **columns: Any) -> tuple[Any, ...]:
 
 
 def rows(table: Table) -> list[tuple[Any, ...]]:
-    if table in (REGIONS, FACTORS):
+    if table in GROUPS:
         meters = {"north": SMALLEST_GROUP, "islet": SMALLEST_GROUP - 1}
         return [row(table, region=region, element=region, meters=count) for region, count in meters.items()]
     if table is FORECAST:
@@ -190,7 +192,7 @@ def test_the_analyst_sees_sums_and_no_small_group(ask: Ask, store: StoreName) ->
     assert ask(store, "meterlake_analyst", f"SELECT customers FROM {relation(store, BALANCE, 'analyst')}") == [
         (SMALLEST_GROUP,)
     ]
-    for table in (REGIONS, FACTORS):
+    for table in GROUPS:
         assert ask(store, "meterlake_analyst", f"SELECT meters FROM {relation(store, table, 'analyst')}") == [
             (SMALLEST_GROUP,)
         ]

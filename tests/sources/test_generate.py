@@ -521,6 +521,7 @@ def test_the_command_line_reaches_every_setting(spark: SparkSession, tmp_path: P
         "bad_row": 0.1,
         "gap": 0.0,
         "anomaly": 0.03,
+        "outage": 0.0,
     }
     assert list(made.files) == ["ami-2023-07-01-00000.csv.gz"]
     sentences = told(made, "in put", Path("home"))

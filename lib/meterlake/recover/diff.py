@@ -7,6 +7,7 @@ from meterlake.tables.table import Table
 
 # They differ whenever a reading is scored or a load forecast, although nothing else does.
 OF_A_RUN = {"scored_at", "made_at"}
+NO_ENERGY = "CAST(NULL AS DECIMAL(18,4))"
 ENERGY = {
     "mart_consumption_metrics": "CASE WHEN period = 'day' THEN consumption_kwh END",
     "mart_anomaly_scores": "consumption_kwh",
@@ -17,6 +18,8 @@ ENERGY = {
     "mart_energy_balance": "CASE WHEN level = 'feeder' THEN delivered_kwh END",
     "mart_suspects": "recoverable_kwh",
     "mart_region_kpis": "billed_kwh",
+    "mart_feeder_outages": NO_ENERGY,
+    "mart_reliability": NO_ENERGY,
     "mart_load_forecast": "load_p50_kwh",
 }
 

@@ -34,6 +34,8 @@ WRITERS = {
     "mart_energy_balance": "marts",
     "mart_suspects": "marts",
     "mart_region_kpis": "marts",
+    "mart_feeder_outages": "marts",
+    "mart_reliability": "marts",
     "mart_load_forecast": "forecast",
 }
 

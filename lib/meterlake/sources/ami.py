@@ -1,7 +1,7 @@
 """The long multi-meter CSV that a head-end system exports, under the column names that meterlake itself uses."""
 
 from meterlake.sources.grid_supply import GRID_SUPPLY
-from meterlake.sources.source import Columns, Losses, Source
+from meterlake.sources.source import Columns, Limits, Losses, Source
 from meterlake.sources.tariff import Tariff
 
 AMI = Source(
@@ -20,6 +20,8 @@ AMI = Source(
         transformer="transformer",
         customer_id="customer_id",
     ),
+    # A meter that reports its outage says 0 V; an interval that is dark in part has a low mean.
+    limits=Limits(voltage_v=(0.0, 276.0)),
     losses=Losses(supply_source=GRID_SUPPLY.name),
     tariff=Tariff(
         weekday={"peak": ((17, 21),), "shoulder": ((7, 17), (21, 23)), "off_peak": ((0, 7), (23, 24))},

@@ -2,7 +2,7 @@
 
     <out>/readings/   the files that a pipeline reads
     <out>/supply/     where asked for: what the supply meters of their feeders and transformers read
-    <out>/truth/      defects-*.csv, anomalies.csv, meters.csv, supply-*.csv, summary.json
+    <out>/truth/      defects-*.csv, anomalies.csv, outages.csv, meters.csv, supply-*.csv, summary.json
 
 What a meter records on a day depends on the seed, the meter and the day only (generate_draws.py), so one more day or
 one more meter changes nothing that was there, and two runs give the same bytes. Files are made inside Spark tasks.
@@ -25,11 +25,12 @@ import pyarrow.fs as fs
 from meterlake.errors import Unreachable, UsageError
 from meterlake.files import filesystem_of
 from meterlake.sources import generate_defects as defects
+from meterlake.sources import generate_outages as outages
 from meterlake.sources import generate_supply as supply
 from meterlake.sources.generate_files import deliver, table_csv, write
 from meterlake.sources.generate_plan import Plan, Rates
 from meterlake.sources.generate_shapes import SHAPES, block
-from meterlake.sources.generate_truth import Summary, anomaly_table, meter_table, summary
+from meterlake.sources.generate_truth import Summary, anomaly_table, meter_table, outage_table, summary
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -72,7 +73,10 @@ def generate(
     supplied = _made(spark, plan, plan.supply_units, _write_supply, partitions)
     events = anomaly_table(plan)
     total = summary(plan, made, supplied, events)
-    for name, table in (("meters.csv", meter_table(plan)), ("anomalies.csv", events)):
+    truths = {"meters.csv": meter_table(plan), "anomalies.csv": events}
+    if plan.rates.outage:
+        truths["outages.csv"] = outage_table(plan)
+    for name, table in truths.items():
         write(f"{out}/truth", name, table_csv(table))
     write(f"{out}/truth", "summary.json", json.dumps(asdict(total), indent=1).encode())
     return total
@@ -134,8 +138,10 @@ def _write_unit(plan: Plan, unit: int) -> dict[str, Any]:
     """Inside a task: one file and the truth about its lines. The same bytes whenever it is tried again."""
     meter, day = plan.rows(unit)
     homes = plan.shape.one_file_per_meter
-    readings = block(plan.seed, plan.rates.anomaly, meter, day, plan.interval_minutes, homes)
+    outage = plan.rates.outage
+    readings = block(plan.seed, plan.rates.anomaly, meter, day, plan.interval_minutes, homes, outage)
     codes = defects.drawn(plan.seed, plan.rates.by_kind(plan.shape), meter, day, plan.interval_minutes)
+    codes[outages.silent(plan.seed, outage, meter, day, plan.interval_minutes)] = defects.KINDS.index(defects.GAP)
     made, name = deliver(plan.shape, readings, codes), plan.file(unit)
     truth = made.defects.append_column("file", pa.array([name] * len(made.defects), pa.string()))
     write(f"{plan.folder}/truth", f"defects-{plan.stem(unit)}.csv", table_csv(truth))

@@ -16,7 +16,8 @@ LARGEST_RATE = {"gap": 0.05, "anomaly": 1.0}
 
 @dataclass(frozen=True)
 class Rates:
-    """Shares of all intervals; `anomaly` is a share of meter-months. The kinds of bad rows are equally frequent.
+    """Shares of all intervals; `anomaly` is a share of meter-months, `outage` one of feeder-days, transformer-days and
+    meter-days on which one begins. The kinds of bad rows are equally frequent.
 
     Raises:
         UsageError: a share is below 0 or unreasonably large.
@@ -27,6 +28,7 @@ class Rates:
     bad_row: float = 0.001
     gap: float = 0.005
     anomaly: float = 0.03
+    outage: float = 0.0
 
     def __post_init__(self) -> None:
         for name, rate in asdict(self).items():
@@ -82,6 +84,8 @@ class Plan:
                 raise UsageError(f"{name.replace('_', ' ')}: {getattr(self, name)} is not 1 or more.")
         if self.supply_meters and self.shape.one_file_per_meter:
             raise UsageError(f"shape {self.shape_name} knows no feeders, so it has no supply meters; choose ami.")
+        if self.rates.outage and self.shape.one_file_per_meter:
+            raise UsageError(f"shape {self.shape_name} knows no feeders, so it has no outages; choose ami.")
 
     @property
     def shape(self) -> Shape:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from meterlake.sources import generate_anomalies as anomalies
 from meterlake.sources import generate_load as load
+from meterlake.sources import generate_outages as outages
 from meterlake.sources.generate_draws import Floats, Ints, normal, uniform
 
 
@@ -70,7 +71,13 @@ class Shape:
 
 
 def block(
-    seed: int, anomaly_rate: float, number: Ints, day: Ints, interval_minutes: int, homes_only: bool = False
+    seed: int,
+    anomaly_rate: float,
+    number: Ints,
+    day: Ints,
+    interval_minutes: int,
+    homes_only: bool = False,
+    outage_rate: float = 0.0,
 ) -> Block:
     """All that is recorded for these meters on these days (arrays of equal length)."""
     meters = load.population(seed, number, homes_only)
@@ -79,6 +86,8 @@ def block(
     event = anomalies.events(seed, anomaly_rate, number, anomalies.months_of(day))
     kwh, held = anomalies.recorded_kwh(used, event, day, meters.mean_kw * interval_minutes / 60.0)
     volts = load.voltage(seed, meters, day, used, interval_minutes)
+    lit = 1.0 - outages.dark(seed, outage_rate, meters, day, interval_minutes)
+    kwh, volts = kwh * lit, volts * lit
     return Block(seed, anomaly_rate, meters, day, interval_minutes, temperature_c, kwh, held, volts)
 
 

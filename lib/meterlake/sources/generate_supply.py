@@ -13,6 +13,7 @@ import pyarrow.csv as csv
 
 from meterlake.sources import generate_anomalies as anomalies
 from meterlake.sources import generate_load as load
+from meterlake.sources import generate_outages as outages
 from meterlake.sources.generate_draws import Floats, Ints, normal, uniform
 from meterlake.sources.generate_plan import Plan
 from meterlake.sources.generate_shapes import decimals, feeder_names, transformer_names
@@ -115,13 +116,14 @@ def names(supply: Supply) -> list[str]:
 
 
 def really_used(plan: Plan, meters: load.Meters, day: Ints) -> Floats:
-    """The energy that flows, (n, k): only events that are no fault of the meter count."""
+    """The energy that flows, (n, k): only events that are no fault of the meter count, and outages."""
     temperature_c = load.temperature(plan.seed, meters.region, day, plan.interval_minutes)
     used = load.true_kwh(plan.seed, meters, day, plan.interval_minutes, temperature_c)
     event = anomalies.events(plan.seed, plan.rates.anomaly, meters.number, anomalies.months_of(day))
     real = np.array([kind.real for kind in anomalies.KINDS])
     flows = anomalies.Events(np.where(real[event.kind], event.kind, -1), event.start, event.end, event.parameter)
-    return anomalies.recorded_kwh(used, flows, day, meters.mean_kw * plan.interval_minutes / 60.0)[0]
+    flowing = anomalies.recorded_kwh(used, flows, day, meters.mean_kw * plan.interval_minutes / 60.0)[0]
+    return flowing * (1.0 - outages.dark(plan.seed, plan.rates.outage, meters, day, plan.interval_minutes))
 
 
 def _transformer_loss(seed: int, number: Ints, mean_kw: Floats, load_kw: Floats) -> Floats:

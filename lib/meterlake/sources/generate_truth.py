@@ -9,8 +9,9 @@ import pyarrow as pa
 
 from meterlake.sources import generate_anomalies as anomalies
 from meterlake.sources import generate_load as load
+from meterlake.sources import generate_outages as outages
 from meterlake.sources.generate_plan import Plan
-from meterlake.sources.generate_shapes import meter_ids, places
+from meterlake.sources.generate_shapes import feeder_names, meter_ids, places, transformer_names
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,26 @@ def meter_table(plan: Plan) -> pa.Table:
     return pa.table(
         {"meter_id": meter_ids(meters.number), **columns, "load_shape": shape, "mean_kw": meters.mean_kw.round(4)}
     )
+
+
+def outage_table(plan: Plan) -> pa.Table:
+    """level, element, start, end (UTC, exclusive) of each outage that touches the days generated, given whole."""
+    meters = load.population(plan.seed, np.arange(plan.meters))
+    elements = (
+        ("feeder", np.unique(meters.feeder), feeder_names),
+        ("transformer", np.unique(meters.transformer), transformer_names),
+        ("meter", meters.number, meter_ids),
+    )
+    first, last = plan.first_day * outages.DAY, (plan.first_day + plan.days) * outages.DAY
+    days = plan.first_day + np.arange(-1, plan.days)
+    tables = []
+    for level, numbers, names in elements:
+        day, element = (grid.reshape(-1) for grid in np.meshgrid(days, numbers, indexing="ij"))
+        start, end = outages.begun(plan.seed, plan.rates.outage, level, element, day)
+        rows = np.flatnonzero((end > start) & (end > first) & (start < last))
+        columns = {"level": pa.array([level] * len(rows), pa.string()), "element": names(element[rows])}
+        tables.append(pa.table({**columns, "start": _utc(start[rows]), "end": _utc(end[rows])}))
+    return pa.concat_tables(tables, promote_options="permissive")
 
 
 def _utc(minutes: np.ndarray) -> pa.Array:

@@ -9,11 +9,13 @@ from meterlake.tables.mart_anomaly_flags import MART_ANOMALY_FLAGS
 from meterlake.tables.mart_anomaly_scores import MART_ANOMALY_SCORES
 from meterlake.tables.mart_consumption_metrics import MART_CONSUMPTION_METRICS
 from meterlake.tables.mart_energy_balance import MART_ENERGY_BALANCE
+from meterlake.tables.mart_feeder_outages import MART_FEEDER_OUTAGES
 from meterlake.tables.mart_inspections import MART_INSPECTIONS
 from meterlake.tables.mart_load_factors import MART_LOAD_FACTORS
 from meterlake.tables.mart_load_forecast import MART_LOAD_FORECAST
 from meterlake.tables.mart_load_profile import MART_LOAD_PROFILE
 from meterlake.tables.mart_region_kpis import MART_REGION_KPIS
+from meterlake.tables.mart_reliability import MART_RELIABILITY
 from meterlake.tables.mart_suspects import MART_SUSPECTS
 from meterlake.tables.meter_readings import METER_READINGS
 from meterlake.tables.ops import LEDGER, LOADED_FILES, QUALITY_RESULTS, RUNS
@@ -47,6 +49,8 @@ TABLES: dict[str, Table] = {
         MART_ENERGY_BALANCE,
         MART_SUSPECTS,
         MART_REGION_KPIS,
+        MART_FEEDER_OUTAGES,
+        MART_RELIABILITY,
         MART_LOAD_FORECAST,
         RUNS,
         LOADED_FILES,

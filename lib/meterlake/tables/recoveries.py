@@ -73,6 +73,8 @@ RECOVERY_DIFFS = Table(
         "mart_energy_balance",
         "mart_suspects",
         "mart_region_kpis",
+        "mart_feeder_outages",
+        "mart_reliability",
         "mart_load_forecast",
     ),
     change_feed=True,

@@ -31,4 +31,5 @@ VEE_FINDINGS = Table(
     day="reading_date_local",
     cluster_by=("source", "reading_date_local", "meter_id"),
     derives_from=("stg_meter_readings",),
+    change_feed=True,
 )

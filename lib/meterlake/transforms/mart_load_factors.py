@@ -65,18 +65,18 @@ def _hours_of_elements(hourly: DataFrame, places: DataFrame, source: Source) -> 
         .groupBy("region", "feeder", "hour_start")
         .agg(exact_sum("consumption_kwh").alias("kwh"), exact_sum("completeness", MICRO).alias("known"))
     )
-    of_elements = _on_every_level(of_places, source).groupBy(*ELEMENT, "hour_start")
+    of_elements = on_every_level(of_places, source).groupBy(*ELEMENT, "hour_start")
     return of_elements.agg(exact_sum("kwh").alias("kwh"), exact_sum("known", MICRO).alias("known"))
 
 
 def _members(monthly: DataFrame, places: DataFrame, source: Source) -> DataFrame:
     """The meters of each element that have a reading in the month, and the region it lies in."""
     present = monthly.where(F.col("reading_count") > 0).join(places, on="meter_id", how="left")
-    of_elements = _on_every_level(present, source).groupBy(*ELEMENT, "month_local")
+    of_elements = on_every_level(present, source).groupBy(*ELEMENT, "month_local")
     return of_elements.agg(F.count("*").alias("meters"), F.max("region_of").alias("region"))
 
 
-def _on_every_level(rows: DataFrame, source: Source) -> DataFrame:
+def on_every_level(rows: DataFrame, source: Source) -> DataFrame:
     """The rows once for each `level` and `element` they belong to; who has no feeder is in none."""
     nowhere = F.lit(None).cast("string")
     elements = {

@@ -6,6 +6,7 @@ from pathlib import Path
 from meterlake import generated_block
 from meterlake.actions import Action
 from meterlake.settings import Settings
+from meterlake.text_tables import as_markdown, as_text
 
 
 def _undo_arguments(parser: argparse.ArgumentParser) -> None:
@@ -62,9 +63,19 @@ def _alarms(parsed: argparse.Namespace, settings: Settings) -> str:
     return told
 
 
+def _peers(parsed: argparse.Namespace, settings: Settings) -> str:
+    from meterlake.sources.catalog import source_named
+    from meterlake.vee.peers import evaluate
+
+    said, table = evaluate(parsed.input, source_named(parsed.source, settings))
+    generated_block.write(parsed.page, "peers", f"{said}\n\n{as_markdown(table)}")
+    return f"{said}\n\n{as_text(table)}"
+
+
 ACTIONS = {
     "undo": Action("give back the readings that a run of the step changed", _undo_arguments, _undo),
     "rules": Action("the rules with their formulas and defaults", _rules_arguments, _rules),
     "recall": Action("recall and precision of the rules on generated readings", _recall_arguments, _recall),
     "alarms": Action("findings per 1,000 meter-days of real readings", _alarms_arguments, _alarms),
+    "peers": Action("whether a clock that was always wrong shows beside the peers", _alarms_arguments, _peers),
 }

@@ -76,3 +76,13 @@ def by_week(series: Series, begin: Ints, end: Ints) -> tuple[Ints, Ints, Ints]:
     cut_from = np.maximum(begin[run], starts[here[run] + nth])
     following = np.append(starts, series.size)[here[run] + nth + 1]
     return cut_from, np.minimum(end[run], following), run
+
+
+def joined(begin: Ints, end: Ints) -> tuple[Ints, Ints]:
+    """Stretches in order, those that touch or overlap made one."""
+    if not len(begin):
+        return begin, end
+    new = np.ones(len(begin), dtype=bool)
+    new[1:] = begin[1:] > np.maximum.accumulate(end)[:-1]
+    starts = np.flatnonzero(new)
+    return begin[starts], np.maximum.reduceat(end, starts)

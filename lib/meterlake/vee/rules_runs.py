@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from meterlake.vee.findings import NOTHING, Findings, by_week, runs
+from meterlake.vee.findings import NOTHING, Findings, by_week, joined, runs
 from meterlake.vee.series import EXACT, Bools, Floats, Ints, Series
 
 
@@ -45,16 +45,16 @@ def flatline(series: Series, *, hours: float = 24.0, relative_std: float = 0.01)
     begin, end = runs(series, flat)
     begin = begin - width + 1
     # Windows that overlap are one stretch.
-    return _pieces(series, *_joined(begin, end), series.kwh)
+    return _pieces(series, *joined(begin, end), series.kwh)
 
 
-def outage(series: Series, *, hours: float = 1.0, dead_v: float = 23.0) -> Findings:
+def outage(series: Series, *, hours: float = 0.25, dead_v: float = 23.0) -> Findings:
     """VEE-06. Is there a run of zeros, or of nothing at all, while the voltage is gone?
 
     The voltage is gone where it is below `dead_v`, or absent although the meter reports one at other times.
 
     Args:
-        hours: length of a run.
+        hours: length of a run; one interval where that is longer.
         dead_v: 10 % of nominal.
     """
     begin, end = runs(series, _dead(series, dead_v))
@@ -116,16 +116,6 @@ def _pieces(series: Series, begin: Ints, end: Ints, value: Floats) -> Findings:
     """Runs by week; the value is that of the first interval, the reference is unknown."""
     cut_from, cut_to, _ = by_week(series, begin, end)
     return Findings(cut_from, cut_to, value[cut_from], np.full(len(cut_from), np.nan))
-
-
-def _joined(begin: Ints, end: Ints) -> tuple[Ints, Ints]:
-    """Stretches in order, those that touch or overlap made one."""
-    if not len(begin):
-        return begin, end
-    new = np.ones(len(begin), dtype=bool)
-    new[1:] = begin[1:] > np.maximum.accumulate(end)[:-1]
-    starts = np.flatnonzero(new)
-    return begin[starts], np.maximum.reduceat(end, starts)
 
 
 def _window(values: Ints, width: int) -> Ints:

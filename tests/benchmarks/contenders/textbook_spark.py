@@ -118,7 +118,7 @@ def _broken_rules() -> list[Column]:
         "missing_value": F.col("consumption_kwh").isNull(),
         "negative_energy": F.col("consumption_kwh") < 0,
         "energy_out_of_range": F.col("consumption_kwh") > 100,
-        "voltage_out_of_range": ~F.col("voltage_v").between(184, 276),
+        "voltage_out_of_range": ~F.col("voltage_v").between(0, 276),
         "temperature_out_of_range": ~F.col("temperature_c").between(-50, 60),
         "future_timestamp": F.col("reading_timestamp") > F.current_timestamp(),
         "off_cadence_timestamp": off_cadence,

@@ -26,7 +26,7 @@ SELECT *, list_filter([
     CASE WHEN consumption_kwh IS NULL THEN 'missing_value' END,
     CASE WHEN consumption_kwh < 0 THEN 'negative_energy' END,
     CASE WHEN consumption_kwh > 100 THEN 'energy_out_of_range' END,
-    CASE WHEN voltage_v NOT BETWEEN 184 AND 276 THEN 'voltage_out_of_range' END,
+    CASE WHEN voltage_v NOT BETWEEN 0 AND 276 THEN 'voltage_out_of_range' END,
     CASE WHEN temperature_c NOT BETWEEN -50 AND 60 THEN 'temperature_out_of_range' END,
     CASE WHEN reading_timestamp > (now() AT TIME ZONE 'UTC') THEN 'future_timestamp' END,
     CASE WHEN epoch_us(reading_timestamp) % 900000000 <> 0 THEN 'off_cadence_timestamp' END

@@ -101,7 +101,7 @@ def _reasons(rows: pd.DataFrame) -> pd.Series:
         "missing_value": energy.isna(),
         "negative_energy": energy < 0,
         "energy_out_of_range": energy > 100,
-        "voltage_out_of_range": voltage.notna() & ~voltage.between(184, 276),
+        "voltage_out_of_range": voltage.notna() & ~voltage.between(0, 276),
         "temperature_out_of_range": temperature.notna() & ~temperature.between(-50, 60),
         "future_timestamp": stamp > pd.Timestamp.now("UTC").tz_localize(None),
         "off_cadence_timestamp": stamp.notna() & (stamp.dt.floor("15min") != stamp),

@@ -116,7 +116,7 @@ def _broken_rules() -> pl.Expr:
         "missing_value": energy.is_null(),
         "negative_energy": energy < 0,
         "energy_out_of_range": energy > 100,
-        "voltage_out_of_range": ~pl.col("voltage_v").is_between(184, 276),
+        "voltage_out_of_range": ~pl.col("voltage_v").is_between(0, 276),
         "temperature_out_of_range": ~pl.col("temperature_c").is_between(-50, 60),
         "future_timestamp": stamp > now,
         "off_cadence_timestamp": stamp.dt.epoch("us") % 900_000_000 != 0,
