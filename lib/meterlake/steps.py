@@ -55,8 +55,8 @@ from meterlake.tables.shared_columns import READING_DATE_LOCAL
 from meterlake.tables.stg_meter_readings import STG_METER_READINGS
 from meterlake.tables.stg_meters import STG_METERS
 from meterlake.tables.table import Table
-from meterlake.text_tables import as_text
 from meterlake.tables.vee_findings import VEE_FINDINGS
+from meterlake.text_tables import as_text
 from meterlake.transforms import (
     int_consumption_features,
     int_readings_daily,
