@@ -99,3 +99,18 @@ def test_contested_are_the_intervals_with_several_rows(spark: SparkSession, minu
     frame = spark.createDataFrame([*given, *unknown], "meter_id string, reading_timestamp timestamp")
     found = {tuple(row) for row in contested(frame, minutes).collect()}
     assert found == {interval for interval, rows in Counter(given).items() if rows > 1}
+
+
+def test_rows_are_looked_at_again_only_where_an_interval_repeats_and_are_not_shuffled(
+    spark_for_much: SparkSession,
+) -> None:
+    intervals = "cast(id % 3 AS string) AS meter_id", "timestamp_seconds(id * 900) AS reading_timestamp"
+    once = spark_for_much.range(1000).selectExpr(*intervals)
+    assert "LocalTableScan <empty>" in plan_of(contested(once, 15))
+    repeated = plan_of(contested(once.union(once.limit(1)), 15))
+    assert "BroadcastHashJoin" in repeated
+    assert "SortMergeJoin" not in repeated
+
+
+def plan_of(frame: DataFrame) -> str:
+    return str(frame._jdf.queryExecution().executedPlan().toString())
