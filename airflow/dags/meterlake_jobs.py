@@ -163,8 +163,14 @@ def dag_options(doc: str | None) -> dict[str, Any]:
     }
 
 
-def deadline() -> DeadlineAlert:
-    """A run that is not through so long after it was queued is told; it goes on."""
+def deadline() -> DeadlineAlert | None:
+    """A run that is not through so long after it was queued is told; it goes on.
+
+    None in `airflow dags test`, as `make airflow-day` runs it: nobody queues that run, and Airflow 3.3 ends it with an
+    error after its last task where its DAG has a deadline (`DagRun.update_state` takes the alert for a key).
+    """
+    if sys.argv[1:3] == ["dags", "test"]:
+        return None
     return DeadlineAlert(
         reference=DeadlineReference.DAGRUN_QUEUED_AT,
         interval=WAIT["deadline_minutes"],

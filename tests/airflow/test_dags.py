@@ -93,6 +93,14 @@ def test_the_day_goes_through_every_step_in_order(dags: dict[str, Any]) -> None:
     assert [alert.interval for alert in daily.deadline] == [timedelta(minutes=90)]
 
 
+def test_a_run_by_hand_has_no_deadline(dags: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    import meterlake_jobs
+
+    assert meterlake_jobs.deadline() is not None
+    monkeypatch.setattr("sys.argv", ["airflow", "dags", "test", "energy_pipeline_daily", "2024-01-31"])
+    assert meterlake_jobs.deadline() is None
+
+
 @pytest.mark.parametrize("by_hand", [False, True])
 def test_every_job_exists_and_takes_its_arguments(dags: dict[str, Any], by_hand: bool) -> None:
     """Rendered for each region as Airflow does it, then read by the command line's own parser."""
