@@ -27,6 +27,22 @@ from tests.lake import VILLAGE_TOML, half_hours, written
 from tests.recover.stories import OF_A_RUN
 from tests.standalone import BIN, bare_environment
 
+# The tasks of the daily DAG, in their order.
+DAILY = (
+    "check_source",
+    "ingest",
+    "validate_raw",
+    "stage",
+    "vee",
+    "validate_staging",
+    "aggregate",
+    "train_first_model",
+    "score",
+    "marts",
+    "validate_marts",
+    "publish",
+    "report",
+)
 METERS = ("a", "b")
 # Each JVM lives for seconds: its second compiler would take more than it gives.
 QUICK = {"JDK_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1"}

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tests.airflow_run import DAILY
 
 from meterlake.bootstrap import class_archive
 from meterlake.cli import _parser
@@ -18,21 +19,6 @@ from meterlake.settings import PROJECT
 
 pytest.importorskip("airflow.sdk", reason="Airflow is not installed")
 
-DAILY = (
-    "check_source",
-    "ingest",
-    "validate_raw",
-    "stage",
-    "vee",
-    "validate_staging",
-    "aggregate",
-    "train_first_model",
-    "score",
-    "marts",
-    "validate_marts",
-    "publish",
-    "report",
-)
 REGIONS = """
 deadline_minutes = 90
 
