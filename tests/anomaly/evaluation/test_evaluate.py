@@ -139,7 +139,8 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     )
     page = tmp_path / "page.md"
     end = "<!-- end of generated -->"
-    page.write_text("\n".join(f"{begin(f'anomaly {name}')}\n{end}" for name in ("kinds", "evaluate", "theft")))
+    blocks = ("kinds", "evaluate", "theft", "theft checks")
+    page.write_text("\n".join(f"{begin(f'anomaly {name}')}\n{end}" for name in blocks))
     daily = tmp_path / "daily.csv"
     daily.write_text(
         "1/1/2014,1/2/2014,1/3/2014,FLAG\n" + "".join(f"{n},{n % 7},{n % 5},{n % 2}\n" for n in range(200))
