@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 from deltalake import write_deltalake
-from pyspark.sql import Row, SparkSession
+from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql.pandas.types import to_arrow_schema
 
 from meterlake import steps
@@ -53,6 +53,11 @@ def rows(spark: SparkSession, settings: Settings, table: str) -> list[Row]:
     """All rows of a table in the order of its key."""
     frame = Store(spark, settings).read(TABLES[table])
     return sorted(frame.collect(), key=lambda row: tuple(str(row[name]) for name in TABLES[table].key))
+
+
+def plan_of(frame: DataFrame) -> str:
+    """How Spark is going to make a frame."""
+    return str(frame._jdf.queryExecution().executedPlan().toString())
 
 
 def entry(spark: SparkSession, settings: Settings) -> Row:

@@ -11,7 +11,7 @@ from typing import Any
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from airflow.sdk import Asset, DeadlineAlert, DeadlineReference, SyncCallback, task_group
 
-from meterlake.bootstrap import class_archive, jar_paths
+from meterlake.bootstrap import archive_options, jar_paths
 from meterlake.settings import load
 
 PROJECT = Path(os.environ.get("METERLAKE_PROJECT") or Path(__file__).parents[2]).resolve()
@@ -100,12 +100,12 @@ def _submitted(name: str, region: str) -> dict[str, Any]:
 
 def _from_archive() -> dict[str, str]:
     """With our jars on its class path from the start, the driver's JVM takes its classes from the archive of set-up."""
-    archive = class_archive()
-    if archive is None:
+    options = archive_options()
+    if not options:
         return {}
     return {
         "spark.driver.extraClassPath": os.pathsep.join(map(str, jar_paths())),
-        "spark.driver.defaultJavaOptions": f"-XX:SharedArchiveFile={archive} -Xshare:auto -Xlog:disable",
+        "spark.driver.defaultJavaOptions": " ".join(options),
     }
 
 

@@ -75,6 +75,13 @@ def class_archive() -> Path | None:
     return archive if archive.is_file() else None
 
 
+def archive_options() -> list[str]:
+    """Options of a JVM that takes its classes from the archive; it is ignored where the class path is another, without
+    a word. Empty when there is no archive."""
+    archive = class_archive()
+    return [f"-XX:SharedArchiveFile={archive}", "-Xshare:auto", "-Xlog:disable"] if archive else []
+
+
 def check_java() -> int:
     """The major version of the Java that Spark will use: JAVA_HOME, else the PATH.
 

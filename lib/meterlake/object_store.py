@@ -14,7 +14,7 @@ from urllib.parse import quote
 import pyarrow.fs
 
 from meterlake.errors import LakeTaken, Unreachable
-from meterlake.settings import Settings
+from meterlake.settings import S3_SCHEMES, Settings
 
 OWNER = "_home"
 S3A = "org.apache.hadoop.fs.s3a.S3AFileSystem"
@@ -23,8 +23,8 @@ CREDENTIALS = "software.amazon.awssdk.auth.credentials.DefaultCredentialsProvide
 
 
 def is_s3(path: str) -> bool:
-    """Whether a path is a URI of an object: `s3a` is Hadoop's name of the scheme, `s3` everybody else's."""
-    return path.startswith(("s3a://", "s3://"))
+    """Whether a path is a URI of an object."""
+    return path.startswith(S3_SCHEMES)
 
 
 def filesystem_of(path: str) -> tuple[pyarrow.fs.FileSystem, str]:

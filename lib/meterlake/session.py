@@ -15,7 +15,7 @@ from pyspark import SparkConf, SparkContext, inheritable_thread_target
 from pyspark.sql import SparkSession
 
 from meterlake import object_store
-from meterlake.bootstrap import check_java, class_archive, jar_paths, s3_jar_paths
+from meterlake.bootstrap import archive_options, check_java, jar_paths, s3_jar_paths
 from meterlake.errors import Unreachable
 from meterlake.settings import PROJECT, Settings
 
@@ -136,8 +136,7 @@ def _options(settings: Settings, master: str) -> dict[str, str]:
 def _java_options(logs: Path) -> str:
     """Logging to the home folder, and the class archive (ignored where the class path is another, without a word)."""
     options = [f"-Dmeterlake.logs={logs}", f"-Dlog4j2.configurationFile={(PROJECT / 'conf' / LOGGING).as_uri()}"]
-    if archive := class_archive():
-        options += [f"-XX:SharedArchiveFile={archive}", "-Xshare:auto", "-Xlog:disable"]
+    options += archive_options()
     return " ".join(f'"{option}"' for option in options)
 
 

@@ -23,6 +23,7 @@ PROJECT = _project()
 DEFAULT_CONF = PROJECT / "conf" / "default.toml"
 # The one of S3 itself; a store that is not AWS's mostly takes any.
 USUAL_REGION = "us-east-1"
+S3_SCHEMES = ("s3a://", "s3://")  # Hadoop's name, and everybody else's
 
 
 class Section(BaseModel):
@@ -150,7 +151,7 @@ class Settings(Section):
     @property
     def uses_s3(self) -> bool:
         """Whether the lake, or (when a region or an end point is named) deliveries lie in an object store."""
-        return self.lake_root.startswith(("s3a://", "s3://")) or bool(self.s3.region or self.s3.endpoint)
+        return self.lake_root.startswith(S3_SCHEMES) or bool(self.s3.region or self.s3.endpoint)
 
     @property
     def tracking_uri(self) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from tests.lake import VILLAGE, run_of
+from tests.lake import VILLAGE, plan_of, run_of
 
 from meterlake import steps, validate
 from meterlake.anomaly.drift import shifts, watched
@@ -197,7 +197,7 @@ def test_only_flagged_rows_carry_a_type_and_reasons(scores: DataFrame) -> None:
 def test_scoring_is_one_python_pass_without_a_shuffle(spark: SparkSession, model: TrainedModel) -> None:
     rows = spark.createDataFrame(household(1)[:9], INT_CONSUMPTION_FEATURES.schema)
     scored = score(rows, model, "v", NOW).frame().where("is_anomaly")
-    plan = scored._jdf.queryExecution().executedPlan().toString()
+    plan = plan_of(scored)
     assert plan.count("MapInArrow") == 1
     assert "Exchange" not in plan
 

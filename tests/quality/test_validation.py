@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyspark.sql import DataFrame, SparkSession
+from tests.lake import plan_of
 
 from meterlake.quality.validation import MEASURED, contested, resolve
 
@@ -65,7 +66,7 @@ def test_nothing_in_nothing_out(spark: SparkSession) -> None:
 
 
 def test_one_shuffle_serves_all_windows(spark_for_much: SparkSession) -> None:
-    plan = resolve(lines(spark_for_much, (1, 1, 1.0)))._jdf.queryExecution().executedPlan().toString()
+    plan = plan_of(resolve(lines(spark_for_much, (1, 1, 1.0))))
     assert plan.count("Exchange hashpartitioning") == 1
     assert plan.count("Sort [") == 1
 
@@ -110,7 +111,3 @@ def test_rows_are_looked_at_again_only_where_an_interval_repeats_and_are_not_shu
     repeated = plan_of(contested(once.union(once.limit(1)), 15))
     assert "BroadcastHashJoin" in repeated
     assert "SortMergeJoin" not in repeated
-
-
-def plan_of(frame: DataFrame) -> str:
-    return str(frame._jdf.queryExecution().executedPlan().toString())

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyspark.sql import DataFrame, SparkSession
+from tests.lake import plan_of
 
 from meterlake.sources.source import Columns, Source
 from meterlake.tables.int_consumption_features import INT_CONSUMPTION_FEATURES
@@ -209,12 +210,6 @@ def test_nothing_consumed_all_day_has_no_ratio(spark: SparkSession) -> None:
 
 
 def test_the_plan_has_one_shuffle_and_one_python_pass(spark_for_much: SparkSession) -> None:
-    plan = (
-        features.build(staged(spark_for_much, reading()), HALF_HOURLY)
-        .frame()
-        ._jdf.queryExecution()
-        .executedPlan()
-        .toString()
-    )
+    plan = plan_of(features.build(staged(spark_for_much, reading()), HALF_HOURLY).frame())
     assert plan.count("Exchange hashpartitioning(meter_id") == plan.count("Exchange") == 1
     assert plan.count("MapInArrow") == 1

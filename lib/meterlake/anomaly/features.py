@@ -63,9 +63,7 @@ FEATURES = (
 NAMES = tuple(feature.name for feature in FEATURES)
 # What a stored model must have been made with to fit this code.
 DEFINITION = {feature.name: feature.formula for feature in FEATURES} | {"FLOOR": str(FLOOR), "FILL": str(FILL)}
-
-
-OBSERVED = ["measured", "edited"]
+OBSERVED = ["measured", "edited"]  # qualities of what a meter read
 
 
 def metered(features: DataFrame) -> DataFrame:

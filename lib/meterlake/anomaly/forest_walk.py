@@ -13,6 +13,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import IsolationForest
+from sklearn.ensemble._iforest import _average_path_length
 
 Floats = NDArray[np.float64]
 
@@ -32,11 +33,13 @@ class FullTrees:
         feature: (trees, nodes) column of the matrix that a node looks at.
         threshold: (trees, nodes) a value above it goes right; infinite below a leaf.
         length: (trees, leaves) path length that a leaf stands for.
+        normal: sum of the normal path lengths of all trees.
     """
 
     feature: NDArray[np.uint32]
     threshold: NDArray[np.float32]
     length: Floats
+    normal: float
 
     @classmethod
     def of(cls, forest: IsolationForest) -> "FullTrees":
@@ -55,14 +58,15 @@ class FullTrees:
             feature, threshold = (np.concatenate(of_levels) for of_levels in zip(*levels, strict=True))
             parts.append((feature, _not_above(threshold), (path + rest - 1.0)[node]))
         feature, threshold, length = (np.stack(part) for part in zip(*parts, strict=True))
-        return cls(feature.astype(np.uint32), threshold, length)
+        normal = len(trees) * float(_average_path_length([forest._max_samples])[0])
+        return cls(feature.astype(np.uint32), threshold, length, normal)
 
-    def total_length(self, matrix: NDArray[np.float32]) -> Floats:
-        """(rows,) sum of the path lengths over all trees."""
+    def scores(self, matrix: NDArray[np.float32]) -> Floats:
+        """(rows,) raw scores, see ForestScores."""
         total = np.zeros(len(matrix))
         depth = self.length.shape[1].bit_length() - 1
         _compiled()(np.ascontiguousarray(matrix), self.feature, self.threshold, self.length, depth, total)
-        return total
+        return np.asarray(2.0 ** -(total / self.normal))
 
 
 class ForestScores:
@@ -70,13 +74,14 @@ class ForestScores:
 
     def __init__(self, forest: IsolationForest) -> None:
         self.forest = forest
+        self._is_deep = max(tree.tree_.max_depth for tree in forest.estimators_) > DEEPEST
         self._rows = 0
         self._trees: FullTrees | None = None
 
     def __call__(self, matrix: NDArray[np.float32]) -> Floats:
         """(rows,) scores from 0 to 1, higher is stranger, of a matrix without NaN."""
         self._rows += len(matrix)
-        if self._rows < WORTH_COMPILING or max(tree.get_depth() for tree in self.forest.estimators_) > DEEPEST:
+        if self._rows < WORTH_COMPILING or self._is_deep:
             return -self.forest.score_samples(matrix)
         return self.compiled(matrix)
 
@@ -84,14 +89,7 @@ class ForestScores:
         """The same by the compiled walk, whatever came before."""
         if self._trees is None:
             self._trees = FullTrees.of(self.forest)
-        normal = len(self.forest.estimators_) * _normal_length(self.forest)
-        return np.asarray(2.0 ** -(self._trees.total_length(matrix) / normal))
-
-
-def _normal_length(forest: IsolationForest) -> float:
-    from sklearn.ensemble._iforest import _average_path_length
-
-    return float(_average_path_length([forest._max_samples])[0])
+        return self._trees.scores(matrix)
 
 
 def _not_above(threshold: Floats) -> NDArray[np.float32]:

@@ -41,7 +41,7 @@ def _logistic(seed: int) -> Any:
 
 
 def _boosting(seed: int) -> Any:
-    """Small trees, and as many of them for any data: nothing is tuned to what it is judged by."""
+    """Small trees, and as many of them for any data. Picked among about five settings on the file of real flags."""
     return HistGradientBoostingClassifier(
         learning_rate=0.08,
         max_iter=100,

@@ -1,4 +1,4 @@
-from meterlake.tables.shared_columns import ENERGY, SOURCE
+from meterlake.tables.shared_columns import ELEMENT_MONTH, ENERGY, SOURCE
 from meterlake.tables.table import SMALLEST_GROUP, Column, Published, Table
 
 MART_LOAD_FACTORS = Table(
@@ -10,10 +10,7 @@ MART_LOAD_FACTORS = Table(
     owner="analytics",
     columns=(
         SOURCE,
-        Column("level", "string", "What the element is: source, region or feeder.", required=True),
-        Column("element", "string", "Name of the source, region or feeder, as delivered.", required=True),
-        Column("region", "string", "Region that the element is or lies in; null for the source."),
-        Column("month_local", "date", "First day of the month on the source's clock.", required=True),
+        *ELEMENT_MONTH,
         Column("band", "string", "Band of the tariff, or `all`: the whole month.", required=True),
         Column("meters", "bigint", "Meters of the element with a known reading in the month.", required=True),
         Column("hours", "bigint", "Hours of the month in the band.", "h", required=True),

@@ -1,4 +1,4 @@
-from meterlake.tables.shared_columns import SOURCE
+from meterlake.tables.shared_columns import ELEMENT_MONTH, SOURCE
 from meterlake.tables.table import SMALLEST_GROUP, Column, Published, Table
 
 MART_RELIABILITY = Table(
@@ -10,10 +10,7 @@ MART_RELIABILITY = Table(
     owner="analytics",
     columns=(
         SOURCE,
-        Column("level", "string", "What the element is: source, region or feeder.", required=True),
-        Column("element", "string", "Name of the source, region or feeder, as delivered.", required=True),
-        Column("region", "string", "Region that the element is or lies in; null for the source."),
-        Column("month_local", "date", "First day of the month on the source's clock.", required=True),
+        *ELEMENT_MONTH,
         Column(
             "meters",
             "bigint",

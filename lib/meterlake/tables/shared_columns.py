@@ -29,6 +29,13 @@ QUALITY = Column(
 )
 REGION = Column("region", "string", "Region of the grid that the meter belongs to, as delivered.")
 FEEDER = Column("feeder", "string", "Feeder that supplies the meter, as delivered.")
+# What a mart of the grid's elements by month tells of: see transforms.mart_load_factors.on_every_level.
+ELEMENT_MONTH = (
+    Column("level", "string", "What the element is: source, region or feeder.", required=True),
+    Column("element", "string", "Name of the source, region or feeder, as delivered.", required=True),
+    Column("region", "string", "Region that the element is or lies in; null for the source."),
+    Column("month_local", "date", "First day of the month on the source's clock.", required=True),
+)
 INTERVAL_MINUTES = Column(
     "interval_minutes", "int", "Length of the readings' intervals; a meter's local day has one.", "min", required=True
 )

@@ -59,7 +59,9 @@ def build(bronze: FileScan, left_out: Lines, source: Source, ahead: timedelta) -
 def lines_of(places: pa.Table) -> Lines:
     """PLACE of some lines, by file."""
     file, line = (places.column(name).to_numpy() for name in PLACE)
-    return {number: np.sort(line[file == number]) for number in np.unique(file).tolist()}
+    order = np.lexsort((line, file))
+    files, begin = np.unique(file[order], return_index=True)
+    return dict(zip(files.tolist(), np.split(line[order], begin)[1:], strict=True))
 
 
 def reading_ids(source: str, meter: pa.Array, start: pa.Array) -> pa.Array:

@@ -58,14 +58,14 @@ def read(file: Path) -> tuple[Floats, Bools]:
 
 def scores(kwh: Floats) -> dict[str, Floats]:
     """Numbers of each customer, larger is more like theft: what a thief's meter would do. None has seen a flag."""
-    found = signs(Days(kwh), float(np.nanmedian(kwh)))
+    found = _signs(kwh)
     return {**{name: found[name] for name in UNTAUGHT}, COMBINED: surprise(found)}
 
 
 def evaluate(kwh: Floats, flagged: Bools, seed: int) -> list[Found]:
     """Every score against the flags, then the classifiers out of fold, with 95 % of a bootstrap over customers."""
     customer = customers(kwh)
-    rows = matrix(signs(Days(kwh), float(np.nanmedian(kwh))))
+    rows = matrix(_signs(kwh))
     taught = cross_validated(rows, flagged, customer, seed)
     named = {TAUGHT + name: probability for name, probability in taught.items()}
     return ranked(scores(kwh) | named, flagged, customer, seed)
@@ -73,7 +73,7 @@ def evaluate(kwh: Floats, flagged: Bools, seed: int) -> list[Found]:
 
 def checks(kwh: Floats, flagged: Bools, seed: int) -> list[Check]:
     """Whether the flags can be told by the size of a customer, by the making of the file, or by chance."""
-    found, customer = signs(Days(kwh), float(np.nanmedian(kwh))), customers(kwh)
+    found, customer = _signs(kwh), customers(kwh)
     rows, everyone = matrix(found), np.full(len(flagged), True)
     smaller = matrix(found | {"uses little": np.full(len(flagged), np.nan)})
     shuffled = np.random.default_rng(seed).permutation(flagged)
@@ -82,12 +82,16 @@ def checks(kwh: Floats, flagged: Bools, seed: int) -> list[Check]:
         "without how much is used": (smaller, flagged, everyone),
         "only customers with use on each day": (rows, flagged, (kwh > 0).all(axis=1)),
         "only customers without an empty day": (rows, flagged, ~empty.any(axis=1)),
-        "only how much is used": (matrix(found)[:, :1], flagged, everyone),
+        "only how much is used": (rows[:, :1], flagged, everyone),
         "artefact: decimals and empty days only": (np.column_stack([decimals(kwh), empty.sum(1)]), flagged, everyone),
         "artefact: place in the file only": (np.arange(len(flagged), dtype=float)[:, None], flagged, everyone),
         "all signs, flags shuffled": (rows, shuffled, everyone),
     }
     return [_check(name, rows[of], flags[of], customer[of], seed) for name, (rows, flags, of) in asked.items()]
+
+
+def _signs(kwh: Floats) -> dict[str, Floats]:
+    return signs(Days(kwh), float(np.nanmedian(kwh)))
 
 
 def _check(name: str, rows: Floats, flagged: Bools, customer: Ints, seed: int) -> Check:
