@@ -113,17 +113,12 @@ def inspect_delivery(run: Run, known: set[str]) -> Delivery:
 
 def _books(run: Run) -> Books:
     newest_batch = run.store.last_note(METER_READINGS)
-    ours = F.col("source") == run.source.name
-    found = (
-        run.store.read(LOADED_FILES)
-        .agg(
-            F.collect_set(F.when(ours, F.col("sha256"))).alias("known"),
-            F.coalesce(F.max("file_id"), F.lit(0)).alias("newest_id"),
-            F.coalesce(F.max(F.col("batch_id") == F.lit(newest_batch)), F.lit(False)).alias("recorded"),
-        )
-        .collect()[0]
-    )
-    return Books(set(found.known), found.newest_id, None if found.recorded else newest_batch)
+    if not run.store.exists(LOADED_FILES):
+        return Books(set(), 0, newest_batch)
+    ours = run.store.ask("SELECT sha256 FROM loaded_files WHERE source = :source", source=run.source.name)
+    asked = "SELECT max(file_id) AS id, count(CASE WHEN batch_id = :batch THEN 1 END) AS recorded FROM loaded_files"
+    (newest,) = run.store.ask(asked, batch=newest_batch or "")
+    return Books({file.sha256 for file in ours}, newest.id or 0, None if newest.recorded else newest_batch)
 
 
 def _load(run: Run, files: list[Inspected], first_id: int) -> list[Row]:
@@ -159,11 +154,11 @@ def _write(run: Run, files: list[tuple[Inspected, int, str]], constants: dict[st
 
 def _counted(run: Run, numbered: list[tuple[Inspected, int, str]], now: datetime) -> list[Row]:
     """Rows of `loaded_files`: what the bytes hold beside what stands in bronze, counted there."""
-    stand = run.store.read(METER_READINGS).where(F.col("batch_id") == run.run_id).groupBy("file_id")
-    counts = {
-        row.file_id: row
-        for row in stand.agg(F.count("*").alias("lines"), F.count("parse_error").alias("bad")).collect()
-    }
+    asked = """
+        SELECT file_id, count(*) AS lines, count(parse_error) AS bad FROM meter_readings
+        WHERE batch_id = :batch GROUP BY file_id
+    """
+    counts = {row.file_id: row for row in run.store.ask(asked, batch=run.run_id)}
     rows = []
     for file, file_id, _ in numbered:
         count = counts.get(file_id, Row(lines=0, bad=0))

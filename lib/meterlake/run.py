@@ -13,7 +13,6 @@ from functools import cached_property
 from pathlib import Path
 
 from pyspark.sql import Row
-from pyspark.sql import functions as F
 
 from meterlake import __version__, object_store
 from meterlake.errors import HomeBusy, Unreachable
@@ -89,9 +88,15 @@ class Run:
     @cached_property
     def _marks(self) -> dict[str, Row]:
         """The newest success marker of each step for this source; one read serves the whole run."""
-        mark = F.struct("started_at", "step", "inputs", "outputs", "figures")
-        newest = self.store.read(RUNS, self.source.name).groupBy("step").agg(F.max_by(mark, "started_at").alias("mark"))
-        return {row.mark.step: row.mark for row in newest.select("mark").collect()}
+        if not self.store.exists(RUNS):
+            return {}
+        asked = """
+            SELECT step, inputs, outputs, figures
+            FROM (SELECT *, row_number() OVER (PARTITION BY step ORDER BY started_at DESC) AS back FROM runs
+                  WHERE source = :source) AS marks
+            WHERE back = 1
+        """
+        return {mark.step: mark for mark in self.store.ask(asked, source=self.source.name)}
 
     def perform(self, name: str, step: Callable[["Run"], Outcome]) -> Outcome:
         """Run one step, tell about it, and write its success marker last."""
@@ -116,7 +121,7 @@ class Run:
         size_to(self.store.spark, max(stored, delivered), self.settings)
 
     def last_done(self, step: str) -> Row | None:
-        """The newest success marker of a step for this source: `inputs`, `outputs`, `figures`, `started_at`."""
+        """The newest success marker of a step for this source: `inputs`, `outputs`, `figures`."""
         return self._marks.get(step)
 
     def seen(self, step: str, table: Table) -> int | None:

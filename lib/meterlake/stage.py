@@ -17,7 +17,7 @@ from meterlake.sources.source import Source
 from meterlake.tables.arrow_pass import ArrowPass
 from meterlake.tables.corrected_readings import CORRECTED_READINGS
 from meterlake.tables.meter_readings import METER_READINGS
-from meterlake.tables.ops import LEDGER, LOADED_FILES
+from meterlake.tables.ops import LEDGER
 from meterlake.tables.quarantined_readings import QUARANTINED_READINGS
 from meterlake.tables.stg_meter_readings import STG_METER_READINGS
 from meterlake.tables.stg_meters import STG_METERS
@@ -99,11 +99,15 @@ def stage(run: Run) -> Outcome:
 
 def pending(run: Run) -> list[Row]:
     """The batches that were ingested but not staged, in the order of delivery: `batch_id` and sums of their files."""
-    files = run.store.read(LOADED_FILES, run.source.name)
-    staged = run.store.read(LEDGER, run.source.name).select("batch_id")
-    sums = (F.sum(name).alias(name) for name in ("lines", "loaded", "unparsable"))
-    waiting = files.join(staged, on="batch_id", how="left_anti").groupBy("batch_id")
-    return waiting.agg(F.count("*").alias("files"), *sums, F.min("file_id").alias("first")).orderBy("first").collect()
+    run.store.ensure(LEDGER)
+    asked = """
+        SELECT batch_id, count(*) AS files, sum(lines) AS lines, sum(loaded) AS loaded, sum(unparsable) AS unparsable
+        FROM loaded_files
+        WHERE source = :source AND batch_id NOT IN (SELECT batch_id FROM ledger WHERE source = :source)
+        GROUP BY batch_id
+        ORDER BY min(file_id)
+    """
+    return run.store.ask(asked, source=run.source.name)
 
 
 def _scope(run: Run, batches: list[Row], lines: DataFrame) -> Scope:
@@ -216,10 +220,12 @@ def _ledger(run: Run, count: dict[tuple[str, str], int], scope: Scope) -> list[R
     kept = {row.batch_id: row for row in quarantined.groupBy("batch_id").agg(*quarantined_readings.counts()).collect()}
     replaced = sum(rows for (batch, status), rows in count.items() if status == REPLACED and batch != NOT_DELIVERED)
     before = scope.stood
-    standing = (
-        run.store.read(STG_METER_READINGS).where(scope.within).where(delivered()).groupBy("batch_id").count().collect()
-    )
-    after, current_of = sum(row["count"] for row in standing), {row.batch_id: row["count"] for row in standing}
+    asked = f"""
+        SELECT batch_id, count(*) AS readings FROM stg_meter_readings
+        WHERE {scope.within} AND batch_id <> :none GROUP BY batch_id
+    """
+    current_of = {row.batch_id: row.readings for row in run.store.ask(asked, none=NOT_DELIVERED)}
+    after = sum(current_of.values())
     entries = []
     for position, batch in enumerate(scope.batches):
         last = position == len(scope.batches) - 1

@@ -2,32 +2,46 @@
 
 from typing import Any
 
-from pyspark.sql import functions as F
-
 from meterlake.serving import embedded
-from meterlake.session import spark_session
 from meterlake.settings import Settings
-from meterlake.tables.catalog import TABLES
-from meterlake.tables.ops import LEDGER, QUALITY_RESULTS, RUNS
-from meterlake.tables.store import Store
+from meterlake.tables.reader import Lake
 
 COUNTS = ("lines", "loaded", "unparsable", "current", "exact_duplicates", "superseded", "quarantined", "replaced")
+
+_LEDGER = f"""
+    SELECT source, count(*) AS batches, {", ".join(f"sum({name}) AS {name}" for name in COUNTS)}
+    FROM ledger GROUP BY source ORDER BY source
+"""
+_NEWEST_RUNS = """
+    SELECT source, step, started_at, run_id, seconds, rows_in, rows_out
+    FROM (SELECT *, row_number() OVER (PARTITION BY source, step ORDER BY started_at DESC) AS back FROM runs) AS marks
+    WHERE back = 1
+    ORDER BY started_at
+"""
+# Of the last time that each suite ran.
+_LAST_VERDICTS = """
+    SELECT source, suite, run_id, count(*) AS expectations,
+           count(CASE WHEN NOT success AND severity = 'critical' THEN 1 END) AS failed,
+           count(CASE WHEN NOT success AND severity = 'warning' THEN 1 END) AS warnings
+    FROM (SELECT *, first_value(run_id) OVER (PARTITION BY source, suite ORDER BY checked_at DESC) AS newest
+          FROM quality_results) AS verdicts
+    WHERE run_id = newest
+    GROUP BY source, suite, run_id
+    ORDER BY source, suite
+"""
 
 
 def status(settings: Settings) -> dict[str, Any]:
     """Everything `meterlake status` tells, ready for JSON."""
-    store = Store(spark_session(settings, "meterlake status"), settings)
-    sums = [F.sum(name).alias(name) for name in COUNTS]
-    ledger = store.read(LEDGER).groupBy("source").agg(F.count("*").alias("batches"), *sums)
-    newest = F.max(F.struct("started_at", "run_id", "seconds", "rows_in", "rows_out")).alias("last")
-    runs = store.read(RUNS).groupBy("source", "step").agg(newest).select("source", "step", "last.*")
+    lake = Lake.of(settings)
+    stand = [stored.table.name for stored in lake.stored()]
     return {
         "home": str(settings.home),
         "lake": settings.lake_root,
-        "tables": {name: store.read(table).count() for name, table in TABLES.items() if store.exists(table)},
-        "runs": [row.asDict() for row in runs.orderBy("started_at").collect()],
-        "ledger": [row.asDict() | {"balances": _balances(row)} for row in ledger.orderBy("source").collect()],
-        "gates": _gates(store),
+        "tables": {name: lake.rows(f"SELECT count(*) AS counted FROM {name}")[0]["counted"] for name in stand},
+        "runs": lake.rows(_NEWEST_RUNS),
+        "ledger": [entry | {"balances": _balances(entry)} for entry in lake.rows(_LEDGER)],
+        "gates": lake.rows(_LAST_VERDICTS),
         "stores": [
             {
                 "name": endpoint.name,
@@ -43,26 +57,16 @@ def status(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _balances(row: Any) -> bool:
-    accounted = row.current + row.exact_duplicates + row.superseded + row.quarantined
-    return bool(row.lines == row.loaded + row.unparsable and row.loaded == accounted)
-
-
-def _gates(store: Store) -> list[dict[str, Any]]:
-    """The verdicts of the last time that each suite ran, counted."""
-    results = store.read(QUALITY_RESULTS)
-    last = results.groupBy("source", "suite").agg(F.max_by("run_id", "checked_at").alias("run_id"))
-    counted = results.join(last, on=["source", "suite", "run_id"], how="left_semi").groupBy("source", "suite", "run_id")
-    failed = F.count_if(~F.col("success") & (F.col("severity") == "critical")).alias("failed")
-    warned = F.count_if(~F.col("success") & (F.col("severity") == "warning")).alias("warnings")
-    return [row.asDict() for row in counted.agg(F.count("*").alias("expectations"), failed, warned).collect()]
+def _balances(entry: dict[str, Any]) -> bool:
+    accounted = sum(entry[name] for name in ("current", "exact_duplicates", "superseded", "quarantined"))
+    return bool(entry["lines"] == entry["loaded"] + entry["unparsable"] and entry["loaded"] == accounted)
 
 
 def told(found: dict[str, Any]) -> str:
     """`status` for a person."""
     lines = [f"home {found['home']}", "", "rows"]
     lines += [f"  {name:<26} {count:>14,}" for name, count in found["tables"].items()]
-    lines += ["", "last runs"]
+    lines += ["", "last runs (UTC)"]
     lines += [
         f"  {run['source']:<16} {run['step']:<18} {run['started_at']:%Y-%m-%d %H:%M}  {run['seconds']:>7.1f} s"
         f"  {run['rows_in']:>12,} in {run['rows_out']:>12,} out"

@@ -230,7 +230,7 @@ def _scores(run: Run, champion: registry.ModelVersion, changed: Changes) -> Outc
     counted = counted_by_task(store.spark.sparkContext)
     scores = mart_anomaly_scores.build(features, champion.model, champion.label, datetime.now(UTC), counted)
     rows = store.replace(scores, MART_ANOMALY_SCORES, changed)
-    flagged = changed.days_in(store.read(MART_ANOMALY_SCORES), DAY).where("is_anomaly").count()
+    flagged = store.count(MART_ANOMALY_SCORES, changed, "is_anomaly")
     outcome = Outcome(rows_in=rows, rows_out=rows, figures={"flagged": flagged})
     share = flagged / rows if rows else 0.0
     outcome.said = [f"{flagged:,} readings are flagged ({share:.2%}) by {champion.label}."]
@@ -244,13 +244,14 @@ def _inspections(run: Run, champion: registry.ModelVersion, changed: Changes) ->
     """The days that deserve an inspection; a day is judged by itself and the 56 before it."""
     store, model, table = run.store, champion.model.days, MART_INSPECTIONS
     if model is None:
-        if store.read(table, run.source.name).head(1):  # what an earlier champion has found
+        if store.has(table, run.source.name):  # what an earlier champion has found
             store.replace_days(store.read(table).limit(0), table, run.source.name, "true")
         return Outcome(said=[f"{champion.label} judges no whole days: it has seen too few of them, or none at all."])
     if changed.nothing:
         return Outcome()
-    latest = store.read(INT_READINGS_DAILY, run.source.name).agg(F.max(DAY)).head()
-    depend = changed.also(following_days(meter_day.LOOKS_BACK_DAYS, latest[0] if latest else None))
+    asked = f"SELECT max({DAY}) AS latest FROM int_readings_daily WHERE source = :source"
+    (latest,) = store.ask(asked, source=run.source.name)[0]
+    depend = changed.also(following_days(meter_day.LOOKS_BACK_DAYS, latest))
     hourly = changed.meters_in(
         store.read(INT_READINGS_HOURLY), DAY, before=meter_day.LOOKS_BACK_DAYS, after=meter_day.LOOKS_BACK_DAYS
     )
@@ -258,7 +259,7 @@ def _inspections(run: Run, champion: registry.ModelVersion, changed: Changes) ->
     meters = store.read(STG_METERS, run.source.name)
     found = mart_inspections.build(hourly, meters, run.source, model, champion.label, first)
     store.replace(found if depend.everything else depend.days_in(found, DAY), table, depend)
-    rows = depend.days_in(store.read(table), DAY).count()
+    rows = store.count(table, depend)
     said = f"{rows:,} meter-days stand among the inspections."
     return Outcome(figures={"inspections": rows}, said=[said])
 
@@ -313,7 +314,7 @@ def _load_factors(run: Run, days: Changes, meters: DataFrame) -> int:
     if not source.tells_hours:
         return 0
     # A home of a version that did not make the mart gets all months of a source with its next readings.
-    everything = days.everything or not store.read(MART_LOAD_FACTORS, source.name).head(1)
+    everything = days.everything or not store.has(MART_LOAD_FACTORS, source.name)
     months = all_months(store, source.name) if everything else changed_months(days)
     if not months:
         return 0
@@ -337,7 +338,8 @@ def _load_factors(run: Run, days: Changes, meters: DataFrame) -> int:
 def _anomaly_flags(run: Run, scored: Changes, meters: DataFrame) -> int:
     store = run.store
     # Rows of a version that did not tell the energy of the day get it with the next readings of the source.
-    if store.read(MART_ANOMALY_FLAGS, run.source.name).where("scored_kwh IS NULL").head(1):
+    store.ensure(MART_ANOMALY_FLAGS)  # with that column
+    if store.has(MART_ANOMALY_FLAGS, run.source.name, "scored_kwh IS NULL"):
         scored = run.changes_since(None, MART_ANOMALY_SCORES)
     flags = mart_anomaly_flags.build(scored.days_in(store.read(MART_ANOMALY_SCORES), DAY), meters)
     return store.replace(flags, MART_ANOMALY_FLAGS, scored)
@@ -388,7 +390,7 @@ def _not_copied(run: Run, table: Table, held: postgres_ops.State | None) -> post
         return None
     grown = held and held.identity == newest.identity and held.version < newest.version
     added = store.added(table, held.version, newest.version) if held and grown else None
-    rows = store.read(table, version=newest.version).toArrow() if added is None else added
+    rows = store.answer(f"SELECT * FROM {table.name}") if added is None else added
     return postgres_ops.News(rows, newest, whole=added is None)
 
 
@@ -423,13 +425,13 @@ def _months_changed(run: Run, table: Table) -> set[Slice]:
     changed = run.changes("publish", table)
     if changed.nothing:
         return set()
-    return _every_month(run, table) if changed.days is None else _months(run, changed.days)
+    if changed.days is None:
+        return _every_month(run, table)
+    months = changed.days.select(F.trunc("day", "month").cast("date")).distinct().collect()
+    return {Slice(run.source.name, row[0]) for row in months}
 
 
 def _every_month(run: Run, table: Table) -> set[Slice]:
-    return _months(run, run.store.read(table, run.source.name).select(F.col(str(table.day)).alias("day")))
-
-
-def _months(run: Run, days: DataFrame) -> set[Slice]:
-    months = days.select(F.trunc("day", "month").cast("date")).distinct().collect()
-    return {Slice(run.source.name, row[0]) for row in months}
+    month = f"cast(date_trunc('month', {table.day}) AS date)"
+    asked = f"SELECT DISTINCT {month} AS month FROM {table.name} WHERE source = :source"
+    return {Slice(run.source.name, row.month) for row in run.store.ask(asked, source=run.source.name)}

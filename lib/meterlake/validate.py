@@ -122,7 +122,8 @@ def _has_model(run: Run) -> bool:
 def _not_judged(run: Run) -> list[str]:
     """Batches of the ledger that the staging gate has not judged yet."""
     seen = run.seen("validate_staging", LEDGER)
-    ledger = run.store.read(LEDGER, run.source.name).select("batch_id")
-    if seen is not None:
-        ledger = ledger.subtract(run.store.read(LEDGER, run.source.name, seen).select("batch_id"))
-    return [row.batch_id for row in ledger.collect()]
+    if seen is None:
+        ledger = run.store.ask("SELECT batch_id FROM ledger WHERE source = :source", source=run.source.name)
+        return [row.batch_id for row in ledger]
+    new, judged = (run.store.read(LEDGER, run.source.name, version).select("batch_id") for version in (None, seen))
+    return [row.batch_id for row in new.subtract(judged).collect()]

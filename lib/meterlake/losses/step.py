@@ -22,7 +22,7 @@ from meterlake.transforms import mart_energy_balance, mart_region_kpis, mart_sus
 def supply_changes(run: Run) -> Changes:
     """The changed days of the meters that measure the supply of this source's feeders; nothing where there are none."""
     losses = run.source.losses
-    if losses is None or not run.store.read(STG_METERS, losses.supply_source).head(1):
+    if losses is None or not run.store.has(STG_METERS, losses.supply_source):
         return Changes(run.source.name, None, None, None)
     return run.changes_of(losses.supply_source, "marts", INT_READINGS_DAILY)
 

@@ -1,7 +1,5 @@
 """The part of the step `marts` about outages: interruptions, and the indices that follow from them."""
 
-from pyspark.sql import functions as F
-
 from meterlake.run import Run
 from meterlake.sources.catalog import supply_sources
 from meterlake.tables.changes import Changes
@@ -24,9 +22,8 @@ def outages(run: Run, days: Changes, found: Changes) -> int:
     store, source = run.store, run.source
     if source.varies or source.name in supply_sources(run.settings):
         return 0
-    meters = store.read(STG_METERS, source.name)
     stands = store.exists(MART_RELIABILITY)
-    if not stands and not meters.where(F.coalesce("feeder", "transformer").isNotNull()).head(1):
+    if not stands and not store.has(STG_METERS, source.name, "coalesce(feeder, transformer) IS NOT NULL"):
         return 0
     everything = days.everything or found.everything or not stands
     affected = found.also(mart_feeder_outages.affected_days)
@@ -34,7 +31,7 @@ def outages(run: Run, days: Changes, found: Changes) -> int:
     if not months:
         return 0
     monthly = store.read(INT_READINGS_MONTHLY, source.name).where(about(months))
-    members = mart_feeder_outages.served(monthly, meters).persist()
+    members = mart_feeder_outages.served(monthly, store.read(STG_METERS, source.name)).persist()
     findings = store.read(VEE_FINDINGS, source.name)
     if not everything:
         findings = findings.where(within([*months, *(later(month, -1) for month in months)]))

@@ -8,7 +8,6 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from meterlake.tables.changes import Changes
-from meterlake.tables.int_readings_monthly import INT_READINGS_MONTHLY
 from meterlake.tables.shared_columns import READING_DATE_LOCAL
 from meterlake.tables.store import Store
 
@@ -17,8 +16,8 @@ DAY = READING_DATE_LOCAL.name
 
 def all_months(store: Store, source: str) -> list[date]:
     """The first days of all months that the source has readings of."""
-    months = store.read(INT_READINGS_MONTHLY, source).select("month_local").distinct()
-    return sorted(row[0] for row in months.collect())
+    asked = "SELECT DISTINCT month_local AS month FROM int_readings_monthly WHERE source = :source ORDER BY month"
+    return [row.month for row in store.ask(asked, source=source)]
 
 
 def changed_months(*changes: Changes) -> list[date]:

@@ -1,7 +1,7 @@
 """The lake's tables by SQL without Spark, for pages and measurements that answer within a second."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, cast
@@ -49,20 +49,20 @@ class Lake:
         Raises:
             Unreachable: the lake cannot be read.
         """
-        return cast(list[dict[str, Any]], self._asked(statement, values).to_pylist())
+        return cast(list[dict[str, Any]], self.table(statement, **values).to_pylist())
 
     def frame(self, statement: str, **values: Value) -> pd.DataFrame:
         """The same as a frame; without columns where one of the tables does not exist yet."""
-        found = self._asked(statement, values)
+        found = self.table(statement, **values)
         return pd.DataFrame(found.to_pylist(), columns=found.column_names)  # pandas knows no arrays of texts as views
 
-    def _asked(self, statement: str, values: dict[str, Value]) -> pa.Table:
-        bound = PLACE.sub(lambda place: literal(values[place[1]]), statement)
+    def table(self, statement: str, **values: Value) -> pa.Table:
+        """The same in Arrow's types."""
         query = QueryBuilder()
         try:
-            for name in _tables_in(statement):
-                query.register(name, self._opened(TABLES[name]))
-            return pa.table(query.execute(bound).read_all())
+            for table in tables_in(statement):
+                query.register(table.name, self._opened(table))
+            return pa.table(query.execute(bound(statement, values)).read_all())
         except TableNotFoundError:
             return pa.table({})
         except (DeltaError, OSError) as error:
@@ -95,14 +95,23 @@ class Lake:
         )
 
 
-def literal(value: Value) -> str:
-    """A value in SQL. The engine takes no parameters; in its dialect only a quote means something within quotes."""
+def quoted(text: str) -> str:
+    """A text in SQL of delta-rs, within whose quotes only a quote means something."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def bound(statement: str, values: Mapping[str, Value], text: Callable[[str], str] = quoted) -> str:
+    """A statement with its values in their places: the engine takes no parameters. `text` writes a text in SQL."""
+    return PLACE.sub(lambda place: literal(values[place[1]], text), statement)
+
+
+def literal(value: Value, text: Callable[[str], str] = quoted) -> str:
+    """A value in SQL."""
     if isinstance(value, int):
         return str(int(value))
-    if isinstance(value, date):
-        return f"date '{value.isoformat()}'"
-    return "'" + value.replace("'", "''") + "'"
+    return f"date '{value.isoformat()}'" if isinstance(value, date) else text(value)
 
 
-def _tables_in(statement: str) -> Iterable[str]:
-    return set(re.findall(r"\w+", statement)) & TABLES.keys()
+def tables_in(statement: str) -> list[Table]:
+    """The declared tables that a statement names."""
+    return [TABLES[name] for name in sorted(set(re.findall(r"\w+", statement)) & TABLES.keys())]
