@@ -25,7 +25,7 @@ from meterlake.tables.reader import Lake
 from tests.benchmarks.airflow_times import asked, tasks
 from tests.lake import VILLAGE_TOML, half_hours, written
 from tests.recover.stories import OF_A_RUN
-from tests.standalone import BIN, bare_environment
+from tests.standalone import BIN, QUICK, bare_environment
 
 # The tasks of the daily DAG, in their order.
 DAILY = (
@@ -44,8 +44,6 @@ DAILY = (
     "report",
 )
 METERS = ("a", "b")
-# Each JVM lives for seconds: its second compiler would take more than it gives.
-QUICK = {"JDK_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1"}
 FIRST = date(2024, 1, 1)
 # The environment that runs the tests stands for the one that `make setup` makes.
 MAKE = ["make", "--no-print-directory", "--directory", str(PROJECT), f"VENV={os.path.relpath(sys.prefix, PROJECT)}"]

@@ -12,6 +12,8 @@ from pathlib import Path
 import psutil
 import pyspark
 
+# For JVMs that live for a minute or two: their second compiler takes more than it gives (docs/performance.md).
+QUICK = {"JDK_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m"}
 BIN = Path(pyspark.__file__).parent / "bin"
 
 

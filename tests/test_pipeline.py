@@ -19,10 +19,8 @@ from meterlake.sources.generate import Rates, generate
 from meterlake.tables.catalog import TABLES
 from meterlake.tables.store import Store
 from tests.benchmarks.rows import OF_A_RUN
+from tests.standalone import QUICK
 
-# A JVM that lives for a minute or two needs a quarter less of the processor without its second compiler
-# (docs/performance.md), and two tests run at a time.
-ONE_COMPILER = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m"
 KILLED_IN = ("ingest", "stage", "vee", "aggregate", "score", "marts", "publish")
 UNPARSABLE = {"unparsable_number", "unparsable_timestamp", "too_few_fields", "too_many_fields"}
 REASONS = {
@@ -56,10 +54,7 @@ def undisturbed(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def command(name: str, home: Path, *arguments: str) -> "subprocess.Popen[str]":
     """A `meterlake` process on the source ami, in a group of its own."""
-    environment = os.environ | {
-        "METERLAKE_CONF": str(PROJECT / "conf" / "test.toml"),
-        "JAVA_TOOL_OPTIONS": ONE_COMPILER,
-    }
+    environment = os.environ | QUICK | {"METERLAKE_CONF": str(PROJECT / "conf" / "test.toml")}
     base = [sys.executable, "-m", "meterlake.cli", name, "--source", "ami", "--home", str(home)]
     return subprocess.Popen(
         [*base, *arguments], stderr=subprocess.PIPE, text=True, start_new_session=True, env=environment

@@ -9,7 +9,7 @@ import pytest
 
 from meterlake.settings import PROJECT
 from tests.lake import VILLAGE_TOML, half_hours, written
-from tests.standalone import BIN, bare_environment, standalone
+from tests.standalone import BIN, QUICK, bare_environment, standalone
 
 READINGS = 60
 
@@ -38,7 +38,7 @@ def village(tmp_path: Path) -> list[str | Path]:
 @pytest.mark.slow
 def test_a_standalone_cluster_does_every_step(package: Path, village: list[str | Path], tmp_path: Path) -> None:
     """Then a job of its own finds nothing new in the same home."""
-    with standalone(tmp_path) as master:
+    with standalone(tmp_path, given=QUICK) as master:
         ran = submit(master, package, tmp_path, "run.py", *village)
         assert f"{2 * READINGS} lines: {2 * READINGS} current" in ran
         assert f"mart_anomaly_scores: {2 * READINGS} rows in ClickHouse" in ran
@@ -55,7 +55,8 @@ def test_jobs_follow_each_other(master: str, package: Path, village: list[str | 
 def submit(master: str, package: Path, folder: Path, job: str, *arguments: str | Path) -> str:
     """`spark-submit --py-files meterlake.zip jobs/JOB`; what it said. meterlake is not installed on the executors."""
     command = [BIN / "spark-submit", "--master", master, "--py-files", package, PROJECT / "jobs" / job, *arguments]
-    environment = bare_environment() | {"METERLAKE_PROJECT": str(PROJECT), "METERLAKE_HOME": str(folder / "home")}
+    environment = bare_environment() | QUICK
+    environment |= {"METERLAKE_PROJECT": str(PROJECT), "METERLAKE_HOME": str(folder / "home")}
     done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=False)
     said = done.stdout + done.stderr
     assert done.returncode == 0, said[-4000:]

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from tests.airflow_run import DAILY, FIRST, METERS, QUICK, Site
-from tests.standalone import standalone
+from tests.airflow_run import DAILY, FIRST, METERS, Site
+from tests.standalone import QUICK, standalone
 
 pytest.importorskip("airflow.sdk", reason="Airflow is not installed")
 

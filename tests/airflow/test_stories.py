@@ -15,9 +15,9 @@ from typing import Any
 
 import psutil
 import pytest
-from tests.airflow_run import FIRST, METERS, QUICK, Site, listening
+from tests.airflow_run import FIRST, METERS, Site, listening
 from tests.lake import written
-from tests.standalone import free_port, standalone
+from tests.standalone import QUICK, free_port, standalone
 
 from meterlake.serving.embedded import never_started
 
