@@ -79,6 +79,15 @@ def test_the_day_goes_through_every_step_in_order(dags: dict[str, Any]) -> None:
     assert [alert.interval for alert in daily.deadline] == [timedelta(minutes=90)]
 
 
+def test_a_model_is_judged_before_it_scores(dags: dict[str, Any]) -> None:
+    weekly = dags["energy_training_weekly"].task_dict
+    train, promote = weekly["region.train"], weekly["region.promote"]
+    assert train.downstream_task_ids == {"region.promote"}
+    assert "--challenger" in train.application_args
+    assert promote.application_args[:1] == ["promote"]
+    assert "--if-no-worse" in promote.application_args
+
+
 def test_a_run_by_hand_has_no_deadline(dags: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     import meterlake_jobs
 
@@ -95,7 +104,7 @@ def test_every_job_exists_and_takes_its_arguments(dags: dict[str, Any], by_hand:
     at = datetime(2024, 3, 1, 6, tzinfo=UTC)
     known = {"dag_run": SimpleNamespace(run_after=at), "logical_date": None if by_hand else at, "macros": macros}
     jobs = [(dag, task) for dag in dags.values() for task in dag.task_dict.values() if hasattr(task, "application")]
-    assert len(jobs) == len(DAILY) + 4
+    assert len(jobs) == len(DAILY) + 5
     for dag, task in jobs:
         assert Path(task.application).parent == PROJECT / "jobs"
         assert Path(task.application).is_file()

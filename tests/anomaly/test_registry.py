@@ -268,14 +268,21 @@ def test_a_challenger_scores_nothing_until_it_is_promoted(settings: Settings) ->
 
 
 @pytest.mark.usefixtures("registered")
-def test_the_commands_promote_and_go_back(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_commands_promote_and_go_back(
+    settings: Settings, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
     def model(*arguments: str) -> int:
         return main(["model", *arguments, "--source", "london", "--home", str(settings.home)])
 
     assert model("rollback") == 2
     assert model("promote", "--force") == 2  # no challenger
     registry.register(trained(seed=2), "london", settings, 9, registry.CHALLENGER)
-    assert model("promote") == 2  # unjudged
+    assert model("promote") == 2  # the lake is empty
+    refused = "meterlake-london/2 was not promoted: the lake holds too few measured readings of source london to judge"
+    assert refused in caplog.text
+    capsys.readouterr()
+    assert model("promote", "--if-no-worse") == 0
+    assert capsys.readouterr().out.startswith(refused)
     assert model("promote", "--version", "7", "--force") == 2
     assert roles(settings) == {"champion": 1, "challenger": 2}
     assert model("promote", "--force") == 0
@@ -298,9 +305,19 @@ def test_what_cannot_be_loaded_is_never_promoted(settings: Settings, caplog: pyt
     registry.register(trained(seed=2), "london", settings, 9, registry.CHALLENGER)
     newest = max((settings.home / "mlflow").rglob(model_file.FOREST_FILE), key=lambda file: file.stat().st_mtime_ns)
     newest.write_bytes(b"something else")
-    assert main(["model", "promote", "--force", "--source", "london", "--home", str(settings.home)]) == 2
+    for anyhow in ("--force", "--if-no-worse"):
+        assert main(["model", "promote", anyhow, "--source", "london", "--home", str(settings.home)]) == 2
     assert "meterlake-london/2 was not loaded: its files are not those that were registered" in caplog.text
     assert roles(settings) == {"champion": 1, "challenger": 2}
+
+
+@pytest.mark.usefixtures("registered")
+def test_a_champion_that_cannot_be_loaded_is_beaten(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    model_file_named(settings, model_file.FOREST_FILE).write_bytes(b"something else")
+    registry.register(trained(seed=2), "london", settings, 9, registry.CHALLENGER)
+    assert main(["model", "promote", "--source", "london", "--home", str(settings.home)]) == 0
+    assert capsys.readouterr().out.startswith("meterlake-london/1 cannot be loaded (its files are not those that were")
+    assert roles(settings) == {"champion": 2, "former": 1}
 
 
 def test_a_first_challenger_has_nobody_to_beat(settings: Settings, empty_database: Path) -> None:

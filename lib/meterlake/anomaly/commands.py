@@ -9,6 +9,7 @@ from meterlake.settings import Settings
 from meterlake.text_tables import as_text
 
 if TYPE_CHECKING:
+    from meterlake.anomaly.evaluation.contest import Contest
     from meterlake.anomaly.registry import ModelVersion
 
 
@@ -19,8 +20,24 @@ def _of_source(parser: argparse.ArgumentParser) -> None:
 def _promote_arguments(parser: argparse.ArgumentParser) -> None:
     _of_source(parser)
     parser.add_argument("--version", type=int, help="number of the version (default: the challenger)")
-    parser.add_argument("--input", nargs="+", help="half a year of readings or more, on which both are judged")
-    parser.add_argument("--force", action="store_true", help="promote without an evaluation, or against it")
+    parser.add_argument(
+        "--input",
+        nargs="+",
+        help="half a year of readings or more, on which both are judged (default: those in the lake)",
+    )
+    unless = parser.add_mutually_exclusive_group()
+    unless.add_argument("--force", action="store_true", help="promote without an evaluation, or against it")
+    unless.add_argument(
+        "--if-no-worse", action="store_true", help="exit code 0 also where the champion stays, for a schedule"
+    )
+
+
+class NotPromoted(UsageError):
+    """The champion stays: the challenger was judged worse, or cannot be judged."""
+
+    def __init__(self, challenger: str, why: str, remedy: str) -> None:
+        self.challenger, self.why = challenger, why
+        super().__init__(f"{challenger} was not promoted: {why}; {remedy}.")
 
 
 def _list(parsed: argparse.Namespace, settings: Settings) -> str:
@@ -47,12 +64,23 @@ def _list(parsed: argparse.Namespace, settings: Settings) -> str:
 
 
 def _promote(parsed: argparse.Namespace, settings: Settings) -> str:
+    try:
+        return _promoted(parsed, settings)
+    except NotPromoted as stays:
+        if parsed.if_no_worse:
+            return str(stays)
+        raise
+
+
+def _promoted(parsed: argparse.Namespace, settings: Settings) -> str:
     """A version that cannot be loaded is never promoted; one that is judged worse only by force."""
     from meterlake.anomaly import registry
 
     source = _source(parsed, settings)
     names = registry.aliases(source, settings)
     number = parsed.version or names.get(registry.CHALLENGER)
+    if number is None and parsed.if_no_worse:
+        return f"Source {source} has no challenger; nothing is promoted."
     if number is None:
         raise registry.NoSuchModel(source, "challenger; train one with --challenger or name one by --version")
     if number not in {one.number for one in registry.versions(source, settings)}:
@@ -68,23 +96,39 @@ def _promote(parsed: argparse.Namespace, settings: Settings) -> str:
 def _judged(parsed: argparse.Namespace, challenger: "ModelVersion", settings: Settings) -> str | None:
     """What the evaluation says of champion and challenger; None where there is no champion to compare with."""
     from meterlake.anomaly import registry
+    from meterlake.anomaly.model_file import ModelMismatch
 
-    source = _source(parsed, settings)
-    champion = registry.champion(source, settings)
+    try:
+        champion = registry.champion(_source(parsed, settings), settings)
+    except ModelMismatch as mismatch:  # it scores nothing, so whatever can be loaded is better
+        return f"{mismatch.label} cannot be loaded ({mismatch.problem}), so {challenger.label} has nobody to beat."
     if champion is None:
         return None
-    if not parsed.input:
-        raise UsageError(
-            f"{challenger.label} was not promoted: name readings by --input, on which it is judged beside "
-            f"{champion.label}, or promote it unjudged with --force."
-        )
+    result = _contest(champion, challenger, parsed, settings)
+    if result.lost and not parsed.force:
+        raise NotPromoted(challenger.label, result.told, "promote it all the same with --force")
+    return f"{result.told}."
+
+
+def _contest(
+    champion: "ModelVersion", challenger: "ModelVersion", parsed: argparse.Namespace, settings: Settings
+) -> "Contest":
+    """Both judged on the files that --input names, else on what stands in the lake."""
     from meterlake.anomaly.evaluation.commands import delivered
     from meterlake.anomaly.evaluation.contest import contest
+    from meterlake.anomaly.evaluation.evaluate import TooShort
+    from meterlake.anomaly.evaluation.in_lake import in_lake
+    from meterlake.sources.catalog import source_named
 
-    result = contest(champion, challenger, delivered(parsed, settings), settings.model)
-    if result.lost and not parsed.force:
-        raise UsageError(f"{challenger.label} was not promoted: {result.told}; promote it all the same with --force.")
-    return f"{result.told}."
+    if parsed.input:
+        return contest(champion, challenger, delivered(parsed, settings), settings.model)
+    source = source_named(parsed.source, settings)
+    try:
+        return contest(champion, challenger, in_lake(source, settings), settings.model)
+    except TooShort:
+        why = f"the lake holds too few measured readings of source {source.name} to judge it beside {champion.label}"
+        remedy = "load half a year or more, name other readings by --input, or promote it unjudged with --force"
+        raise NotPromoted(challenger.label, why, remedy) from None
 
 
 def _rollback(parsed: argparse.Namespace, settings: Settings) -> str:

@@ -18,7 +18,7 @@ from meterlake.tables.catalog import TABLES
 from meterlake.tables.table import Table
 
 PLACE = re.compile(r":([a-z_]+)")
-Value = str | int | date
+Value = str | int | date | tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -49,15 +49,15 @@ class Lake:
         Raises:
             Unreachable: the lake cannot be read.
         """
-        return cast(list[dict[str, Any]], self.table(statement, **values).to_pylist())
+        return cast(list[dict[str, Any]], self.arrow(statement, **values).to_pylist())
 
     def frame(self, statement: str, **values: Value) -> pd.DataFrame:
         """The same as a frame; without columns where one of the tables does not exist yet."""
-        found = self.table(statement, **values)
+        found = self.arrow(statement, **values)
         return pd.DataFrame(found.to_pylist(), columns=found.column_names)  # pandas knows no arrays of texts as views
 
-    def table(self, statement: str, **values: Value) -> pa.Table:
-        """The same in Arrow's types."""
+    def arrow(self, statement: str, **values: Value) -> pa.Table:
+        """The same as an Arrow table, for millions of rows."""
         query = QueryBuilder()
         try:
             for table in tables_in(statement):
@@ -109,7 +109,11 @@ def literal(value: Value, text: Callable[[str], str] = quoted) -> str:
     """A value in SQL."""
     if isinstance(value, int):
         return str(int(value))
-    return f"date '{value.isoformat()}'" if isinstance(value, date) else text(value)
+    if isinstance(value, date):
+        return f"date '{value.isoformat()}'"
+    if isinstance(value, tuple):
+        return f"({', '.join(literal(one, text) for one in value)})"  # what stands after IN
+    return text(value)
 
 
 def tables_in(statement: str) -> list[Table]:

@@ -118,7 +118,7 @@ class Store:
         """
         tables = tables_in(statement)
         if all(self.exists(table) and self._is_little(table) for table in tables):
-            return Lake.of(self.settings).table(statement, **values)
+            return Lake.of(self.settings).arrow(statement, **values)
         for table in tables:
             self.read(table).createOrReplaceTempView(table.name)
         # Spark's own parameters stay unbound behind Delta's parser (Spark 4.2, Delta 4.4).

@@ -146,11 +146,16 @@ def _dense(meter: str, readings: pd.DataFrame, source: Source) -> MeterSeries:
     value = np.full(int(index[-1]) + 1, np.nan)
     value[index[off == 0]] = readings["value"].to_numpy()[off == 0]
     kwh = _rises(value, source) if source.units.is_register else value
-    starts = pd.to_datetime(second[0] + np.arange(len(kwh)) * step, unit="s", utc=True)
-    local = starts.tz_convert(source.time_zone).tz_localize(None).to_numpy().astype("datetime64[m]").astype(np.int64)
-    day, minute = np.divmod(local, 1440)
-    slot = (minute // source.interval_minutes).astype(np.int16)
-    return MeterSeries(meter, np.rint(kwh * GRID) / GRID, day.astype(np.int32), slot)
+    return MeterSeries(
+        meter, np.rint(kwh * GRID) / GRID, *on_local_days(second[0] + np.arange(len(kwh)) * step, source)
+    )
+
+
+def on_local_days(second: NDArray[np.int64], source: Source) -> tuple[NDArray[np.int32], NDArray[np.int16]]:
+    """`local_day` and `slot` of a MeterSeries, of interval starts in seconds since 1970-01-01 UTC."""
+    starts = pd.to_datetime(second, unit="s", utc=True).tz_convert(source.time_zone).tz_localize(None)
+    day, minute = np.divmod(starts.to_numpy().astype("datetime64[m]").astype(np.int64), 1440)
+    return day.astype(np.int32), (minute // source.interval_minutes).astype(np.int16)
 
 
 def _rises(register: NDArray[np.float64], source: Source) -> NDArray[np.float64]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.anomaly.evaluation.test_evaluate import generated
+from tests.anomaly.evaluation.test_in_lake import fill
 
 from meterlake.anomaly import registry
 from meterlake.anomaly.evaluation.contest import Contest, contest
@@ -19,8 +20,18 @@ from meterlake.cli import main
 from meterlake.errors import UsageError
 from meterlake.resampled import Figure
 from meterlake.settings import PROJECT, Settings, load
+from meterlake.tables.int_readings_monthly import INT_READINGS_MONTHLY
 
 CONF = load(conf=PROJECT / "conf" / "test.toml").model.model_copy(update={"trees": 10, "training_rows": 2000})
+HOURLY_TOML = """
+name = "hourly"
+description = "by the hour"
+interval_minutes = 60
+[columns]
+meter_id = "m"
+timestamp = "t"
+value = "v"
+"""
 NOTHING = Figure(np.nan, np.nan, np.nan)
 
 
@@ -75,10 +86,7 @@ def test_the_command_refuses_who_is_less_precise(
     settings: Settings, tmp_path: Path, households: Households, model: TrainedModel, caplog: pytest.LogCaptureFixture
 ) -> None:
     source, folder = tmp_path / "hourly.toml", tmp_path / "delivery"
-    source.write_text(
-        'name = "hourly"\ndescription = "by the hour"\ninterval_minutes = 60\n'
-        '[columns]\nmeter_id = "m"\ntimestamp = "t"\nvalue = "v"\n'
-    )
+    source.write_text(HOURLY_TOML)
     folder.mkdir()
     start = np.datetime64("2024-01-01T00:00")
     for name, kwh in zip(households.meters, households.kwh, strict=True):
@@ -89,6 +97,46 @@ def test_the_command_refuses_who_is_less_precise(
     options = ["--source", str(source), "--input", str(folder), "--home", str(settings.home)]
     assert main(["model", "promote", *options]) == 2
     assert "meterlake-hourly/2 was not promoted: at the same faults the precision of meterlake-hourly/2" in caplog.text
+    assert registry.aliases("hourly", settings) == {"champion": 1, "challenger": 2}
+
+
+@pytest.fixture
+def on_the_lake(settings: Settings, households: Households, model: TrainedModel) -> list[str]:
+    """A home with a champion and the readings it was trained on; the options that name it and its source."""
+    fill(settings, households)
+    registry.register(model, "hourly", settings, 1)
+    folder = settings.home / "sources"
+    folder.mkdir()
+    (folder / "hourly.toml").write_text(HOURLY_TOML)
+    return ["--source", "hourly", "--home", str(settings.home)]
+
+
+def test_without_files_the_lake_is_what_they_are_judged_on(
+    settings: Settings,
+    on_the_lake: list[str],
+    model: TrainedModel,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """By a schedule a challenger that loses leaves the champion, too, but is no failure."""
+    assert main(["model", "promote", "--if-no-worse", *on_the_lake]) == 0
+    assert capsys.readouterr().out == "Source hourly has no challenger; nothing is promoted.\n"
+    registry.register(silent(model), "hourly", settings, 2, CHALLENGER)
+    assert main(["model", "promote", "--if-no-worse", *on_the_lake]) == 0
+    refused = "meterlake-hourly/2 was not promoted: at the same faults the precision of meterlake-hourly/2 is nothing"
+    assert capsys.readouterr().out.startswith(refused)
+    assert registry.aliases("hourly", settings) == {"champion": 1, "challenger": 2}
+    registry.register(model, "hourly", settings, 3, CHALLENGER)
+    assert main(["model", "promote", "--if-no-worse", *on_the_lake]) == 0
+    assert registry.aliases("hourly", settings) == {"champion": 3, "former": 1}
+
+
+def test_a_lake_that_cannot_be_read_is_a_failure_by_a_schedule_too(
+    settings: Settings, on_the_lake: list[str], model: TrainedModel
+) -> None:
+    registry.register(model, "hourly", settings, 2, CHALLENGER)
+    log = Path(INT_READINGS_MONTHLY.folder(settings.lake_root)) / "_delta_log" / f"{0:020}.json"
+    log.write_text("this is no commit")
+    assert main(["model", "promote", "--if-no-worse", *on_the_lake]) == 3
     assert registry.aliases("hourly", settings) == {"champion": 1, "challenger": 2}
 
 

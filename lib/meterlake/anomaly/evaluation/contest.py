@@ -38,7 +38,7 @@ def contest(champion: ModelVersion, challenger: ModelVersion, households: Househ
     """Judge both as they are, by the test households and faults of `meterlake anomaly evaluate`.
 
     Raises:
-        UsageError: the series are too short.
+        TooShort: no fault fits into the series.
     """
     both = champion, challenger
     detectors = tuple(Detector(one.label, given(one.model), one.model.calibration.threshold) for one in both)

@@ -20,6 +20,13 @@ Floats = NDArray[np.float64]
 OVERALL = "all kinds"
 
 
+class TooShort(UsageError):
+    """The readings are too few to put faults in and judge anybody by them."""
+
+    def __init__(self) -> None:
+        super().__init__("No fault fits into the later half of the readings; deliver half a year of readings or more.")
+
+
 @dataclass(frozen=True)
 class Setup:
     """What the figures depend on.
@@ -76,13 +83,13 @@ def evaluate(
         among: what is compared; None for `detectors`.
 
     Raises:
-        UsageError: the series are too short.
+        TooShort: no fault fits into the series.
     """
     train_meters, train_days, test_meters, test_days = split(households)
     train, test = untouched(train_meters, train_days), untouched(test_meters, test_days)
     faults = _faults(test_meters, test_days, setup)
     if not faults or not train.judged.any():
-        raise UsageError("No fault fits into the later half of the readings; deliver half a year of readings or more.")
+        raise TooShort
     truth = [fault for events, copies in faults.values() for fault in _truth(test_meters, events, copies)]
     rows: list[Row] = []
     fitted: dict[object, tuple[Scorer, dict[str, Floats], Floats]] = {}
