@@ -7,8 +7,9 @@ from tests.forecast.builders import element, weekly
 from meterlake.errors import UsageError
 from meterlake.forecast import tables
 from meterlake.forecast.backtest import BOOSTING, FOUR_WEEKS, NAIVE, Backtest, backtest
+from meterlake.forecast.blocks import BLOCKS
 from meterlake.forecast.measure import band, merits, pinball
-from meterlake.forecast.model import BLOCKS, Policy
+from meterlake.forecast.model import Policy
 
 
 def judged(model: float, naive: float) -> Backtest:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from tests.forecast.builders import MINUTES_2024, element, weekly
 
+from meterlake.forecast.blocks import BLOCKS, Block
 from meterlake.forecast.features import DEFINITION, Rows, features, names, newest_same_weekday
-from meterlake.forecast.model import BLOCKS, Block, hours_after
+from meterlake.forecast.model import hours_after
 from meterlake.forecast.series import LoadSeries
 
 LONDON = "Europe/London"

@@ -5,7 +5,8 @@ import pytest
 from tests.forecast.builders import element, hours, weekly
 from tests.lake import VILLAGE
 
-from meterlake.forecast.model import BLOCKS, Policy, TooLittleHistory, check_history, fit, forecast
+from meterlake.forecast.blocks import BLOCKS
+from meterlake.forecast.model import Policy, TooLittleHistory, check_history, fit, forecast
 from meterlake.forecast.series import LoadSeries
 from meterlake.forecast.step import MADE_NAMES, QUANTILE_COLUMNS, last_complete_day, of_element
 

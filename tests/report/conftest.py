@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from tests.lake import write
 
 from meterlake import __version__
 from meterlake.report import Summary, write_report
@@ -17,10 +19,12 @@ from meterlake.tables.int_readings_daily import INT_READINGS_DAILY
 from meterlake.tables.int_readings_hourly import INT_READINGS_HOURLY
 from meterlake.tables.mart_anomaly_flags import MART_ANOMALY_FLAGS
 from meterlake.tables.mart_anomaly_scores import MART_ANOMALY_SCORES
+from meterlake.tables.mart_load_forecast import MART_LOAD_FORECAST
 from meterlake.tables.meter_readings import METER_READINGS
 from meterlake.tables.ops import LEDGER, LOADED_FILES, QUALITY_RESULTS, RUNS
 from meterlake.tables.quarantined_readings import QUARANTINED_READINGS
 from meterlake.tables.stg_meter_readings import STG_METER_READINGS
+from meterlake.tables.stg_meters import STG_METERS
 from meterlake.tables.store import Store
 from meterlake.tables.table import Table
 from meterlake.transforms import int_readings_daily, int_readings_hourly, stg_meter_readings
@@ -81,6 +85,35 @@ def rows(store: Store, table: Table, *records: dict[str, object]) -> None:
     """Append records; what they leave out is null."""
     values = [tuple(record.get(name) for name in table.names) for record in records]
     store.append(store.spark.createDataFrame(values, table.schema), table)
+
+
+def forecast(settings: Settings, places: dict[str, str]) -> None:
+    """Forecasts of `SOURCE` from 7 and from 9 February on (in Paris), 1 kWh an hour with a band from 0 to 3; with them
+    what is not to be shown: one of a feeder that is named like a region, and a later one of another source.
+
+    Args:
+        places: region by meter; of several, the first has the greatest load.
+    """
+    write(settings, STG_METERS, [OF_SOURCE | {"meter_id": meter, "region": place} for meter, place in places.items()])
+    regions = list(dict.fromkeys(places.values()))
+    elements = [("source", SOURCE.name), *(("region", place) for place in regions), ("feeder", regions[0])]
+    rows = []
+    for day in (6, 8):
+        for weight, (level, element) in enumerate(reversed(elements), start=1):
+            rows += _week(datetime(2024, 2, day, 23, tzinfo=UTC), weight, level=level, element=element)
+    rows += _week(datetime(2024, 2, 12, 23, tzinfo=UTC), 1, source="city", level="source", element="city")
+    write(settings, MART_LOAD_FORECAST, rows)
+
+
+def _week(origin: datetime, weight: int, **about: str) -> list[dict[str, object]]:
+    band = {"load_p10_kwh": 0, "load_p50_kwh": weight, "load_p90_kwh": 3 * weight}
+    made = OF_SOURCE | about | {"forecast_origin": origin, "made_at": origin, "model_version": f"m/{origin:%d}"}
+    return [
+        made
+        | {name: Decimal(kwh) for name, kwh in band.items()}
+        | {"target_hour": hour, "target_date_local": (hour + timedelta(hours=1)).date(), "horizon_h": place + 1}
+        for place, hour in enumerate(origin + timedelta(hours=h) for h in range(168))
+    ]
 
 
 def _readings(meters: list[str], days: int, weather: bool) -> pd.DataFrame:

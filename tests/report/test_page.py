@@ -1,9 +1,15 @@
 """The page holds the lake's numbers, shows hostile text as text, loads nothing, and stands when the lake is empty."""
 
 import json
+import math
 import re
+from base64 import b64decode
 from collections.abc import Callable
 from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from tests.report.conftest import forecast
 
 HOSTILE = "<script>alert('meter')</script>"
 
@@ -38,7 +44,33 @@ class Page(HTMLParser):
         return json.loads(self.scripts[f"json-{name}"])
 
 
+def energies(packed: dict[str, str]) -> list[float]:
+    """Numbers of a chart, as plotly packs them."""
+    return np.frombuffer(b64decode(packed["bdata"]), packed["dtype"]).tolist()
+
+
+def judge_forecast(page: Page) -> None:
+    """The newest forecast stands beside the hours before it and those that came since, of the whole and each region."""
+    assert "From 2024-02-09 00:00 on, made from what was known then." in page.text
+    assert "of the 48 hours that are known by now" in page.text
+    assert "Model m/08 ." in page.text
+    picture = page.chart("forecast")
+    titles = [title["text"] for title in picture["layout"]["annotations"]]
+    assert titles == ["all of town", "region north", "region south"]
+    drawn = page.chart("consumption")["data"][0]
+    load = dict(zip(drawn["x"], energies(drawn["y"]), strict=True))
+    whole, north, south = (trace for trace in picture["data"] if trace["name"] == "metered")
+    assert (whole["x"][0], whole["x"][-1], len(whole["x"])) == ("2024-02-02T00:00:00", "2024-02-15T23:00:00", 14 * 24)
+    assert np.isfinite(energies(whole["y"])).sum() == 1 + 8 * 24, "of the second day one hour is known"
+    for at, *parts in zip(whole["x"], *(energies(trace["y"]) for trace in (whole, north, south)), strict=True):
+        assert parts[0] == pytest.approx(load.get(at, math.nan), nan_ok=True)
+        assert parts[0] == pytest.approx(parts[1] + parts[2], nan_ok=True)
+    median = next(trace for trace in picture["data"] if trace["name"] == "forecast (median)")
+    assert set(energies(median["y"])) == {4.0}
+
+
 def test_the_page_of_a_full_run(report: WriteReport, store) -> None:
+    forecast(store.settings, {HOSTILE: "north", "M2": "south"})
     html = report(meters=[HOSTILE, "M2"], days=10, said=("31 lines were <b>rejected</b>.",))
     page = Page(html)
 
@@ -62,6 +94,8 @@ def test_the_page_of_a_full_run(report: WriteReport, store) -> None:
     assert {"ledger", "heat", "reasons", "suspects", "consumption_kwh", "voltage_v", "temperature_c"} <= {
         name.removeprefix("json-") for name in page.scripts
     }
+
+    judge_forecast(page)
 
     # Ids and reasons from input files stay text.
     assert HOSTILE not in html
@@ -94,6 +128,8 @@ def test_a_day_of_one_meter_without_flags_faults_and_weather(report: WriteReport
     assert "All 3 expectations were met." in page.text
     assert "json-temperature_c" not in page.scripts
     assert "json-suspects" not in page.scripts
+    assert "There is no forecast that began in the last four weeks" in page.text
+    assert "meterlake forecast --source town makes one." in page.text
 
 
 def test_an_empty_lake(report: WriteReport) -> None:

@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meterlake.errors import UsageError
+from meterlake.forecast.blocks import BLOCKS, Block
 from meterlake.forecast.features import WEEKS, Rows, mean_known, newest_same_weekday
-from meterlake.forecast.model import BLOCKS, LEAST_DAYS, Block, Element, Policy, fit, forecast
+from meterlake.forecast.model import LEAST_DAYS, Element, Policy, fit, forecast
 
 log = logging.getLogger("meterlake")
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingRegressor
 
 from meterlake.errors import UsageError
+from meterlake.forecast.blocks import Block
 from meterlake.forecast.features import LEAST_KNOWN, Known, Rows, features
 from meterlake.forecast.series import LoadSeries, local, on_the_wall
 from meterlake.vee.clock import DAY_MINUTES, Clock
@@ -24,18 +25,6 @@ QUANTILES = (0.1, 0.5, 0.9)
 LEAST_DAYS = 28
 NEWEST_DAYS = 7
 LEAST_ROWS = 240
-
-
-@dataclass(frozen=True)
-class Block:
-    """Horizons that one model serves: hours after the origin, both inclusive."""
-
-    name: str
-    first_h: int
-    last_h: int
-
-
-BLOCKS = (Block("day ahead", 1, 24), Block("week ahead", 25, 168))
 
 
 @dataclass(frozen=True)

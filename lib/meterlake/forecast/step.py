@@ -12,9 +12,10 @@ from pyspark.sql import functions as F
 from threadpoolctl import threadpool_limits
 
 from meterlake.anomaly import registry
+from meterlake.forecast.blocks import BLOCKS
 from meterlake.forecast.commands import DEFAULT_LEVELS
 from meterlake.forecast.features import DEFINITION, WEATHER
-from meterlake.forecast.model import BLOCKS, Element, Policy, TooLittleHistory, check_history, fit, forecast
+from meterlake.forecast.model import Element, Policy, TooLittleHistory, check_history, fit, forecast
 from meterlake.forecast.series import local, people_live_by, summed
 from meterlake.run import Outcome, Run
 from meterlake.sources.source import Source

@@ -8,12 +8,13 @@ import pandas as pd
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from meterlake.report import losses, queries, series
+from meterlake.report import forecast, losses, queries, series
 from meterlake.report.spread import spread
 from meterlake.session import at_once
 from meterlake.sources.source import Source
 from meterlake.tables.mart_energy_balance import MART_ENERGY_BALANCE
 from meterlake.tables.mart_inspections import MART_INSPECTIONS
+from meterlake.tables.mart_load_forecast import MART_LOAD_FORECAST
 from meterlake.tables.meter_readings import METER_READINGS
 from meterlake.tables.ops import LOADED_FILES, RUNS
 from meterlake.tables.quarantined_readings import QUARANTINED_READINGS
@@ -77,7 +78,20 @@ def collect(store: Store, source: Source, run_id: str, steps_known: bool = False
     second = _all(store.spark, _second_round(store, facts, _filter(in_scope, of_run)))
     if facts.bucket != "hour":
         second["load"] = series.load_by_day(facts.days, facts.bucket)
+    ranked = second.get("forecast_elements", pd.DataFrame())
+    if len(ranked):
+        second["forecast"] = _forecast(store, source, ranked)
     return replace(facts, frames=first | second)
+
+
+def _forecast(store: Store, source: Source, ranked: pd.DataFrame) -> pd.DataFrame:
+    """The hours of the elements that are drawn: they are read once it is known which and of when."""
+    read: dict[str, Query] = {
+        "hours": lambda: forecast.hours(store, source, ranked),
+        "metered": lambda: forecast.metered(store, source, ranked),
+    }
+    found = _all(store.spark, read)
+    return forecast.beside(found["hours"], found["metered"], source)
 
 
 def _filter(batches: pd.DataFrame, of_run: bool) -> Callable[[DataFrame], DataFrame]:
@@ -101,6 +115,9 @@ def _second_round(store: Store, facts: Facts, of_batches: Callable[[DataFrame], 
     }
     if facts.bucket == "hour":
         wanted["load"] = lambda: series.load_by_hour(store, source)
+    if len(facts.days) and store.exists(MART_LOAD_FORECAST):
+        last_day = facts.days["reading_date_local"].iloc[-1]
+        wanted["forecast_elements"] = lambda: forecast.elements(store, source, last_day)
     if store.exists(MART_INSPECTIONS):
         wanted["inspections"] = lambda: queries.inspections(store, source)
     if facts.meters > 1:

@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 
 MEASURED, MISSING, QUARANTINED, ANOMALY = "#1b6ca8", "#96a1ad", "#dd8f00", "#c8321f"
 PALE = "#cfe0ee"  # measured, when it is the ground and not the matter
+FORECAST, FORECAST_BAND = "#7048a8", "#d9cbee"
 INK, MUTED, GRID = "#1d2733", "#55606e", "#e4e9ee"
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'Noto Sans', sans-serif"
 

@@ -14,7 +14,7 @@ from plotly.offline import get_plotlyjs
 
 from meterlake import __version__
 from meterlake.errors import Unreachable
-from meterlake.report import losses, plots, sankey, sections, timelines
+from meterlake.report import forecast_shown, losses, plots, sankey, sections, timelines
 from meterlake.report.data import Facts, collect
 from meterlake.report.look import COLOURS, FONT, figures, file_name, instant, number, percent, words
 from meterlake.serving.endpoint import STORES, endpoint
@@ -108,6 +108,7 @@ def _charts(facts: Facts, summary: Summary) -> dict[str, go.Figure | None]:
         "ledger": sankey.ledger_picture(facts.ledger, facts["reasons"]),
         "completeness": plots.completeness(facts.days),
         "consumption": timelines.consumption(facts["load"], facts["flagged"], facts.bucket, clock),
+        "forecast": forecast_shown.picture(facts["forecast_elements"], facts["forecast"], clock),
         "losses": losses.picture(facts["losses_by_day"]),
         "suspects": timelines.suspects(facts["suspects"]),
         "heat": plots.heat(facts["heat"]),

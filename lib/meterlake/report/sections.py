@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from meterlake.report import losses
+from meterlake.report import forecast_shown, losses
 from meterlake.report.data import Facts, records
 from meterlake.report.look import figures, number, percent, words
 from meterlake.report.plots import worst_day
@@ -44,6 +44,7 @@ def all_of(facts: Facts, summary: Mapping[str, Any]) -> dict[str, Any]:
         "absent": [MEASURES[measure][0].lower() for measure, values in spread.items() if values is None],
         "heat_says": heat_says(facts["heat"]),
         "top": top(facts),
+        "forecast": forecast_shown.says(facts["forecast_elements"], facts["forecast"]),
         "losses": losses.says(facts["losses_by_day"]),
         "loss_rows": records(facts["losses_by_element"]),
         "recoverable": records(facts["recoverable"]),
