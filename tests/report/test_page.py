@@ -58,14 +58,14 @@ def judge_forecast(page: Page) -> None:
     titles = [title["text"] for title in picture["layout"]["annotations"]]
     assert titles == ["all of town", "region north", "region south"]
     drawn = page.chart("consumption")["data"][0]
-    load = dict(zip(drawn["x"], energies(drawn["y"]), strict=True))
-    whole, north, south = (trace for trace in picture["data"] if trace["name"] == "metered")
+    load = {at[:19]: kwh for at, kwh in zip(drawn["x"], energies(drawn["y"]), strict=True)}
+    whole, north, south = (trace for trace in picture["data"] if trace.get("name") == "metered")
     assert (whole["x"][0], whole["x"][-1], len(whole["x"])) == ("2024-02-02T00:00:00", "2024-02-15T23:00:00", 14 * 24)
     assert np.isfinite(energies(whole["y"])).sum() == 1 + 8 * 24, "of the second day one hour is known"
     for at, *parts in zip(whole["x"], *(energies(trace["y"]) for trace in (whole, north, south)), strict=True):
         assert parts[0] == pytest.approx(load.get(at, math.nan), nan_ok=True)
         assert parts[0] == pytest.approx(parts[1] + parts[2], nan_ok=True)
-    median = next(trace for trace in picture["data"] if trace["name"] == "forecast (median)")
+    median = next(trace for trace in picture["data"] if trace.get("name") == "forecast (median)")
     assert set(energies(median["y"])) == {4.0}
 
 
