@@ -24,6 +24,7 @@ from meterlake.serving.embedded import never_started
 pytest.importorskip("airflow.sdk", reason="Airflow is not installed")
 pytestmark = pytest.mark.airflow
 
+BUSY_AFTER = 15  # seconds
 AFTER_RAW = ("stage", "vee", "validate_staging", "aggregate", "train_first_model", "score", "marts", "validate_marts")
 
 
@@ -83,7 +84,10 @@ def commits(site: Site) -> int:
 
 @contextmanager
 def killing_executors(when: Callable[[], bool]) -> Iterator[list[int]]:
-    """Kill -9 every executor of this process's workers while the condition holds; the process ids."""
+    """Kill -9 every executor of this process's workers while the condition holds; the process ids.
+
+    Each gets the time to begin with a task: of an executor that had none Spark starts a new one, for ever.
+    """
     killed: list[int] = []
     done = threading.Event()
 
@@ -91,7 +95,7 @@ def killing_executors(when: Callable[[], bool]) -> Iterator[list[int]]:
         while not done.wait(0.2):
             if when():
                 for process in psutil.Process().children(recursive=True):
-                    if is_executor(process):
+                    if is_busy_executor(process):
                         process.kill()
                         killed.append(process.pid)
 
@@ -104,9 +108,10 @@ def killing_executors(when: Callable[[], bool]) -> Iterator[list[int]]:
         killer.join()
 
 
-def is_executor(process: psutil.Process) -> bool:
+def is_busy_executor(process: psutil.Process) -> bool:
     try:
-        return any("CoarseGrainedExecutorBackend" in word for word in process.cmdline())
+        of_age = time.time() - process.create_time() > BUSY_AFTER
+        return of_age and any("CoarseGrainedExecutorBackend" in word for word in process.cmdline())
     except psutil.NoSuchProcess:
         return False
 
