@@ -3,11 +3,13 @@
 import json
 import os
 import signal
+import sqlite3
 import threading
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -62,11 +64,11 @@ def test_given_three_days_in_a_wrong_unit_when_a_backfill_is_killed_and_retried_
         last = FIRST + timedelta(days=2)
         params = {"first": str(FIRST), "last": str(last), "reason": "the meters send Wh", "region": "village"}
         before = commits(mended)
-        with killing_executors(lambda: commits(mended) > before and first_try(mended)) as killed:
+        with killing(lambda: commits(mended) > before and first_try(mended)) as killed:
             code = mended.day(last, "DAG=energy_backfill", f"PARAMS={json.dumps(params)}")
     assert code == 0, mended.log("airflow-day").read_text()[-4000:]
     assert mended.states() == {"months": "success", "backfill": "success"}
-    assert killed
+    assert killed == {"CoarseGrainedExecutorBackend": 2, "SparkSubmit": 1}
     assert mended.tries()["backfill"] > 1, "the first try did not survive"
     without = ("corrected_readings", "mart_anomaly_scores", "mart_anomaly_flags", "mart_inspections")
     assert mended.lake(*without) == right.lake(*without)
@@ -83,21 +85,22 @@ def commits(site: Site) -> int:
 
 
 @contextmanager
-def killing_executors(when: Callable[[], bool]) -> Iterator[list[int]]:
-    """Kill -9 every executor of this process's workers while the condition holds; the process ids.
+def killing(when: Callable[[], bool]) -> Iterator[Counter[str]]:
+    """Kill -9 two executors, one after the other, which Spark makes up for, and then the driver, as long as it holds.
 
-    Each gets the time to begin with a task: of an executor that had none Spark starts a new one, for ever.
+    Each executor gets the time to begin with a task. What was killed.
     """
-    killed: list[int] = []
+    killed: Counter[str] = Counter()
     done = threading.Event()
 
     def kill() -> None:
-        while not done.wait(0.2):
-            if when():
-                for process in psutil.Process().children(recursive=True):
-                    if is_busy_executor(process):
-                        process.kill()
-                        killed.append(process.pid)
+        while not done.wait(0.2) and not killed["SparkSubmit"]:
+            part = "SparkSubmit" if killed["CoarseGrainedExecutorBackend"] == 2 else "CoarseGrainedExecutorBackend"
+            with suppress(psutil.Error, sqlite3.Error):  # what has just ended, or is being written, is asked again
+                busy = (process for process in psutil.Process().children(recursive=True) if is_busy(process, part))
+                if when() and (process := next(busy, None)):
+                    process.kill()
+                    killed[part] += 1
 
     killer = threading.Thread(target=kill, daemon=True)
     killer.start()
@@ -108,11 +111,12 @@ def killing_executors(when: Callable[[], bool]) -> Iterator[list[int]]:
         killer.join()
 
 
-def is_busy_executor(process: psutil.Process) -> bool:
+def is_busy(process: psutil.Process, part: str) -> bool:
+    """Whether it is a JVM of this part of Spark, and for so long that it has begun with its work."""
     try:
         of_age = time.time() - process.create_time() > BUSY_AFTER
-        return of_age and any("CoarseGrainedExecutorBackend" in word for word in process.cmdline())
-    except psutil.NoSuchProcess:
+        return of_age and any(word.endswith(f".{part}") for word in process.cmdline())
+    except psutil.Error:  # it has ended
         return False
 
 
