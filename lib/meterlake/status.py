@@ -1,9 +1,11 @@
 """What stands in a home: rows per table, last runs, ledger, gates and stores."""
 
+from collections.abc import Callable
 from typing import Any
 
 from meterlake.serving import embedded
 from meterlake.settings import Settings
+from meterlake.tables.catalog import TABLES
 from meterlake.tables.reader import Lake
 
 COUNTS = ("lines", "loaded", "unparsable", "current", "exact_duplicates", "superseded", "quarantined", "replaced")
@@ -33,15 +35,15 @@ _LAST_VERDICTS = """
 
 def status(settings: Settings) -> dict[str, Any]:
     """Everything `meterlake status` tells, ready for JSON."""
-    lake = Lake.of(settings)
-    stand = [stored.table.name for stored in lake.stored()]
+    ask = _asked(settings)
+    counted = {name: ask(f"SELECT count(*) AS counted FROM {name}") for name in TABLES}
     return {
         "home": str(settings.home),
         "lake": settings.lake_root,
-        "tables": {name: lake.rows(f"SELECT count(*) AS counted FROM {name}")[0]["counted"] for name in stand},
-        "runs": lake.rows(_NEWEST_RUNS),
-        "ledger": [entry | {"balances": _balances(entry)} for entry in lake.rows(_LEDGER)],
-        "gates": lake.rows(_LAST_VERDICTS),
+        "tables": {name: rows[0]["counted"] for name, rows in counted.items() if rows},
+        "runs": ask(_NEWEST_RUNS),
+        "ledger": [entry | {"balances": _balances(entry)} for entry in ask(_LEDGER)],
+        "gates": ask(_LAST_VERDICTS),
         "stores": [
             {
                 "name": endpoint.name,
@@ -55,6 +57,18 @@ def status(settings: Settings) -> dict[str, Any]:
             for endpoint in embedded.status(settings)
         ],
     }
+
+
+def _asked(settings: Settings) -> Callable[[str], list[dict[str, Any]]]:
+    """How the lake is asked: without Spark, where that can be."""
+    lake = Lake.of(settings)
+    if lake.within_reach:
+        return lake.rows
+    from meterlake.session import spark_session
+    from meterlake.tables.store import Store
+
+    store = Store(spark_session(settings, "meterlake status"), settings)
+    return lambda statement: [row.asDict() for row in store.ask(statement)]
 
 
 def _balances(entry: dict[str, Any]) -> bool:

@@ -119,10 +119,14 @@ def _contest(
     from meterlake.anomaly.evaluation.evaluate import TooShort
     from meterlake.anomaly.evaluation.in_lake import in_lake
     from meterlake.sources.catalog import source_named
+    from meterlake.tables.reader import Lake
 
     if parsed.input:
         return contest(champion, challenger, delivered(parsed, settings), settings.model)
     source = source_named(parsed.source, settings)
+    if not Lake.of(settings).within_reach:
+        why = f"the lake in {settings.lake_root} is read by Spark alone"
+        raise NotPromoted(challenger.label, why, "name readings by --input, or promote it unjudged with --force")
     try:
         return contest(champion, challenger, in_lake(source, settings), settings.model)
     except TooShort:

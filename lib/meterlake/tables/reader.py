@@ -41,6 +41,11 @@ class Lake:
     def of(cls, settings: Settings) -> "Lake":
         return cls(settings.lake_root, object_store.delta_rs_options(settings))
 
+    @property
+    def within_reach(self) -> bool:
+        """Whether delta-rs reads a lake there: in folders and on S3, not where only Hadoop's clients do (HDFS)."""
+        return "://" not in self.root or object_store.is_s3(self.root)
+
     def rows(self, statement: str, **values: Value) -> list[dict[str, Any]]:
         """The rows of a SELECT in which tables stand by their names and values as `:name`; times are in UTC.
 

@@ -116,9 +116,9 @@ class Store:
         Small tables are read by delta-rs in some 5 ms, for which Spark takes 300 ms; large ones, as those of readings
         may be, by Spark, which shares out the work. So it is SQL that both understand.
         """
-        tables = tables_in(statement)
-        if all(self.exists(table) and self._is_little(table) for table in tables):
-            return Lake.of(self.settings).arrow(statement, **values)
+        tables, lake = tables_in(statement), Lake.of(self.settings)
+        if lake.within_reach and all(self.exists(table) and self._is_little(table) for table in tables):
+            return lake.arrow(statement, **values)
         for table in tables:
             self.read(table).createOrReplaceTempView(table.name)
         # Spark's own parameters stay unbound behind Delta's parser (Spark 4.2, Delta 4.4).
