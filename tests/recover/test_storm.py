@@ -1,4 +1,4 @@
-"""A day on which one line in 24 is bad (1.2 M of 28.8 M), as small as a test may be; the runbook has a large one."""
+"""A day on which one line in 24 is bad (1.2 M of 28.8 M), as small as a test may be."""
 
 import json
 from datetime import date
