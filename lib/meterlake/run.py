@@ -102,8 +102,8 @@ class Run:
         """Run one step, tell about it, and write its success marker last."""
         log.info("%-9s ...", name)
         started, clock = datetime.now(UTC), time.monotonic()
-        self.fit()
         self.store.spark.sparkContext.setLocalProperty(STEP, name)
+        self.fit()
         outcome = step(self)
         seconds = time.monotonic() - clock
         if not outcome.nothing_new:
