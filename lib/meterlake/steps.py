@@ -427,8 +427,7 @@ def _months_changed(run: Run, table: Table) -> set[Slice]:
         return set()
     if changed.days is None:
         return _every_month(run, table)
-    months = changed.days.select(F.trunc("day", "month").cast("date")).distinct().collect()
-    return {Slice(run.source.name, row[0]) for row in months}
+    return {Slice(run.source.name, month) for month in changed_months(changed)}
 
 
 def _every_month(run: Run, table: Table) -> set[Slice]:

@@ -1,4 +1,4 @@
-"""The lake's tables by SQL without Spark, for pages and measurements that answer within a second."""
+"""The lake's tables by SQL without Spark, for pages, measurements and small questions of the steps."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -100,17 +100,17 @@ class Lake:
         )
 
 
-def quoted(text: str) -> str:
+def text_literal(text: str) -> str:
     """A text in SQL of delta-rs, within whose quotes only a quote means something."""
     return "'" + text.replace("'", "''") + "'"
 
 
-def bound(statement: str, values: Mapping[str, Value], text: Callable[[str], str] = quoted) -> str:
+def bound(statement: str, values: Mapping[str, Value], text: Callable[[str], str] = text_literal) -> str:
     """A statement with its values in their places: the engine takes no parameters. `text` writes a text in SQL."""
     return PLACE.sub(lambda place: literal(values[place[1]], text), statement)
 
 
-def literal(value: Value, text: Callable[[str], str] = quoted) -> str:
+def literal(value: Value, text: Callable[[str], str] = text_literal) -> str:
     """A value in SQL."""
     if isinstance(value, int):
         return str(int(value))
