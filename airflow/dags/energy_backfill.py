@@ -5,7 +5,7 @@ rehearse it there with --dry-run first. A month that failed is cleared by itself
 done are found done.
 """
 
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 
 from airflow.sdk import DAG, Param, task
@@ -14,7 +14,6 @@ from meterlake_jobs import REGIONS, by_name, dag_options, job_for_each
 with DAG(
     dag_id="energy_backfill",
     schedule=None,
-    start_date=datetime(2024, 1, 1),
     params={
         "first": Param("2024-01-01", type="string", format="date"),
         "last": Param("2024-01-31", type="string", format="date"),

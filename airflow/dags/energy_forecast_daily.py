@@ -4,8 +4,6 @@ An own DAG: a forecast that fails must not hold back yesterday's figures. It sta
 run; while that still holds the region's home, the forecast is told so and tried again.
 """
 
-from datetime import datetime
-
 from airflow.sdk import DAG
 from meterlake_jobs import RUN_ID, SOURCE, dag_options, for_each_region, job
 
@@ -16,7 +14,5 @@ def tasks() -> None:
     forecast >> job("publish", *of_run)
 
 
-with DAG(
-    dag_id="energy_forecast_daily", schedule="30 7 * * *", start_date=datetime(2024, 1, 1), **dag_options(__doc__)
-):
+with DAG(dag_id="energy_forecast_daily", schedule="30 7 * * *", **dag_options(__doc__)):
     for_each_region(tasks)

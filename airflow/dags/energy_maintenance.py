@@ -3,10 +3,8 @@
 A failure may wait: the next week's run does the work of both.
 """
 
-from datetime import datetime
-
 from airflow.sdk import DAG
 from meterlake_jobs import dag_options, for_each_region, job
 
-with DAG(dag_id="energy_maintenance", schedule="0 2 * * 6", start_date=datetime(2024, 1, 1), **dag_options(__doc__)):
+with DAG(dag_id="energy_maintenance", schedule="0 2 * * 6", **dag_options(__doc__)):
     for_each_region(lambda: job("maintain"))

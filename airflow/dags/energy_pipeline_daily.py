@@ -6,7 +6,7 @@ Docs of its home, correct the source or release the lines (docs/runbook.md), the
 while the day's files are not there; its retries wait for them. A failure of `report` alone may wait until the next day.
 """
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from airflow.sdk import DAG, chain
 from meterlake_jobs import DAY, INPUT, RUN_ID, SOURCE, dag_options, deadline, for_each_region, job
@@ -37,7 +37,6 @@ def day() -> None:
 with DAG(
     dag_id="energy_pipeline_daily",
     schedule="0 6 * * *",
-    start_date=datetime(2024, 1, 1),
     dagrun_timeout=timedelta(hours=6),
     deadline=deadline(),
     **dag_options(__doc__),

@@ -6,8 +6,6 @@ failure. The first model of a region has nobody to beat. By a new champion the n
 A failure may wait until the next week: the champion goes on scoring.
 """
 
-from datetime import datetime
-
 from airflow.sdk import DAG
 from meterlake_jobs import RUN_ID, SOURCE, dag_options, for_each_region, job
 
@@ -17,7 +15,5 @@ def tasks() -> None:
     train >> job("model", "promote", "--source", SOURCE, "--if-no-worse", task_id="promote")
 
 
-with DAG(
-    dag_id="energy_training_weekly", schedule="0 3 * * 0", start_date=datetime(2024, 1, 1), **dag_options(__doc__)
-):
+with DAG(dag_id="energy_training_weekly", schedule="0 3 * * 0", **dag_options(__doc__)):
     for_each_region(tasks)
