@@ -46,7 +46,7 @@ BIG_NUMBERS = {
     "(SELECT period_start_local AS day, sum(reading_count) AS readings "
     f"FROM consumption_metrics WHERE {DAYS.format(7)} GROUP BY day) AS a LEFT JOIN (SELECT reading_date_local AS day, "
     f"sum(flagged_count) AS flagged {FLAGGED.format(7)} GROUP BY day) AS b USING (day)",
-    "kpi_flagged_meters": f"SELECT count(DISTINCT source, meter_id) {FLAGGED.format(1)}",
+    "kpi_flagged_meters": f"SELECT count(DISTINCT source, meter_id) {FLAGGED.format(1)} AND flagged_count > 0",
     "kpi_at_stake": f"SELECT sum(energy_at_stake_kwh) {FLAGGED.format(7)}",
 }
 

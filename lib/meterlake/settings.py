@@ -63,6 +63,7 @@ class Quality(Section):
 
 class Model(Section):
     contamination: float
+    base_rate: float
     day_alarm_share: float
     threshold: float
     trees: int

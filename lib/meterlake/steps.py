@@ -39,7 +39,7 @@ from meterlake.session import at_once
 from meterlake.sources.catalog import supply_sources
 from meterlake.stage import stage
 from meterlake.tables.catalog import MARTS
-from meterlake.tables.changes import Changes, following_days, month_of
+from meterlake.tables.changes import Changes, days_of_month, following_days, month_of
 from meterlake.tables.int_consumption_features import INT_CONSUMPTION_FEATURES
 from meterlake.tables.int_readings_daily import INT_READINGS_DAILY
 from meterlake.tables.int_readings_hourly import INT_READINGS_HOURLY
@@ -50,6 +50,7 @@ from meterlake.tables.mart_consumption_metrics import MART_CONSUMPTION_METRICS
 from meterlake.tables.mart_inspections import MART_INSPECTIONS
 from meterlake.tables.mart_load_factors import MART_LOAD_FACTORS
 from meterlake.tables.mart_load_profile import MART_LOAD_PROFILE
+from meterlake.tables.mart_suspects import MART_SUSPECTS
 from meterlake.tables.months import about, all_months, changed_months, later, within
 from meterlake.tables.shared_columns import READING_DATE_LOCAL
 from meterlake.tables.stg_meter_readings import STG_METER_READINGS
@@ -271,16 +272,21 @@ def marts(run: Run) -> Outcome:
     found, supply = run.changes("marts", VEE_FINDINGS), supply_changes(run)
     if days.nothing and scored.nothing and found.nothing and supply.nothing:
         return Outcome(nothing_new=True)
-    read = (INT_READINGS_DAILY, MART_ANOMALY_SCORES, VEE_FINDINGS)
+    read = (INT_READINGS_DAILY, MART_ANOMALY_SCORES, VEE_FINDINGS, MART_INSPECTIONS)
     inputs = {table.name: store.version(table) for table in read}
     meters = store.read(STG_METERS, run.source.name)
 
+    def losses_and_flags() -> int:
+        """The flags ask the suspects that the losses have just made."""
+        rows = losses(run, days, supply)
+        inputs[MART_SUSPECTS.name] = store.version(MART_SUSPECTS)
+        return rows + _anomaly_flags(run, _evidence_changes(run, scored, found), meters)
+
     work = (
+        losses_and_flags,
         partial(_consumption_metrics, run, days, meters),
         partial(_load_profile, run, days, meters),
         partial(_load_factors, run, days, meters),
-        partial(_anomaly_flags, run, scored, meters),
-        partial(losses, run, days, supply),
         partial(outages, run, days, found),
     )
     rows = sum(at_once(store.spark, work, len(work)))
@@ -335,14 +341,30 @@ def _load_factors(run: Run, days: Changes, meters: DataFrame) -> int:
     return count
 
 
-def _anomaly_flags(run: Run, scored: Changes, meters: DataFrame) -> int:
+def _evidence_changes(run: Run, scored: Changes, found: Changes) -> Changes:
+    """The meter-days whose scores or other evidence changed."""
+    return scored.or_in(
+        found.also(following_days(mart_anomaly_flags.LONGEST_FINDING_DAYS - 1)),
+        run.changes("marts", MART_INSPECTIONS),
+        run.changes("marts", MART_SUSPECTS).also(days_of_month),
+    )
+
+
+def _anomaly_flags(run: Run, changed: Changes, meters: DataFrame) -> int:
     store = run.store
-    # Rows of a version that did not tell the energy of the day get it with the next readings of the source.
-    store.ensure(MART_ANOMALY_FLAGS)  # with that column
-    if store.has(MART_ANOMALY_FLAGS, run.source.name, "scored_kwh IS NULL"):
-        scored = run.changes_since(None, MART_ANOMALY_SCORES)
-    flags = mart_anomaly_flags.build(scored.days_in(store.read(MART_ANOMALY_SCORES), DAY), meters)
-    return store.replace(flags, MART_ANOMALY_FLAGS, scored)
+    # Rows of a version that told less of a day get it with the next readings of the source.
+    store.ensure(MART_ANOMALY_FLAGS)  # with those columns
+    if store.has(MART_ANOMALY_FLAGS, run.source.name, "confidence IS NULL"):
+        changed = run.changes_since(None, MART_ANOMALY_SCORES)
+    evidence = mart_anomaly_flags.evidence_of(
+        changed.meters_in(store.read(VEE_FINDINGS), DAY, before=mart_anomaly_flags.LONGEST_FINDING_DAYS - 1),
+        changed.days_in(store.read(MART_INSPECTIONS), DAY),
+        changed.meters_in(store.read(MART_SUSPECTS), "month_local", before=31),
+        run.source,
+    )
+    scores = changed.days_in(store.read(MART_ANOMALY_SCORES), DAY)
+    flags = mart_anomaly_flags.build(scores, evidence, meters, run.settings.model.base_rate)
+    return store.replace(flags, MART_ANOMALY_FLAGS, changed)
 
 
 def publish(run: Run) -> Outcome:

@@ -91,7 +91,8 @@ SELECT
   max(anomaly_score) AS worst_score,
   argMax(reading_timestamp, anomaly_score) AS worst_reading_timestamp,
   argMax(anomaly_type, anomaly_score) AS main_type, argMax(reasons, anomaly_score) AS reasons,
-  sumIf(abs(consumption_kwh - expected_kwh), is_anomaly) AS energy_at_stake_kwh
+  sumIf(abs(consumption_kwh - expected_kwh), is_anomaly) AS energy_at_stake_kwh,
+  'reading' AS evidence, 0.01 AS confidence, reasons AS why
 FROM $db.anomaly_scores
 GROUP BY source, meter_id, reading_date_local
 HAVING flagged_count > 0

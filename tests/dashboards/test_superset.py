@@ -20,7 +20,20 @@ UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}
 # Words of SQL that stand where a column may stand.
 SQL_WORDS = {
     *("select", "from", "as", "left", "join", "on", "and", "or", "where", "is", "not", "null", "in"),
-    *("count", "sum", "avg", "max", "min", "sumIf", "countIf", "uniqExact", "uniqExactIf", "toFloat64", "nullIf"),
+    *(
+        "count",
+        "sum",
+        "avg",
+        "max",
+        "min",
+        "sumIf",
+        "countIf",
+        "avgIf",
+        "uniqExact",
+        "uniqExactIf",
+        "toFloat64",
+        "nullIf",
+    ),
     *("floor", "least", "formatDateTime"),
 }
 

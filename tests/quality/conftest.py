@@ -10,10 +10,13 @@ from pyspark.sql import types as T
 from meterlake.sources.ami import AMI
 from meterlake.sources.source import Source
 from meterlake.tables.mart_anomaly_scores import MART_ANOMALY_SCORES
+from meterlake.tables.mart_inspections import MART_INSPECTIONS
+from meterlake.tables.mart_suspects import MART_SUSPECTS
 from meterlake.tables.meter_readings import METER_READINGS
 from meterlake.tables.ops import LEDGER
 from meterlake.tables.stg_meter_readings import STG_METER_READINGS
 from meterlake.tables.table import Table
+from meterlake.tables.vee_findings import VEE_FINDINGS
 from meterlake.transforms import (
     int_readings_daily,
     int_readings_hourly,
@@ -73,10 +76,15 @@ def story(spark: SparkSession, readings: DataFrame, london: Source) -> dict[str,
         "int_readings_monthly": int_readings_monthly.build(daily, london),
         "mart_consumption_metrics": _published(mart_consumption_metrics.build(daily, meters, london)),
         "mart_anomaly_scores": scores,
-        "mart_anomaly_flags": mart_anomaly_flags.build(scores, meters),
+        "mart_anomaly_flags": mart_anomaly_flags.build(scores, _no_evidence(spark, london), meters, 0.01),
         "mart_load_profile": _published(mart_load_profile.build(hourly, meters, london)),
     }
     return {name: frame.persist() for name, frame in tables.items()}
+
+
+def _no_evidence(spark: SparkSession, london: Source) -> DataFrame:
+    nothing = (spark.createDataFrame([], table.schema) for table in (VEE_FINDINGS, MART_INSPECTIONS, MART_SUSPECTS))
+    return mart_anomaly_flags.evidence_of(*nothing, london)
 
 
 @pytest.fixture(scope="session")

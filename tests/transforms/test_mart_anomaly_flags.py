@@ -1,7 +1,9 @@
-"""A meter-day is listed when one of its readings is flagged."""
+"""A meter-day is listed when one of its readings is flagged, or something else speaks for it."""
 
+import shutil
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -10,18 +12,35 @@ from pyspark.sql import DataFrame, Row, SparkSession
 from tests.lake import VILLAGE, rows, run_of
 
 from meterlake import steps
+from meterlake.anomaly.evidence import EVIDENCE, measured, number
 from meterlake.settings import Settings
 from meterlake.tables.changes import Changes
 from meterlake.tables.mart_anomaly_flags import MART_ANOMALY_FLAGS
 from meterlake.tables.mart_anomaly_scores import MART_ANOMALY_SCORES
+from meterlake.tables.mart_inspections import MART_INSPECTIONS
+from meterlake.tables.mart_suspects import MART_SUSPECTS
 from meterlake.tables.stg_meters import STG_METERS
+from meterlake.tables.table import Table
+from meterlake.tables.vee_findings import VEE_FINDINGS
 from meterlake.transforms import mart_anomaly_flags
 
 NOON = datetime(2024, 6, 1, 12, tzinfo=UTC)
-# The mart of a version that did not tell the energy of the day.
+# The mart of a version that told flagged readings only, and not the energy of the day.
+SINCE = ("scored_kwh", "evidence", "confidence", "why")
 EARLIER = replace(
-    MART_ANOMALY_FLAGS, columns=tuple(column for column in MART_ANOMALY_FLAGS.columns if column.name != "scored_kwh")
+    MART_ANOMALY_FLAGS,
+    checks=(),
+    columns=tuple(
+        replace(column, required=column.required or column.name in ("main_type", "worst_reading_timestamp"))
+        for column in MART_ANOMALY_FLAGS.columns
+        if column.name not in SINCE
+    ),
 )
+# Source, meter and day are those of the readings unless a row says otherwise.
+FINDING = {"rule_id": "VEE-04", "rule": "frozen", "severity": "review", "interval_count": 6}
+INSPECTION = {"day_score": 0.8, "surprise": 20.0, "reasons": "read nothing for 24 h in a row", "model_version": "m/1"}
+SUSPECT = {"balanced_by": "t1", "probability": 0.9, "reason": "the transformer misses it, too"}
+BASE_RATE = 0.01
 HIGH, LOW, UNUSUAL = "high_consumption", "low_consumption", "unusual_pattern"
 
 
@@ -54,12 +73,39 @@ def meters(spark: SparkSession) -> DataFrame:
 
 
 def flags(spark: SparkSession, meters: DataFrame, *rows: tuple[Any, ...]) -> list[Row]:
-    frame = spark.createDataFrame(list(rows), MART_ANOMALY_SCORES.schema)
-    return mart_anomaly_flags.build(frame, meters).orderBy("meter_id", "reading_date_local").collect()
+    return found(spark, meters, rows, {})
+
+
+def found(
+    spark: SparkSession,
+    meters: DataFrame,
+    readings: Sequence[tuple[Any, ...]],
+    given: dict[Table, list[dict[str, Any]]],
+) -> list[Row]:
+    """The mart of these readings and rows of other tables."""
+    scores = spark.createDataFrame(list(readings), MART_ANOMALY_SCORES.schema)
+    frames = (
+        spark.createDataFrame([_row(table, values) for values in given.get(table, [])], table.schema)
+        for table in (VEE_FINDINGS, MART_INSPECTIONS, MART_SUSPECTS)
+    )
+    evidence = mart_anomaly_flags.evidence_of(*frames, VILLAGE)
+    return mart_anomaly_flags.build(scores, evidence, meters, BASE_RATE).orderBy(*MART_ANOMALY_FLAGS.key).collect()
+
+
+def _row(table: Table, values: dict[str, Any]) -> tuple[Any, ...]:
+    whose = {"source": "test", "meter_id": "m1", "reading_date_local": NOON.date()}
+    energies = {column.name: Decimal(1) for column in table.columns if column.required and column.unit == "kWh"}
+    some = {column.name: 1.0 for column in table.columns if column.required and column.type == "double"}
+    return tuple((dict.fromkeys(table.names) | some | energies | whose | values)[name] for name in table.names)
 
 
 def test_declared_columns_and_nothing_in_nothing_out(spark: SparkSession, meters: DataFrame) -> None:
-    built = mart_anomaly_flags.build(spark.createDataFrame([], MART_ANOMALY_SCORES.schema), meters)
+    findings, inspections, suspects, scores = (
+        spark.createDataFrame([], table.schema)
+        for table in (VEE_FINDINGS, MART_INSPECTIONS, MART_SUSPECTS, MART_ANOMALY_SCORES)
+    )
+    evidence = mart_anomaly_flags.evidence_of(findings, inspections, suspects, VILLAGE)
+    built = mart_anomaly_flags.build(scores, evidence, meters, BASE_RATE)
     assert [(f.name, f.dataType) for f in built.schema] == [(f.name, f.dataType) for f in MART_ANOMALY_FLAGS.schema]
     assert built.count() == 0
 
@@ -100,6 +146,51 @@ def test_a_flag_without_an_expectation_has_nothing_known_at_stake(spark: SparkSe
     assert day["energy_at_stake_kwh"] == 0
 
 
+def test_everything_that_speaks_for_a_day_is_told_the_surest_first(spark: SparkSession, meters: DataFrame) -> None:
+    finding = FINDING | {"from_timestamp": NOON, "to_timestamp": NOON + timedelta(hours=3)}
+    month = {"month_local": date(2024, 6, 1), "since_local": date(2024, 6, 1)}
+    told = {VEE_FINDINGS: [finding], MART_INSPECTIONS: [INSPECTION], MART_SUSPECTS: [SUSPECT | month]}
+    (day,) = found(spark, meters, [scored(1, LOW), scored(2)], told)
+    assert day["evidence"] == "reading, rule, day, balance"
+    assert day["why"] == "; ".join([INSPECTION["reasons"], SUSPECT["reason"], "rule VEE-04 frozen", "because of 1"])
+    assert day["confidence"] == measured().confidence(number(EVIDENCE), BASE_RATE)
+
+
+def test_a_day_without_a_flagged_reading_is_listed_for_what_else_speaks(spark: SparkSession, meters: DataFrame) -> None:
+    (day,) = found(spark, meters, [scored(0, score=0.3), scored(1)], {MART_INSPECTIONS: [INSPECTION]})
+    assert (day["evidence"], day["why"]) == ("day", INSPECTION["reasons"])
+    assert (day["flagged_count"], day["worst_score"], day["energy_at_stake_kwh"]) == (0, 0.3, 0)
+    assert (day["main_type"], day["worst_reading_timestamp"], day["reasons"]) == (None, None, None)
+
+
+def test_a_finding_counts_on_each_day_that_it_touches(spark: SparkSession, meters: DataFrame) -> None:
+    until_midnight = FINDING | {"from_timestamp": NOON, "to_timestamp": datetime(2024, 6, 3, tzinfo=UTC)}
+    readings = [scored(hour) for hour in (0, 24, 48)]
+    days = found(spark, meters, readings, {VEE_FINDINGS: [until_midnight]})
+    assert [(day["reading_date_local"].day, day["evidence"]) for day in days] == [(1, "rule"), (2, "rule")]
+
+
+@pytest.mark.parametrize("rule", ["gap", "outage", "high_usage", "prolonged_estimation"])
+def test_what_says_nothing_of_this_meter_is_no_evidence(spark: SparkSession, meters: DataFrame, rule: str) -> None:
+    finding = FINDING | {"rule": rule, "from_timestamp": NOON, "to_timestamp": NOON + timedelta(hours=3)}
+    assert found(spark, meters, [scored(0)], {VEE_FINDINGS: [finding]}) == []
+
+
+def test_a_suspect_counts_from_the_first_day_to_the_end_of_the_month(spark: SparkSession, meters: DataFrame) -> None:
+    since = SUSPECT | {"month_local": date(2024, 6, 1), "since_local": date(2024, 6, 29)}
+    readings = [scored(24 * day) for day in (0, 27, 28, 29, 30)]  # 1, 28, 29 and 30 June, 1 July
+    days = found(spark, meters, readings, {MART_SUSPECTS: [since]})
+    assert [day["reading_date_local"] for day in days] == [date(2024, 6, 29), date(2024, 6, 30)]
+
+
+@pytest.mark.parametrize("unsure", [{"probability": 0.4}, {"balanced_by": None}])
+def test_a_suspect_without_a_balance_that_confirms_is_none(
+    spark: SparkSession, meters: DataFrame, unsure: dict[str, Any]
+) -> None:
+    since = SUSPECT | {"month_local": date(2024, 6, 1), "since_local": date(2024, 6, 1)} | unsure
+    assert found(spark, meters, [scored(0)], {MART_SUSPECTS: [since]}) == []
+
+
 def test_meters_and_days_are_kept_apart(spark: SparkSession, meters: DataFrame) -> None:
     days = flags(spark, meters, scored(1, HIGH), scored(13, LOW), scored(1, HIGH, meter_id="m2"))
     assert [(day["meter_id"], day["reading_date_local"].day, day["region"]) for day in days] == [
@@ -109,15 +200,22 @@ def test_meters_and_days_are_kept_apart(spark: SparkSession, meters: DataFrame) 
     ]
 
 
-def test_a_home_of_an_earlier_version_gets_the_energy_of_all_its_days(
+def test_a_home_of_an_earlier_version_gets_all_that_is_told_of_its_days(
     spark: SparkSession, settings: Settings, meters: DataFrame
 ) -> None:
     earlier, run = run_of(spark, settings), run_of(spark, settings)
     readings = [scored(1, HIGH, source=VILLAGE.name), scored(13, LOW, source=VILLAGE.name)]
     scores = spark.createDataFrame(readings, MART_ANOMALY_SCORES.schema)
     earlier.store.append(scores, MART_ANOMALY_SCORES)
-    earlier.store.append(mart_anomaly_flags.build(scores, meters).drop("scored_kwh"), EARLIER)
     nothing = Changes(VILLAGE.name, None, None, None)
-    assert steps._anomaly_flags(run, nothing, meters) == 2
-    assert [day["scored_kwh"] for day in rows(spark, settings, "mart_anomaly_flags")] == [1, 1]
+    steps._anomaly_flags(earlier, earlier.changes_since(None, MART_ANOMALY_SCORES), meters)
+    told = earlier.store.read(MART_ANOMALY_FLAGS).drop(*SINCE).collect()
+    shutil.rmtree(earlier.store.path(MART_ANOMALY_FLAGS))
+    run_of(spark, settings).store.append_rows(told, EARLIER)
+    inspection = {"source": VILLAGE.name, "reading_date_local": date(2024, 6, 3)}
+    run.store.append_rows([_row(MART_INSPECTIONS, INSPECTION | inspection)], MART_INSPECTIONS)
+    run.store.append(spark.createDataFrame([scored(48, source=VILLAGE.name)], scores.schema), MART_ANOMALY_SCORES)
+    assert steps._anomaly_flags(run, nothing, meters) == 3
+    listed = rows(spark, settings, "mart_anomaly_flags")
+    assert [(day["scored_kwh"], day["evidence"]) for day in listed] == [(1, "reading"), (1, "reading"), (1, "day")]
     assert steps._anomaly_flags(run, nothing, meters) == 0, "once"

@@ -141,6 +141,7 @@ def marts() -> dict[Table, list[Row]]:
     score |= {"anomaly_type": "low_consumption", "reasons": "0.5 kWh where 2 <b>kWh</b> are usual"}
     flag = OF_SOURCE | {"reading_date_local": days[-1], "reading_count": 24, "flagged_count": 1, "worst_score": 0.9}
     flag |= {"worst_reading_timestamp": score["reading_timestamp"], "main_type": "low_consumption"}
+    flag |= {"evidence": "reading", "confidence": 0.009}
     inspection = OF_SOURCE | {"day_score": 0.8, "surprise": 40.0, "model_version": "m/1", "usual_kwh": Decimal(12)}
     inspection |= {"consumption_kwh": Decimal(0), "reasons": "read nothing for 24 h in a row"}
     suspect = OF_SOURCE | {"month_local": FIRST, "since_local": days[3], "consumption_kwh": Decimal(100)}
@@ -154,7 +155,7 @@ def marts() -> dict[Table, list[Row]]:
             for period, start in (*(("day", day) for day in days), ("month", FIRST))
         ],
         MART_ANOMALY_SCORES: [score | {"meter_id": meter, "reading_id": meter} for meter in flagged],
-        MART_ANOMALY_FLAGS: [flag | place | {"meter_id": meter, "reasons": score["reasons"]} for meter in flagged],
+        MART_ANOMALY_FLAGS: [flag | place | {"meter_id": meter, "why": score["reasons"]} for meter in flagged],
         MART_INSPECTIONS: [
             inspection | place | {"meter_id": meter, "reading_date_local": day}
             for meter in flagged

@@ -1,4 +1,4 @@
-"""Fit the model of ordinary days on the last half year of a bounded number of meters, on the driver."""
+"""Fit the model of ordinary days on a bounded number of the last meter-days, on the driver."""
 
 from datetime import timedelta
 
@@ -13,8 +13,9 @@ from meterlake.tables.shared_columns import READING_DATE_LOCAL
 from meterlake.transforms.mart_inspections import READ, meter_days, metered_hours
 
 DAY = READING_DATE_LOCAL.name
-# 500 meters of half a year are 2.2 million hours, 70 MB. A thousandth of fewer than 300 days would be no day at all.
-MOST_METERS, MOST_DAYS, FEWEST_DAYS = 500, 183, 300
+# 500 meters of half a year are 2.2 million hours, 70 MB; of fewer meters as much longer a time, ten years at most.
+MOST_METERS, HALF_A_YEAR, MOST_DAYS = 500, 183, 3660
+FEWEST_DAYS = 300  # a thousandth of fewer days would be no day at all
 
 
 def train_days(hourly: DataFrame, daily: DataFrame, meters: DataFrame, conf: Model) -> DayModel | None:
@@ -28,9 +29,10 @@ def train_days(hourly: DataFrame, daily: DataFrame, meters: DataFrame, conf: Mod
     count = meters.count()
     if not last or last[0] is None or not count:
         return None
-    recent = hourly.where(F.col(DAY) > last[0] - timedelta(days=MOST_DAYS))
+    days = min(HALF_A_YEAR * max(1, MOST_METERS // count), MOST_DAYS)
+    recent = hourly.where(F.col(DAY) > last[0] - timedelta(days=days))
     some = metered_hours(recent.where(drawn("meter_id", conf.seed) < MOST_METERS / count))
     rows: pa.Table = some.toArrow().sort_by([(name, "ascending") for name in READ[:3]])
-    days = meter_days(rows)
-    judged = days.judged
-    return fit(days, judged, conf.day_alarm_share, conf.threshold) if judged.sum() >= FEWEST_DAYS else None
+    known = meter_days(rows)
+    judged = known.judged
+    return fit(known, judged, conf.day_alarm_share, conf.threshold) if judged.sum() >= FEWEST_DAYS else None

@@ -38,7 +38,7 @@ def flagged_over_time(store: Store, source: Source, bucket: str) -> DataFrame:
         flagged = store.read(MART_ANOMALY_SCORES, source.name).where("is_anomaly")
         start = F.date_trunc("hour", local_time(F.col("reading_timestamp"), source))
         return _over_time(flagged, start, F.count("*").alias("flagged"), F.max("anomaly_score").alias("worst"), meters)
-    flags = store.read(MART_ANOMALY_FLAGS, source.name)
+    flags = store.read(MART_ANOMALY_FLAGS, source.name).where("flagged_count > 0")
     return _over_time(
         flags, _start(bucket), F.sum("flagged_count").alias("flagged"), F.max("worst_score").alias("worst"), meters
     )
@@ -51,7 +51,8 @@ def suspects(store: Store, source: Source) -> DataFrame:
         meter_id, stake_kwh, flagged_days (of the meter), reading_date_local, consumption_kwh, flagged_count (of the
         day, null without a flag).
     """
-    flags, daily = store.read(MART_ANOMALY_FLAGS, source.name), store.read(INT_READINGS_DAILY, source.name)
+    flags = store.read(MART_ANOMALY_FLAGS, source.name).where("flagged_count > 0")
+    daily = store.read(INT_READINGS_DAILY, source.name)
     stake = F.sum("energy_at_stake_kwh").cast("double").alias("stake_kwh")
     worst = flags.groupBy("meter_id").agg(F.count("*").alias("flagged_days"), stake)
     worst = worst.orderBy(F.desc_nulls_last("stake_kwh"), "meter_id").limit(SUSPECTS)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import reduce
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -58,6 +59,17 @@ class Changes:
         first, last = days.agg(F.min("day"), F.max("day")).head() or (None, None)
         return Changes(self.source, days, first, last)
 
+    def or_in(self, *others: "Changes") -> "Changes":
+        """What changed here or in others of the same source."""
+        some = [one for one in (self, *others) if one.first and one.last]
+        if len(some) < 2:
+            return some[0] if some else self
+        first, last = min(one.first for one in some if one.first), max(one.last for one in some if one.last)
+        lists = [one.days.select("meter_id", "day") for one in some if one.days is not None]
+        if len(lists) < len(some):
+            return Changes(self.source, None, first, last)
+        return Changes(self.source, reduce(DataFrame.unionByName, lists).distinct().persist(), first, last)
+
     def _between(self, frame: DataFrame, day: str, before: int, after: int) -> DataFrame:
         of_source = frame.where(F.col("source") == self.source)
         if self.everything:
@@ -77,6 +89,11 @@ def following_days(count: int, until: date | None = None) -> Callable[[Column], 
         return F.greatest(day, F.least(after, F.lit(until))) if until else after
 
     return lambda day: F.sequence(day, last(day))
+
+
+def days_of_month(first: Column) -> Column:
+    """All days of the month that begins with this day."""
+    return F.sequence(first, F.last_day(first))
 
 
 def month_of(day: Column) -> Column:

@@ -69,6 +69,9 @@ class Store:
         if added:
             told = ", ".join(f"{column.name} {column.type} COMMENT {_text(comment(column))}" for column in added)
             self.spark.sql(f"ALTER TABLE delta.`{self.path(table)}` ADD COLUMNS ({told})")
+        for column in table.columns:
+            if not column.required and column.name in there and not snapshot.schema().apply(column.name).nullable():
+                self.spark.sql(f"ALTER TABLE delta.`{self.path(table)}` ALTER COLUMN {column.name} DROP NOT NULL")
         if table.change_feed and str(snapshot.metadata().configuration().get(FEED)) != "Some(true)":
             self.spark.sql(f"ALTER TABLE delta.`{self.path(table)}` SET TBLPROPERTIES ('{FEED}' = 'true')")
 

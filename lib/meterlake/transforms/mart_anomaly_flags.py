@@ -1,33 +1,99 @@
-"""mart_anomaly_flags: the meter-days worth a look, with the energy at stake."""
+"""mart_anomaly_flags: the meter-days for which anything speaks: what does, how sure it makes, and what is at stake."""
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from meterlake.anomaly.evidence import (
+    BALANCE,
+    CONFIRMED,
+    DAY,
+    EVIDENCE,
+    READING,
+    RULE,
+    TELLING_RULES,
+    measured,
+    named,
+    number,
+)
+from meterlake.sources.source import Source
 from meterlake.tables.mart_anomaly_flags import MART_ANOMALY_FLAGS
+from meterlake.transforms.stg_meter_readings import local_time
 
 METER_DAY = ("source", "meter_id", "reading_date_local")
 # Of types that are equally common on a day, the first of these is the main one.
 TYPES = ("high_consumption", "low_consumption", "unusual_pattern")
+LONGEST_FINDING_DAYS = 7  # a finding ends with its local week
 
 
-def build(scores: DataFrame, meters: DataFrame) -> DataFrame:
-    """The meter-days of mart_anomaly_scores with a flag, placed in the grid by stg_meters.
+def build(scores: DataFrame, evidence: DataFrame, meters: DataFrame, base_rate: float) -> DataFrame:
+    """The scored meter-days with a flagged reading or other evidence, placed in the grid by stg_meters.
 
     A flagged reading without an expectation has no known energy at stake and adds nothing to it.
+
+    Args:
+        scores: rows of mart_anomaly_scores.
+        evidence: rows of `evidence_of`, of these days or more.
+        base_rate: share of the meter-days that are anomalous (`model.base_rate`).
     """
-    days = scores.transform(_by_meter_day).withColumn("main_type", _main_type())
+    days = scores.transform(_by_meter_day).join(evidence, on=list(METER_DAY), how="left")
+    flagged = F.col("flagged_count") > 0
+    days = days.where(flagged | F.col("others").isNotNull()).join(_worst(scores), on=list(METER_DAY), how="left")
+    code = F.when(flagged, number([READING])).otherwise(0).bitwiseOR(F.coalesce("others", F.lit(0)))
+    sure = [measured().confidence(each, base_rate) for each in range(1 << len(EVIDENCE))]
+    told = days.withColumns(
+        {
+            "main_type": F.when(flagged, _main_type()),
+            "evidence": F.get(F.array(*(F.lit(named(each)) for each in range(len(sure)))), code),
+            "confidence": F.get(F.array(*map(F.lit, sure)), code),
+            "why": F.concat_ws("; ", "said_of_others", "reasons"),
+        }
+    )
     places = meters.select("source", "meter_id", "region", "feeder")
-    return days.join(places, on=["source", "meter_id"], how="left").select(
+    return told.join(places, on=["source", "meter_id"], how="left").select(
         *(F.col(field.name).cast(field.dataType) for field in MART_ANOMALY_FLAGS.schema)
     )
 
 
-def _by_meter_day(scores: DataFrame) -> DataFrame:
-    """The days with a flag. Their worst reading is a flagged one, as flagged are the scores above the threshold: so the
-    texts, which Spark can only aggregate by sorting, are read of the few flagged rows alone.
+def evidence_of(findings: DataFrame, inspections: DataFrame, suspects: DataFrame, source: Source) -> DataFrame:
+    """METER_DAY, `others` (number of the set of evidence beside the readings) and `said_of_others`, the surest first.
+
+    Args:
+        findings: rows of vee_findings of the source.
+        inspections: rows of mart_inspections.
+        suspects: rows of mart_suspects; a suspect counts from the day on which the shortfall began to the month's end.
     """
+    last = F.to_date(local_time(F.col("to_timestamp") - F.expr("INTERVAL 1 MICROSECOND"), source))
+    of_rules = findings.where(F.col("rule").isin(*TELLING_RULES)).select(
+        "source",
+        "meter_id",
+        F.explode(F.sequence("reading_date_local", last)).alias("reading_date_local"),
+        *_said(RULE, F.concat_ws(" ", F.lit("rule"), "rule_id", "rule")),
+    )
+    of_days = inspections.select(*METER_DAY, *_said(DAY, F.col("reasons")))
+    confirmed = F.col("balanced_by").isNotNull() & (F.col("probability") >= CONFIRMED)
+    of_balance = suspects.where(confirmed).select(
+        "source",
+        "meter_id",
+        F.explode(F.sequence("since_local", F.last_day("month_local"))).alias("reading_date_local"),
+        *_said(BALANCE, F.col("reason")),
+    )
+    all_of_it = of_days.unionByName(of_balance).unionByName(of_rules)
+    said = F.array_sort(F.collect_set(F.struct("rank", "said")))
+    return all_of_it.groupBy(*METER_DAY).agg(
+        F.bit_or("bit").alias("others"),
+        F.concat_ws("; ", F.transform(said, lambda one: one["said"])).alias("said_of_others"),
+    )
+
+
+def _said(name: str, sentence: Column) -> tuple[Column, Column, Column]:
+    """Its bit, where it is told, and what it says."""
+    rank = (DAY, BALANCE, RULE).index(name)
+    return F.lit(number([name])).alias("bit"), F.lit(rank).alias("rank"), sentence.alias("said")
+
+
+def _by_meter_day(scores: DataFrame) -> DataFrame:
     at_stake = F.abs(F.col("consumption_kwh") - F.col("expected_kwh"))
-    days = scores.groupBy(*METER_DAY).agg(
+    return scores.groupBy(*METER_DAY).agg(
         F.count("*").alias("reading_count"),
         F.count_if("is_anomaly").alias("flagged_count"),
         F.sum("consumption_kwh").alias("scored_kwh"),
@@ -35,14 +101,22 @@ def _by_meter_day(scores: DataFrame) -> DataFrame:
         F.coalesce(F.sum(F.when(F.col("is_anomaly"), at_stake)), F.lit(0)).alias("energy_at_stake_kwh"),
         *(F.count_if(F.col("anomaly_type") == name).alias(name) for name in TYPES),
     )
+
+
+def _worst(scores: DataFrame) -> DataFrame:
+    """The worst reading of the days with a flag: a flagged one, as flagged are the scores above the threshold. So the
+    texts, which Spark can only aggregate by sorting, are read of the few flagged rows alone.
+    """
     # The highest score of the day, the earliest of equals.
     severity = F.struct("anomaly_score", -F.unix_micros("reading_timestamp"))
-    worst = scores.where("is_anomaly").groupBy(*METER_DAY)
-    flagged = worst.agg(
-        F.max_by("reading_timestamp", severity).alias("worst_reading_timestamp"),
-        F.max_by("reasons", severity).alias("reasons"),
+    return (
+        scores.where("is_anomaly")
+        .groupBy(*METER_DAY)
+        .agg(
+            F.max_by("reading_timestamp", severity).alias("worst_reading_timestamp"),
+            F.max_by("reasons", severity).alias("reasons"),
+        )
     )
-    return days.where("flagged_count > 0").join(flagged, on=list(METER_DAY), how="inner")
 
 
 def _main_type() -> Column:

@@ -31,7 +31,7 @@ def of_source(settings: Settings, source: str, search: str, order: str, page: Pa
     found = summed(
         settings,
         "WITH flags AS (SELECT meter_id, sum(flagged_count) AS flagged, max(worst_score) AS worst FROM anomaly_flags "
-        "WHERE source = {source:String} GROUP BY meter_id) "
+        "WHERE source = {source:String} AND flagged_count > 0 GROUP BY meter_id) "
         "SELECT meter_id, count() OVER () AS meters, region, feeder, kwh, completeness, estimated, first_month, "
         "last_month, flags.flagged AS flagged, flags.worst AS worst FROM ("
         "SELECT meter_id, any(m.region) AS region, any(m.feeder) AS feeder, "

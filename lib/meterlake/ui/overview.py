@@ -30,7 +30,8 @@ def flags(settings: Settings, source: str, bucket: str) -> pd.DataFrame:
     found = summed(
         settings,
         f"SELECT {start} AS start, sum(flagged_count) AS flagged, max(worst_score) AS worst, "
-        "uniqExact(meter_id) AS meters FROM anomaly_flags WHERE source = {source:String} GROUP BY start ORDER BY start",
+        "uniqExact(meter_id) AS meters FROM anomaly_flags "
+        "WHERE source = {source:String} AND flagged_count > 0 GROUP BY start ORDER BY start",
         source=source,
     )
     return found.assign(start=pd.to_datetime(found["start"]))

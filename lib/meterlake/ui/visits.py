@@ -11,7 +11,7 @@ TYPES = ("high_consumption", "low_consumption", "unusual_pattern")
 
 
 def flagged_days(settings: Settings, source: str, kind: str, page: Page, most: int = ROWS) -> list[dict[str, Any]]:
-    """A page of the meter-days with a flag, the worst first; one more than `most`, if any.
+    """A page of the meter-days for which anything speaks, the surest first; one more than `most`, if any.
 
     Args:
         kind: only days whose flags are mostly of this type; "" for all.
@@ -19,9 +19,10 @@ def flagged_days(settings: Settings, source: str, kind: str, page: Page, most: i
     return listed(
         settings,
         "SELECT meter_id, region, feeder, reading_date_local, reading_count, flagged_count, worst_score, main_type, "
-        "reasons, energy_at_stake_kwh FROM marts.mart_anomaly_flags WHERE source = %(source)s "
+        "evidence, confidence, why, energy_at_stake_kwh FROM marts.mart_anomaly_flags WHERE source = %(source)s "
         "AND (%(kind)s = '' OR main_type = %(kind)s) "
-        "ORDER BY worst_score DESC, energy_at_stake_kwh DESC NULLS LAST, reading_date_local, meter_id "
+        "ORDER BY confidence DESC NULLS LAST, worst_score DESC, energy_at_stake_kwh DESC NULLS LAST, "
+        "reading_date_local, meter_id "
         "LIMIT %(most)s OFFSET %(skip)s",
         source=source,
         kind=kind,

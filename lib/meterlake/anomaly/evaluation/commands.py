@@ -18,21 +18,33 @@ if TYPE_CHECKING:
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--source", help="name of a source (see `meterlake sources`) or its TOML file")
-    parser.add_argument("--input", nargs="+", help="files, folders or quoted globs; half a year of readings or more")
-    parser.add_argument("--seed", type=int, default=1, help="other faults for another seed (default %(default)s)")
-    parser.add_argument(
-        "--base-rate", type=_share, default=0.01, help="share of anomalous meter-days (default %(default)s)"
-    )
+    _arguments_of_both(parser)
     parser.add_argument(
         "--alarm-share",
         type=_share,
         default=0.001,
         help="share of ordinary meter-days that a detector may flag (default %(default)s)",
     )
-    parser.add_argument("--faults-per-meter", type=int, default=2, help="of each kind (default %(default)s)")
     parser.add_argument("--theft", type=Path, metavar="FILE", help="CSV of daily use with theft flags, too")
     parser.add_argument("--truth", type=Path, metavar="FILE", help="CSV to write the truth table to")
+    generated_block.add_argument(parser)
+
+
+def _arguments_of_both(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--source", help="name of a source (see `meterlake sources`) or its TOML file")
+    parser.add_argument("--input", nargs="+", help="files, folders or quoted globs; half a year of readings or more")
+    parser.add_argument("--seed", type=int, default=1, help="other faults for another seed (default %(default)s)")
+    parser.add_argument(
+        "--base-rate", type=_share, default=0.01, help="share of anomalous meter-days (default %(default)s)"
+    )
+    parser.add_argument("--faults-per-meter", type=int, default=2, help="of each kind (default %(default)s)")
+
+
+def _arguments_of_confidence(parser: argparse.ArgumentParser) -> None:
+    _arguments_of_both(parser)
+    parser.add_argument("--worlds", type=int, default=10, help="generated grids for the balance (default %(default)s)")
+    parser.add_argument("--meters", type=int, default=2000, help="in each of them (default %(default)s)")
+    parser.add_argument("--shares", type=Path, metavar="FILE", help="file to write the measured shares to")
     generated_block.add_argument(parser)
 
 
@@ -49,10 +61,41 @@ def _share(text: str) -> float:
 def _evaluate(parsed: argparse.Namespace, settings: Settings) -> str:
     if not parsed.theft and not (parsed.source and parsed.input):
         raise UsageError("meterlake anomaly evaluate: name readings by --source and --input, or flags by --theft.")
-    if parsed.seed < 0 or parsed.faults_per_meter < 1:
-        raise UsageError("--seed must be 0 or more and --faults-per-meter 1 or more.")
+    _check(parsed)
     told = [_faults(parsed, settings)] if parsed.input else []
     return "\n\n".join([*told, *([_theft(parsed)] if parsed.theft else [])])
+
+
+def _check(parsed: argparse.Namespace) -> None:
+    if parsed.seed < 0 or parsed.faults_per_meter < 1:
+        raise UsageError("--seed must be 0 or more and --faults-per-meter 1 or more.")
+
+
+def _confidence(parsed: argparse.Namespace, settings: Settings) -> str:
+    from meterlake.anomaly.evaluation import tables
+    from meterlake.anomaly.evaluation.confidence import measure
+    from meterlake.anomaly.evaluation.evaluate import Setup
+    from meterlake.losses.evaluate import world
+    from meterlake.sources.catalog import source_named
+
+    if not (parsed.source and parsed.input):
+        raise UsageError("meterlake anomaly confidence: name readings by --source and --input.")
+    if parsed.meters < 100 or parsed.worlds < 1:
+        raise UsageError("meterlake anomaly confidence: --meters from 100 and --worlds from 1.")
+    _check(parsed)
+    setup = Setup(base_rate=parsed.base_rate, faults_per_meter=parsed.faults_per_meter, seed=parsed.seed)
+    source = source_named(parsed.source, settings)
+    worlds = [world(parsed.seed + number, parsed.meters) for number in range(parsed.worlds)]
+    shares, held = measure(delivered(parsed, settings), source, settings.model, setup, worlds)
+    told = (
+        f"meterlake anomaly confidence --source {source.name} --seed {parsed.seed} --base-rate {parsed.base_rate:g} "
+        f"--faults-per-meter {parsed.faults_per_meter} --worlds {parsed.worlds} --meters {parsed.meters}"
+    )
+    if parsed.shares:
+        parsed.shares.write_text(shares.as_toml(f"Written by: {told}"), encoding="utf-8")
+    found = tables.confidence(shares, held, parsed.base_rate)
+    generated_block.write(parsed.page, "anomaly confidence", f"`{told}`:\n\n{as_markdown(found)}")
+    return as_text(found)
 
 
 def _faults(parsed: argparse.Namespace, settings: Settings) -> str:
@@ -105,5 +148,10 @@ def _write_truth(file: Path, truth: list["Fault"]) -> None:
 
 
 ACTIONS = {
-    "evaluate": Action("put typed faults into real readings, find them, compare detectors", _arguments, _evaluate)
+    "confidence": Action(
+        "measure how sure each set of evidence makes, and how that holds on other meters",
+        _arguments_of_confidence,
+        _confidence,
+    ),
+    "evaluate": Action("put typed faults into real readings, find them, compare detectors", _arguments, _evaluate),
 }

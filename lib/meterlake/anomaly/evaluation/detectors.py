@@ -16,7 +16,7 @@ from sklearn.ensemble import IsolationForest
 from meterlake.anomaly import meter_day
 from meterlake.anomaly.evaluation.population import Population
 from meterlake.anomaly.features import INPUTS, matrix
-from meterlake.anomaly.meter_day import MeterDays, signs_of, two_largest
+from meterlake.anomaly.meter_day import DayModel, MeterDays, signs_of, two_largest
 from meterlake.anomaly.model import TrainedModel
 from meterlake.anomaly.train import fit as fit_model
 from meterlake.settings import Model
@@ -173,7 +173,11 @@ def _even_sample(stratum: NDArray[np.int64], rows: int, seed: int) -> NDArray[np
 def by_meter_day(train: Population, conf: Model) -> Scorer:
     """The product's score of whole days, anomaly/meter_day.py."""
     days = MeterDays.grid(train.kwh)
-    model = meter_day.fit(days, train.judged.reshape(-1), conf.day_alarm_share, conf.threshold)
+    return days_by(meter_day.fit(days, train.judged.reshape(-1), conf.day_alarm_share, conf.threshold))
+
+
+def days_by(model: DayModel) -> Scorer:
+    """A model's scores of whole days."""
 
     def score(of: Population) -> Floats:
         scores = np.full(of.judged.size, np.nan)

@@ -87,7 +87,7 @@ def evaluate(
     """
     train_meters, train_days, test_meters, test_days = split(households)
     train, test = untouched(train_meters, train_days), untouched(test_meters, test_days)
-    faults = _faults(test_meters, test_days, setup)
+    faults = faults_of(test_meters, test_days, setup)
     if not faults or not train.judged.any():
         raise TooShort
     truth = [fault for events, copies in faults.values() for fault in _truth(test_meters, events, copies)]
@@ -111,7 +111,7 @@ def evaluate(
     )
 
 
-def _faults(of: Households, days: range, setup: Setup) -> dict[str, tuple[list[Event], Population]]:
+def faults_of(of: Households, days: range, setup: Setup) -> dict[str, tuple[list[Event], Population]]:
     """The faults of each kind and the copies that hold them; a kind that fits nowhere is left out."""
     found = {}
     for injection in INJECTIONS:

@@ -3,12 +3,14 @@
 import math
 from collections.abc import Callable
 
+from meterlake.anomaly.evaluation.confidence import Held
 from meterlake.anomaly.evaluation.detectors import METER_DAY, PRODUCT, PRODUCT_BY_DAY
 from meterlake.anomaly.evaluation.evaluate import OVERALL, Evaluation, Row
 from meterlake.anomaly.evaluation.injections import INJECTIONS
 from meterlake.anomaly.evaluation.measure import LISTS, OF
 from meterlake.anomaly.evaluation.ranking import BEST, Found
 from meterlake.anomaly.evaluation.theft import Check
+from meterlake.anomaly.evidence import BALANCE, Shares, number
 from meterlake.resampled import Figure
 from meterlake.text_tables import Lines
 
@@ -35,6 +37,25 @@ def by_kind(of: Evaluation, detector: str) -> Lines:
     """A line for each kind of fault, for one detector."""
     rows = [row for row in of.rows if row.detector == detector]
     return [("kind", "faults", *HEADER), *((row.kind, f"{row.merit.events:,}", *_cells(row)) for row in rows)]
+
+
+def confidence(shares: Shares, held: list[Held], base_rate: float) -> Lines:
+    """A line for each set of evidence: what mart_anomaly_flags states, and what was found on other meters."""
+    head = ("evidence", "stated", "found on the test meters (95 %)", "with a balance that confirms", "of the anomalous")
+    return [
+        (*head, "of all meter-days"),
+        *(
+            (
+                one.evidence,
+                _percent(one.stated, 1),
+                "never seen" if math.isnan(one.found.value) else as_range(one.found),
+                _percent(shares.confidence(code | number([BALANCE]), base_rate), 1),
+                _percent(one.of_anomalous, 1),
+                _percent(one.of_all, 2),
+            )
+            for code, one in enumerate(held)
+        ),
+    ]
 
 
 def pr_auc(of: Evaluation) -> Lines:

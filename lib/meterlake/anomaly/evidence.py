@@ -1,0 +1,90 @@
+"""What speaks for a meter-day being anomalous, and how sure that makes us.
+
+Four things speak: a flagged reading, a finding of a rule, the day as a whole, and the balance of the transformer. How
+often each set of the first three is seen on anomalous and on ordinary days, and how often a balance confirms a meter
+that hides energy and one that does not, is measured by `meterlake anomaly confidence`, which writes SHARES.
+"""
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+# In the order in which they are told; bit n of a set's number is the n-th of them.
+READING, RULE, DAY, BALANCE = EVIDENCE = ("reading", "rule", "day", "balance")
+OF_METERS = EVIDENCE[:3]
+# Rules whose finding speaks for a fault of this meter. The others find habits (high and low use, outliers), what a
+# whole street has (outages), or what was delivered (gaps, clock changes, estimates).
+TELLING_RULES = (
+    "spike",
+    "frozen",
+    "flatline",
+    "zero_run",
+    "negative",
+    "register_sum",
+    "sub_meters",
+    "clock_shift",
+    "step_change",
+)
+# A suspect with a balance counts as confirmed where so much of the shortfall is expected to come back.
+CONFIRMED = 0.5
+SHARES = "evidence.toml"
+
+
+def number(evidence: Iterable[str]) -> int:
+    """The number of a set of evidence, 0 to 15."""
+    return sum(1 << EVIDENCE.index(name) for name in evidence)
+
+
+def named(code: int) -> str:
+    """The set with this number in words: `reading, day`; "none" is the empty one."""
+    return ", ".join(name for bit, name in enumerate(EVIDENCE) if code >> bit & 1) or "none"
+
+
+@dataclass(frozen=True)
+class Shares:
+    """How often evidence is seen.
+
+    Attributes:
+        anomalous, ordinary: share of such meter-days with exactly this evidence of OF_METERS, by the set's name.
+        hiding, honest: share of the meters that hide energy, and of the others, whose shortfall a balance confirms.
+    """
+
+    anomalous: Mapping[str, float]
+    ordinary: Mapping[str, float]
+    hiding: float
+    honest: float
+
+    def confidence(self, code: int, base_rate: float) -> float:
+        """Share of the meter-days with exactly this evidence that are anomalous, by Bayes' rule.
+
+        The balance is taken to be independent of the rest: it is measured on other meters.
+
+        Args:
+            base_rate: share of all meter-days that are anomalous.
+        """
+        of_meter = named(code & ~number([BALANCE]))
+        confirmed = code & number([BALANCE])
+        anomalous = base_rate * self.anomalous[of_meter] * (self.hiding if confirmed else 1)
+        ordinary = (1 - base_rate) * self.ordinary[of_meter] * (self.honest if confirmed else 1)
+        return anomalous / (anomalous + ordinary)
+
+    def as_toml(self, told: str) -> str:
+        """The file SHARES; `told` says how it was made."""
+        lines = [f"# {told}"]
+        for name in ("anomalous", "ordinary"):
+            lines += ["", f"[{name}]", *(f'"{key}" = {share:.3g}' for key, share in getattr(self, name).items())]
+        return "\n".join([*lines, "", "[balance]", f"hiding = {self.hiding:.3g}", f"honest = {self.honest:.3g}", ""])
+
+
+def parsed(text: str) -> Shares:
+    """The shares that `as_toml` wrote."""
+    found = tomllib.loads(text)
+    return Shares(found["anomalous"], found["ordinary"], found["balance"]["hiding"], found["balance"]["honest"])
+
+
+@cache
+def measured() -> Shares:
+    """The shares that come with this version."""
+    return parsed((files("meterlake.anomaly") / SHARES).read_text(encoding="utf-8"))
