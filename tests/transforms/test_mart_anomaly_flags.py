@@ -159,7 +159,7 @@ def test_everything_that_speaks_for_a_day_is_told_the_surest_first(spark: SparkS
 def test_a_day_without_a_flagged_reading_is_listed_for_what_else_speaks(spark: SparkSession, meters: DataFrame) -> None:
     (day,) = found(spark, meters, [scored(0, score=0.3), scored(1)], {MART_INSPECTIONS: [INSPECTION]})
     assert (day["evidence"], day["why"]) == ("day", INSPECTION["reasons"])
-    assert (day["flagged_count"], day["worst_score"], day["energy_at_stake_kwh"]) == (0, 0.3, 0)
+    assert (day["flagged_count"], day["worst_score"], day["energy_at_stake_kwh"]) == (0, 0.3, None)
     assert (day["main_type"], day["worst_reading_timestamp"], day["reasons"]) == (None, None, None)
 
 

@@ -43,6 +43,7 @@ def build(scores: DataFrame, evidence: DataFrame, meters: DataFrame, base_rate: 
     told = days.withColumns(
         {
             "main_type": F.when(flagged, _main_type()),
+            "energy_at_stake_kwh": F.when(flagged, F.col("energy_at_stake_kwh")),
             "evidence": F.get(F.array(*(F.lit(named(each)) for each in range(len(sure)))), code),
             "confidence": F.get(F.array(*map(F.lit, sure)), code),
             "why": F.concat_ws("; ", "said_of_others", "reasons"),
