@@ -29,10 +29,14 @@ def train_days(hourly: DataFrame, daily: DataFrame, meters: DataFrame, conf: Mod
     count = meters.count()
     if not last or last[0] is None or not count:
         return None
-    days = min(HALF_A_YEAR * max(1, MOST_METERS // count), MOST_DAYS)
-    recent = hourly.where(F.col(DAY) > last[0] - timedelta(days=days))
+    recent = hourly.where(F.col(DAY) > last[0] - timedelta(days=days_back(count)))
     some = metered_hours(recent.where(drawn("meter_id", conf.seed) < MOST_METERS / count))
     rows: pa.Table = some.toArrow().sort_by([(name, "ascending") for name in READ[:3]])
     known = meter_days(rows)
     judged = known.judged
     return fit(known, judged, conf.day_alarm_share, conf.threshold) if judged.sum() >= FEWEST_DAYS else None
+
+
+def days_back(meters: int) -> int:
+    """How many of the last days are learnt from, of a source with so many meters."""
+    return min(HALF_A_YEAR * max(1, MOST_METERS // meters), MOST_DAYS)
