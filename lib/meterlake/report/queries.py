@@ -8,8 +8,8 @@ from meterlake.quality.rules import EXACT_DUPLICATE
 from meterlake.sources.source import Source
 from meterlake.tables.int_readings_daily import INT_READINGS_DAILY
 from meterlake.tables.int_readings_hourly import INT_READINGS_HOURLY
+from meterlake.tables.mart_anomaly_flags import MART_ANOMALY_FLAGS
 from meterlake.tables.mart_anomaly_scores import MART_ANOMALY_SCORES
-from meterlake.tables.mart_inspections import MART_INSPECTIONS
 from meterlake.tables.ops import LEDGER, QUALITY_RESULTS
 from meterlake.tables.store import Store
 from meterlake.transforms.int_readings_hourly import hours_of
@@ -134,13 +134,12 @@ def top(store: Store, source: Source) -> DataFrame:
     )
 
 
-def inspections(store: Store, source: Source) -> DataFrame:
-    """The most surprising whole day of each of the ten meters that most deserve an inspection, and how many it has."""
-    worst = F.max_by(F.struct("reading_date_local", "feeder", "consumption_kwh", "usual_kwh", "reasons"), "day_score")
-    of_meter = store.read(MART_INSPECTIONS, source.name).groupBy("meter_id")
-    told = of_meter.agg(F.count("*").alias("days"), F.max("day_score").alias("day_score"), worst.alias("worst"))
-    kwh = (F.col(f"worst.{name}").cast("double").alias(name) for name in ("consumption_kwh", "usual_kwh"))
-    rows = told.select(
-        "meter_id", "days", "day_score", "worst.reading_date_local", "worst.feeder", *kwh, "worst.reasons"
-    )
-    return rows.orderBy(F.desc("day_score"), "meter_id").limit(TOP)
+def surest(store: Store, source: Source) -> DataFrame:
+    """The surest day of each of the ten meters for which most speaks, and how many it has; a flagged reading alone says
+    too little.
+    """
+    shown = ("reading_date_local", "feeder", "evidence", "why", F.col("scored_kwh").cast("double").alias("kwh"))
+    worst = F.max_by(F.struct(*shown), F.struct("confidence", "worst_score")).alias("worst")
+    of_meter = store.read(MART_ANOMALY_FLAGS, source.name).where("evidence <> 'reading'").groupBy("meter_id")
+    told = of_meter.agg(F.count("*").alias("days"), F.max("confidence").alias("confidence"), worst)
+    return told.select("meter_id", "days", "confidence", "worst.*").orderBy(F.desc("confidence"), "meter_id").limit(TOP)

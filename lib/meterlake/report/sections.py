@@ -48,7 +48,7 @@ def all_of(facts: Facts, summary: Mapping[str, Any]) -> dict[str, Any]:
         "losses": losses.says(facts["losses_by_day"]),
         "loss_rows": records(facts["losses_by_element"]),
         "recoverable": records(facts["recoverable"]),
-        "inspections": records(facts["inspections"]),
+        "surest": records(facts["surest"]),
         "suspects": suspects(facts["suspects"]),
         "reason_rows": records(facts["reasons"].assign(reasons=facts["reasons"]["reasons"].map(list))),
         "unparsable_rows": records(facts["unparsable"]),
