@@ -23,6 +23,7 @@ START = datetime(2024, 5, 6, tzinfo=UTC)
 NOW = datetime(2024, 7, 1, 12, tzinfo=UTC)
 CONF = Model(
     contamination=0.01,
+    base_rate=0.01,
     threshold=0.6,
     day_alarm_share=0.001,
     trees=50,

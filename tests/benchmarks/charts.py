@@ -183,6 +183,7 @@ WORDS = (
     (r"\buniqExactIf\((\w+), ([^()]+)\)", r"count(DISTINCT \1) FILTER (WHERE \2)"),
     (r"\buniqExact\(", "count(DISTINCT "),
     (r"\bcountIf\(([^()]+)\)", r"float8(count(*) FILTER (WHERE \1))"),
+    (r"\bavgIf\((.+), ([^,()]+)\)", r"avg(\1) FILTER (WHERE \2)"),
     (r"\bsumIf\((.+?), (status = 'balanced')\)", r"sum(\1) FILTER (WHERE \2)"),
     (r"\btoFloat64\(", "float8("),
     (r"\bformatDateTime\((\w+), '%Y-%m'\)", r"to_char(\1, 'YYYY-MM')"),

@@ -82,7 +82,7 @@ def _listed(address: str) -> int | None:
     try:
         with urllib.request.urlopen(f"{address}/api/v1/applications", timeout=5) as answer:
             return len(json.load(answer))
-    except OSError:
+    except (OSError, ValueError):  # while it starts it may also answer with something else than a list
         return None
 
 
