@@ -10,6 +10,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Share = TypeVar("Share", float, NDArray[np.float64])
 
 # In the order in which they are told; bit n of a set's number is the n-th of them.
 READING, RULE, DAY, BALANCE = EVIDENCE = ("reading", "rule", "day", "balance")
@@ -66,9 +72,9 @@ class Shares:
         """
         of_meter = named(code & ~number([BALANCE]))
         confirmed = code & number([BALANCE])
-        anomalous = base_rate * self.anomalous[of_meter] * (self.hiding if confirmed else 1)
-        ordinary = (1 - base_rate) * self.ordinary[of_meter] * (self.honest if confirmed else 1)
-        return anomalous / (anomalous + ordinary)
+        anomalous = self.anomalous[of_meter] * (self.hiding if confirmed else 1)
+        ordinary = self.ordinary[of_meter] * (self.honest if confirmed else 1)
+        return bayes(base_rate, anomalous, ordinary)
 
     def as_toml(self, told: str) -> str:
         """The file SHARES; `told` says how it was made."""
@@ -76,6 +82,11 @@ class Shares:
         for name in ("anomalous", "ordinary"):
             lines += ["", f"[{name}]", *(f'"{key}" = {share:.3g}' for key, share in getattr(self, name).items())]
         return "\n".join([*lines, "", "[balance]", f"hiding = {self.hiding:.3g}", f"honest = {self.honest:.3g}", ""])
+
+
+def bayes(base_rate: float, anomalous: Share, ordinary: Share) -> Share:
+    """Share that is anomalous of what so large a share of the anomalous and of the ordinary have."""
+    return base_rate * anomalous / (base_rate * anomalous + (1 - base_rate) * ordinary)
 
 
 def parsed(text: str) -> Shares:

@@ -1,5 +1,6 @@
 """The only place that reads and writes Delta tables."""
 
+import json
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, Observation, Row, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_schema
+from pyspark.sql.types import StructType
 
 from meterlake.session import is_small
 from meterlake.settings import Settings
@@ -64,13 +66,14 @@ class Store:
 
     def _grow(self, table: Table) -> None:
         snapshot = self._snapshot(table)
-        there = set(snapshot.schema().fieldNames())
+        # One call for all: each call to the JVM costs, and every run asks for every table.
+        there = {field.name: field for field in StructType.fromJson(json.loads(snapshot.schema().json()))}
         added = [column for column in table.columns if column.name not in there]
         if added:
             told = ", ".join(f"{column.name} {column.type} COMMENT {_text(comment(column))}" for column in added)
             self.spark.sql(f"ALTER TABLE delta.`{self.path(table)}` ADD COLUMNS ({told})")
         for column in table.columns:
-            if not column.required and column.name in there and not snapshot.schema().apply(column.name).nullable():
+            if not column.required and column.name in there and not there[column.name].nullable:
                 self.spark.sql(f"ALTER TABLE delta.`{self.path(table)}` ALTER COLUMN {column.name} DROP NOT NULL")
         if table.change_feed and str(snapshot.metadata().configuration().get(FEED)) != "Some(true)":
             self.spark.sql(f"ALTER TABLE delta.`{self.path(table)}` SET TBLPROPERTIES ('{FEED}' = 'true')")

@@ -9,15 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
-from meterlake.anomaly import meter_day
-from meterlake.anomaly.evaluation.detectors import days_by, product
+from meterlake.anomaly.evaluation.detectors import day_model, days_by, product
 from meterlake.anomaly.evaluation.evaluate import Setup, TooShort, faults_of
+from meterlake.anomaly.evaluation.measure import meters_drawn
 from meterlake.anomaly.evaluation.population import Households, Population, split, untouched
-from meterlake.anomaly.evidence import CONFIRMED, OF_METERS, TELLING_RULES, Shares, named
-from meterlake.anomaly.meter_day import MeterDays
+from meterlake.anomaly.evidence import CONFIRMED, OF_METERS, TELLING_RULES, Shares, bayes, named
 from meterlake.losses.evaluate import World
 from meterlake.resampled import Figure, figure
 from meterlake.settings import Model
@@ -31,10 +29,8 @@ Ints = NDArray[np.int64]
 Evidence = Callable[[Population], Ints]
 
 SETS = 1 << len(OF_METERS)
-RESAMPLES = 1000
 # Added to each count of a set, so that one that was never seen is rare and not impossible (Jeffreys' prior).
 PRIOR = 0.5
-DAY_MINUTES = 1440
 
 
 @dataclass(frozen=True)
@@ -121,8 +117,7 @@ def _shares(known: Seen, worlds: list[World]) -> Shares:
 
 def _evidence(train: Population, source: Source, conf: Model) -> Evidence:
     """The number of the evidence of each meter-day, by models that are fitted to ordinary meters."""
-    reading = product(train, conf)
-    model = meter_day.fit(MeterDays.grid(train.kwh), train.judged.reshape(-1), conf.day_alarm_share, conf.threshold)
+    reading, model = product(train, conf), day_model(train, conf)
     day = days_by(model)
 
     def told(of: Population) -> Ints:
@@ -141,16 +136,8 @@ def rule_days(of: Population, source: Source) -> NDArray[np.bool_]:
     plain = source.model_copy(
         update={"time_zone": "UTC", "vee": source.vee.model_copy(update={"estimate": False, "civil_time_zone": None})}
     )
-    series_number, day, slot = np.nonzero(~np.isnan(of.kwh))
-    minute = (of.first_day[series_number] + day) * DAY_MINUTES + slot * of.interval_minutes
-    readings = pa.table(
-        {
-            "meter_id": pa.array(series_number),
-            "reading_timestamp": pa.array(minute * 60_000_000).cast(pa.timestamp("us")),
-            "delivered": of.kwh[series_number, day, slot],
-        }
-    )
-    series, meters = series_from(readings, plain)
+    *_, known = of.known()
+    series, meters = series_from(known.rename_columns(["meter_id", "reading_timestamp", "delivered"]), plain)
     found, _ = validated(series, plain)
     mask = np.logical_or.reduce([found[name].mask(series.size) for name in TELLING_RULES if name in found])
     whose = np.asarray(meters)[series.meter[series.number[mask]]]
@@ -173,13 +160,10 @@ def _counted(codes: Ints, of: Population, chosen: NDArray[np.bool_], meters: int
 
 def _held(shares: Shares, test: Seen, setup: Setup) -> list[Held]:
     """What is stated of each set beside what is found; the range is of draws of the test meters."""
-    meters = len(test.ordinary)
-    random = np.random.default_rng(setup.seed)
-    drawn = [np.ones(meters), *random.multinomial(meters, np.full(meters, 1 / meters), RESAMPLES).astype(np.float64)]
-    base_rate = setup.base_rate
+    base_rate, drawn = setup.base_rate, meters_drawn(np.arange(len(test.ordinary)), setup.seed)
     anomalous, ordinary = (np.stack(part) for part in zip(*(test.shares(times) for times in drawn), strict=True))
     with np.errstate(invalid="ignore"):
-        found = base_rate * anomalous / (base_rate * anomalous + (1 - base_rate) * ordinary)
+        found = bayes(base_rate, anomalous, ordinary)
     return [
         Held(
             named(code),

@@ -142,21 +142,14 @@ def _blocks(of: Population) -> list[NDArray[np.int64]]:
 def readings_of(of: Population, part: NDArray[np.int64] | None = None) -> tuple[dict[str, Floats], NDArray[np.int64]]:
     """features.INPUTS of the known readings of the judged days, and the flat (series, day) each belongs to."""
     part = np.arange(len(of.kwh)) if part is None else part
-    kwh, days = of.kwh[part], of.kwh.shape[1]
-    known = ~np.isnan(kwh)
-    series, day, slot = np.nonzero(known)
-    minute = (of.first_day[part][series] + day) * 1440 + slot * of.interval_minutes
-    table = pa.table(
-        {
-            "meter_id": pa.array(series.astype(str)),
-            "reading_timestamp": pa.array(minute * 60_000_000).cast(pa.timestamp("us")),
-            "consumption_kwh": kwh[known],
-        }
-    )
+    some, days = of.of(part), of.kwh.shape[1]
+    series, day, slot, known = some.known()
+    table = known.rename_columns(["meter_id", "reading_timestamp", "consumption_kwh"])
+    table = table.set_column(0, "meter_id", pa.array(series.astype(str)))
     of_the_past = windows(Series.of(table), of.interval_minutes)  # the pass of the pipeline, as it is
-    judged = of.judged[part][series, day]
+    judged = some.judged[series, day]
     columns = {
-        "consumption_kwh": kwh[known],
+        "consumption_kwh": known["kwh"].to_numpy(),
         **of_the_past,
         "hour_of_day": (slot * of.interval_minutes // 60).astype(float),
     }
@@ -172,8 +165,13 @@ def _even_sample(stratum: NDArray[np.int64], rows: int, seed: int) -> NDArray[np
 
 def by_meter_day(train: Population, conf: Model) -> Scorer:
     """The product's score of whole days, anomaly/meter_day.py."""
+    return days_by(day_model(train, conf))
+
+
+def day_model(train: Population, conf: Model) -> DayModel:
+    """The product's model of whole days, fitted to ordinary meters."""
     days = MeterDays.grid(train.kwh)
-    return days_by(meter_day.fit(days, train.judged.reshape(-1), conf.day_alarm_share, conf.threshold))
+    return meter_day.fit(days, train.judged.reshape(-1), conf.day_alarm_share, conf.threshold)
 
 
 def days_by(model: DayModel) -> Scorer:

@@ -115,7 +115,7 @@ def _draws(of: Judged, threshold: float, base_rate: float, seed: int) -> Floats:
     last_of_equals = np.flatnonzero(np.append(np.diff(score) != 0, True))
     flagged = int(np.searchsorted(-score, -threshold, side="left"))  # the first so many are above the threshold
     anomalous, after = of.anomalous[order], (of.event >= 0)[order] & ~of.anomalous[order]
-    drawn = _meters_drawn(meter, seed)
+    drawn = meters_drawn(meter, seed)
     rows = []
     for start in range(0, len(drawn), CHUNK):
         weight = drawn[start : start + CHUNK][:, meter] * of.share[order]
@@ -123,7 +123,7 @@ def _draws(of: Judged, threshold: float, base_rate: float, seed: int) -> Floats:
     return np.concatenate(rows)
 
 
-def _meters_drawn(meter: Ints, seed: int) -> Floats:
+def meters_drawn(meter: Ints, seed: int) -> Floats:
     """(1 + RESAMPLES, meters) how often each meter is drawn; once each in the first row."""
     present = np.unique(meter)
     drawn = np.zeros((1 + RESAMPLES, int(present.max()) + 1))

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from meterlake.anomaly.evaluation.injections import Event, injected
@@ -60,7 +61,7 @@ class Population:
     anomalous: Bools
     missing_kwh: Floats
 
-    def of(self, rows: Bools) -> "Population":
+    def of(self, rows: Bools | Ints) -> "Population":
         """Some of the series."""
         return Population(
             self.interval_minutes,
@@ -71,6 +72,16 @@ class Population:
             self.anomalous[rows],
             self.missing_kwh[rows],
         )
+
+    def known(self) -> tuple[Ints, Ints, Ints, pa.Table]:
+        """Of the n known readings the series, day and slot, and a table in their order: `series`, `reading_timestamp`
+        (the grid's clock as if it were UTC) and `kwh`.
+        """
+        series, day, slot = np.nonzero(~np.isnan(self.kwh))
+        minute = (self.first_day[series] + day) * 1440 + slot * self.interval_minutes
+        stamp = pa.array(minute * 60_000_000).cast(pa.timestamp("us"))
+        kwh = self.kwh[series, day, slot]
+        return series, day, slot, pa.table({"series": series, "reading_timestamp": stamp, "kwh": kwh})
 
 
 def households(series: list[MeterSeries], interval_minutes: int) -> Households:
