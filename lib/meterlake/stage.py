@@ -188,7 +188,7 @@ def _write_current(run: Run, judged: stg_meter_readings.Judged, scope: Scope, re
             gone = replaced_rows.join(readings, on=["source", *INTERVAL], how="left_anti")
         run.store.upsert(readings, STG_METER_READINGS, bounds, note=_note(scope.batches), gone=gone)
     elif plain := _plain(run, judged, scope):
-        run.store.append_pass(plain, STG_METER_READINGS, note=_note(scope.batches))
+        run.store.append_passes([plain], note=_note(scope.batches))
     else:
         run.store.append(readings, STG_METER_READINGS, note=_note(scope.batches))
 

@@ -38,6 +38,7 @@ from meterlake.serving.slices import Slice
 from meterlake.session import at_once
 from meterlake.sources.catalog import supply_sources
 from meterlake.stage import stage
+from meterlake.tables.arrow_pass import ArrowPass, Rows
 from meterlake.tables.catalog import MARTS
 from meterlake.tables.changes import Changes, days_of_month, following_days, month_of
 from meterlake.tables.int_consumption_features import INT_CONSUMPTION_FEATURES
@@ -69,10 +70,12 @@ from meterlake.transforms import (
     mart_inspections,
     mart_load_factors,
     mart_load_profile,
+    plain_hours,
     resolution,
     tariff_hours,
 )
 from meterlake.validate import require_passed, validate
+from meterlake.vee.clock import clock_of
 from meterlake.vee.step import vee
 
 __all__ = [
@@ -103,21 +106,45 @@ def aggregate(run: Run) -> Outcome:
     if changed.nothing:
         return Outcome(nothing_new=True)
     version = run.store.version(STG_METER_READINGS)
-    readings = run.store.read(STG_METER_READINGS, version=version)
-
-    # The two share nothing but silver: while one is planned, the other has the cores.
-    work = (partial(_periods, run, readings, changed), partial(_features, run, readings, changed))
-    rows, written = at_once(run.store.spark, work, len(work))
+    if together := _all_at_once(run, changed):
+        hours, written = run.store.append_passes(together)
+        rows = hours + _days_and_months(run, changed)
+    else:
+        readings = run.store.read(STG_METER_READINGS, version=version)
+        # The two share nothing but silver: while one is planned, the other has the cores.
+        work = (partial(_periods, run, readings, changed), partial(_features, run, readings, changed))
+        rows, written = at_once(run.store.spark, work, len(work))
     return Outcome(rows_in=written, rows_out=rows + written, inputs={STG_METER_READINGS.name: version})
+
+
+def _all_at_once(run: Run, changed: Changes) -> tuple[ArrowPass, ArrowPass] | None:
+    """Hours and features of all readings, by one pass over whole meters; None where that cannot be, or rows stand."""
+    store, source = run.store, run.source
+    made = (INT_READINGS_HOURLY, INT_CONSUMPTION_FEATURES)
+    if not (changed.everything and changed.first and changed.last) or source.varies:
+        return None
+    if not clock_of(source.time_zone).knows(changed.first, changed.last):
+        return None
+    if any(store.has(table, source.name) for table in made):
+        return None
+    files = store.scan(STG_METER_READINGS, source=[source.name])
+    if files is None:
+        return None
+    rows = Rows.by_meter(files, sorted({*plain_hours.NEEDED, *int_consumption_features.CARRIED}))
+    return plain_hours.build(rows, source), int_consumption_features.build(rows, source)
 
 
 def _periods(run: Run, readings: DataFrame, changed: Changes) -> int:
     """Hours, days and months of the changed meter-days; the number of rows written."""
+    hourly = int_readings_hourly.build(changed.days_in(readings, DAY), run.source)
+    return run.store.replace(hourly, INT_READINGS_HOURLY, changed) + _days_and_months(run, changed)
+
+
+def _days_and_months(run: Run, changed: Changes) -> int:
+    """Days and months of the changed meter-days, of their hours; the number of rows written."""
     store, source = run.store, run.source
-    of_changed_days = changed.days_in(readings, DAY)
-    rows = store.replace(int_readings_hourly.build(of_changed_days, source), INT_READINGS_HOURLY, changed)
     hourly = changed.days_in(store.read(INT_READINGS_HOURLY), DAY)
-    rows += store.replace(int_readings_daily.build(hourly, source), INT_READINGS_DAILY, changed)
+    rows = store.replace(int_readings_daily.build(hourly, source), INT_READINGS_DAILY, changed)
 
     months = changed.also(month_of)
     daily = changed.meters_in(store.read(INT_READINGS_DAILY), DAY, before=31, after=31)

@@ -8,7 +8,13 @@ from importlib import import_module
 
 from pyspark.daemon import manager
 
-PASSES = ("meterlake.anomaly.score", "meterlake.transforms.plain_readings", "meterlake.sources.load_plain")
+PASSES = (
+    "meterlake.anomaly.score",
+    "meterlake.sources.load_plain",
+    "meterlake.transforms.int_consumption_features",
+    "meterlake.transforms.plain_hours",
+    "meterlake.transforms.plain_readings",
+)
 
 if __name__ == "__main__":
     for name in PASSES:

@@ -8,7 +8,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql.pandas.types import to_arrow_schema
 
 from meterlake.settings import Settings
-from meterlake.tables.arrow_pass import ArrowPass, whole_meters
+from meterlake.tables.arrow_pass import ArrowPass, Rows, whole_meters
 from meterlake.tables.arrow_writer import Batches, CheckViolated
 from meterlake.tables.changes import Changes
 from meterlake.tables.mart_anomaly_scores import MART_ANOMALY_SCORES
@@ -26,7 +26,7 @@ def scored(spark: SparkSession, hours: int, score: float) -> ArrowPass:
             rows = [_row(hour, score) for hour in batch.column("id").to_pylist()]
             yield pa.RecordBatch.from_pylist(rows, to_arrow_schema(MART_ANOMALY_SCORES.schema, timezone="UTC"))
 
-    return ArrowPass(MART_ANOMALY_SCORES, spark.range(hours, numPartitions=1), work)
+    return ArrowPass(MART_ANOMALY_SCORES, Rows(spark.range(hours, numPartitions=1)), work)
 
 
 def _row(hour: int, score: float) -> dict[str, object]:

@@ -8,8 +8,9 @@ import pytest
 from pyspark.sql import SparkSession
 
 from meterlake.settings import Settings
-from meterlake.tables import file_scan
-from meterlake.tables.arrow_pass import ArrowPass
+from meterlake.tables import arrow_writer, file_scan
+from meterlake.tables import store as stores
+from meterlake.tables.arrow_pass import ArrowPass, Rows
 from meterlake.tables.changes import Changes
 from meterlake.tables.mart_anomaly_scores import MART_ANOMALY_SCORES
 from meterlake.tables.store import Store
@@ -40,9 +41,7 @@ def fill(store: Store, source: str, hours: int) -> None:
     if hours % 2 == 0:
         store.append(frame, MART_ANOMALY_SCORES)
     else:
-        store.ensure(MART_ANOMALY_SCORES)
-        made = ArrowPass(MART_ANOMALY_SCORES, frame, lambda batches: batches)
-        store.append_files(made.files(store.path(MART_ANOMALY_SCORES)), MART_ANOMALY_SCORES)
+        store.append_passes([ArrowPass(MART_ANOMALY_SCORES, Rows(frame), lambda batches: batches)])
 
 
 def found(scan: file_scan.FileScan) -> list[tuple[object, ...]]:
@@ -70,11 +69,24 @@ def test_it_reads_what_delta_reads(
     assert len(scan.files) < len(store.read(MART_ANOMALY_SCORES).inputFiles()), "files of the town are not opened"
 
 
-def test_a_table_with_deleted_rows_or_none_has_no_scan(spark: SparkSession, settings: Settings) -> None:
+@pytest.mark.parametrize("piece_bytes", [1, 1 << 20])
+def test_rows_that_are_deleted_are_left_out(
+    spark: SparkSession, settings: Settings, monkeypatch: pytest.MonkeyPatch, piece_bytes: int
+) -> None:
+    monkeypatch.setattr(file_scan, "PIECE_BYTES", piece_bytes)
     store = Store(spark, settings)
-    assert store.scan(MART_ANOMALY_SCORES, source=["village"]) is None
-    fill(store, "village", 5)
+    assert store.scan(MART_ANOMALY_SCORES, source=["village"]) is None, "no table, no scan"
+    monkeypatch.setattr(arrow_writer, "GROUP_ROWS", 4)  # so that a deleted row stands behind other row groups
+    fill(store, "village", 15)
     a_day = Changes("village", spark.createDataFrame([("a", DAY)], "meter_id string, day date"), DAY, DAY)
-    three = store.read(MART_ANOMALY_SCORES).where("anomaly_score < 0.025")
-    assert store.replace(three, MART_ANOMALY_SCORES, a_day) == 2
-    assert store.scan(MART_ANOMALY_SCORES, source=["village"]) is None
+    kept = store.read(MART_ANOMALY_SCORES).where("anomaly_score NOT IN (0.02, 0.05, 0.14)")
+    assert store.replace(kept, MART_ANOMALY_SCORES, a_day) == 3
+    scan = store.scan(MART_ANOMALY_SCORES, source=["village"])
+    assert scan is not None
+    assert any(file.deleted is not None for file in scan.files)
+    rows = store.read(MART_ANOMALY_SCORES).select(*COLUMNS)
+    assert found(scan) == sorted(map(tuple, rows.collect()))
+    late = scan.where(pc.field("anomaly_score") > pa.scalar(0.03))
+    assert found(late) == sorted(map(tuple, rows.where("anomaly_score > 0.03").collect()))
+    monkeypatch.setattr(stores, "MOST_DELETED", 1)
+    assert store.scan(MART_ANOMALY_SCORES, source=["village"]) is None, "too many to be sent to the tasks"

@@ -14,7 +14,7 @@ from meterlake.anomaly.classify import anomaly_types, expected_kwh, reasons
 from meterlake.anomaly.drift import Ints, Reference, watched
 from meterlake.anomaly.features import INPUTS, matrix, metered, metered_in
 from meterlake.anomaly.model import TrainedModel
-from meterlake.tables.arrow_pass import ArrowPass
+from meterlake.tables.arrow_pass import ArrowPass, Rows
 from meterlake.tables.arrow_writer import Batches
 from meterlake.tables.file_scan import FileScan
 from meterlake.tables.mart_anomaly_scores import MART_ANOMALY_SCORES
@@ -71,8 +71,8 @@ def score(
     counted = counted if model.reference else None
     work = partial(_scores, broadcast=broadcast, constants=constants, counted=counted)
     if isinstance(features, FileScan):
-        return ArrowPass.over(MART_ANOMALY_SCORES, metered_in(features), (*KEPT, *INPUTS), work)
-    return ArrowPass(MART_ANOMALY_SCORES, metered(features).select(*KEPT, *INPUTS), work)
+        return ArrowPass(MART_ANOMALY_SCORES, Rows.of_files(metered_in(features), (*KEPT, *INPUTS)), work)
+    return ArrowPass(MART_ANOMALY_SCORES, Rows(metered(features).select(*KEPT, *INPUTS)), work)
 
 
 def _scores(

@@ -2,14 +2,41 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import tee
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import DataFrame, Row
 
+from meterlake.tables import meter_order
 from meterlake.tables.arrow_writer import WRITTEN, Batches, Written, file_writer
 from meterlake.tables.file_scan import FileScan
 from meterlake.tables.table import Table
+
+Work = Callable[[Batches], Batches]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What the tasks of a pass read.
+
+    Attributes:
+        frame: its partitions are theirs.
+        read: what a task makes of its partition first.
+    """
+
+    frame: DataFrame
+    read: Work = iter
+
+    @classmethod
+    def of_files(cls, scan: FileScan, columns: Sequence[str]) -> "Rows":
+        """These columns of files, which the tasks read with Arrow."""
+        return cls(scan.pieces(), scan.reader(columns))
+
+    @classmethod
+    def by_meter(cls, scan: FileScan, columns: Sequence[str]) -> "Rows":
+        """The same; each task gets the rows of whole meters, each in order of time."""
+        return cls(meter_order.sent(scan, columns), meter_order.received)
 
 
 @dataclass(frozen=True)
@@ -17,36 +44,41 @@ class ArrowPass:
     """Rows that are still to be made: a description of the work, as a frame is one.
 
     Attributes:
-        rows: what the tasks read; its partitions are theirs.
         work: makes batches of the table's columns, in their order, of the batches of one partition.
     """
 
     table: Table
-    rows: DataFrame
-    work: Callable[[Batches], Batches]
-
-    @classmethod
-    def over(
-        cls, table: Table, scan: FileScan, columns: Sequence[str], work: Callable[[Batches], Batches]
-    ) -> "ArrowPass":
-        """A pass over files: its tasks read these columns of them with Arrow."""
-        read = scan.reader(columns)
-        return cls(table, scan.pieces(), lambda pieces: work(read(pieces)))
+    rows: Rows
+    work: Work
 
     def frame(self) -> DataFrame:
         """The rows as Spark's, to filter or to merge."""
         types = ", ".join(f"{field.name} {field.dataType.simpleString()}" for field in self.table.schema)
-        return self.rows.mapInArrow(self.work, types)
+        read, work = self.rows.read, self.work
+        return self.rows.frame.mapInArrow(lambda batches: work(read(batches)), types)
 
-    def files(self, path: str) -> list[Row]:
-        """Make the rows and write them as files of the table at `path`, which no commit knows yet."""
-        work, write = self.work, file_writer(self.table, path)
 
-        def written(batches: Batches) -> Batches:
-            for file in write(work(batches)):
-                yield pa.RecordBatch.from_pylist([file._asdict()], schema=_WRITTEN)
+def make_files(passes: Sequence[ArrowPass], folders: Sequence[str]) -> list[list[Row]]:
+    """Make the rows of passes over the same rows as files of their tables in these folders, which no commit knows yet.
 
-        return self.rows.mapInArrow(written, WRITTEN).collect()
+    Where there are several, each task holds what it read until the last one is done.
+
+    Returns:
+        What was written (WRITTEN), by pass.
+    """
+    rows = passes[0].rows
+    assert all(one.rows is rows for one in passes)
+    read = rows.read
+    each = [(one.work, file_writer(one.table, folder)) for one, folder in zip(passes, folders, strict=True)]
+
+    def written(batches: Batches) -> Batches:
+        copies = tee(read(batches), len(each))
+        for number, ((work, write), copy) in enumerate(zip(each, copies, strict=True)):
+            for file in write(work(copy)):
+                yield pa.RecordBatch.from_pylist([file._asdict() | {"number": number}], schema=_WRITTEN)
+
+    made = rows.frame.mapInArrow(written, f"{WRITTEN}, number int").collect()
+    return [[file for file in made if file.number == number] for number in range(len(passes))]
 
 
 def whole_meters(batches: Batches, rows: int) -> Iterator[pa.Table]:
@@ -71,4 +103,6 @@ def _next_meter(last: pa.RecordBatch, batch: pa.RecordBatch) -> int | None:
     return None if found < 0 else int(found)
 
 
-_WRITTEN = pa.schema(dict(zip(Written._fields, (pa.string(), pa.int64(), pa.int64(), pa.string()), strict=True)))
+_WRITTEN = pa.schema(
+    dict(zip((*Written._fields, "number"), (pa.string(), pa.int64(), pa.int64(), pa.string(), pa.int32()), strict=True))
+)

@@ -9,10 +9,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from operator import and_
+from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
+from numpy.typing import NDArray
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.pandas.types import to_arrow_schema
 
@@ -23,46 +26,57 @@ from meterlake.tables.table import Table
 PIECE = "path string, part int, parts int"
 # Bytes of a piece of a file, unless a row group is larger, and of what a task reads where there is much.
 PIECE_BYTES, TASK_BYTES = 4 << 20, 128 << 20
+WANTED = "_wanted"
+
+Positions = NDArray[np.int64]
+
+
+class File(NamedTuple):
+    """A file of a table. `deleted`: positions of the rows in it that stand no longer, ascending."""
+
+    path: str
+    size: int
+    rows: int
+    deleted: Positions | None = None
 
 
 @dataclass(frozen=True)
 class FileScan:
-    """Files of a table of which all rows stand, and which of the rows are wanted.
+    """Files of a table, and which of their rows are wanted.
 
     Attributes:
-        files: path and bytes of each.
         wanted: a condition on the table's columns; a row group whose statistics exclude it is not read.
     """
 
     spark: SparkSession
     table: Table
-    files: list[tuple[str, int]]
+    files: list[File]
     wanted: pc.Expression
 
     @classmethod
-    def of(
-        cls, spark: SparkSession, table: Table, folder: str, names: list[str], values: Mapping[str, list[str]]
-    ) -> "FileScan":
-        """Of the named files in the table's folder the rows that have one of these values in these columns."""
-        filesystem, there = filesystem_of(folder)
-        sizes = [file.size for file in filesystem.get_file_info([f"{there}/{name}" for name in names])]
-        files = [(f"{folder}/{name}", size) for name, size in zip(names, sizes, strict=True)]
+    def of(cls, spark: SparkSession, table: Table, files: list[File], values: Mapping[str, list[str]]) -> "FileScan":
+        """Of the files the rows that have one of these values in these columns."""
         return cls(spark, table, files, reduce(and_, (pc.field(name).isin(some) for name, some in values.items())))
 
     def where(self, condition: pc.Expression) -> "FileScan":
         return replace(self, wanted=self.wanted & condition)
 
+    @property
+    def rows(self) -> int:
+        """How many rows the files hold, wanted or not."""
+        return sum(file.rows for file in self.files)
+
     def pieces(self) -> DataFrame:
         """Parts of the files, shared out to tasks: a multiple of the cores, so that all have about the same to do."""
         parts = [
-            (path, part, count)
-            for path, size in self.files
-            for count in (max(1, math.ceil(size / PIECE_BYTES)),)
+            (file.path, part, count)
+            for file in self.files
+            for count in (max(1, math.ceil(file.size / PIECE_BYTES)),)
             for part in range(count)
         ]
         context = self.spark.sparkContext
         cores = context.defaultParallelism
-        rounds = math.ceil(sum(size for _, size in self.files) / TASK_BYTES / cores)
+        rounds = math.ceil(sum(file.size for file in self.files) / TASK_BYTES / cores)
         tasks = min(len(parts), max(1, rounds) * cores)
         return self.spark.createDataFrame(context.parallelize(parts, max(1, tasks)), PIECE)
 
@@ -72,22 +86,53 @@ class FileScan:
         Columns that a file of an earlier version lacks are null.
         """
         schema, wanted = to_arrow_schema(self.table.schema, timezone="UTC"), self.wanted
+        gone = {file.path: file.deleted for file in self.files if file.deleted is not None}
+        deleted = self.spark.sparkContext.broadcast(gone)
 
         def read(pieces: Batches) -> Iterator[pa.RecordBatch]:
             for batch in pieces:
                 for piece in batch.to_pylist():
-                    yield from _rows(piece["path"], piece["part"], piece["parts"], schema, list(columns), wanted)
+                    rows = _Piece(**piece, schema=schema, columns=list(columns), wanted=wanted)
+                    yield from rows.standing(deleted.value.get(piece["path"]))
 
         return read
 
 
-def _rows(
-    path: str, part: int, parts: int, schema: pa.Schema, columns: list[str], wanted: pc.Expression
-) -> Iterator[pa.RecordBatch]:
-    filesystem, file = filesystem_of(path)
-    fragment = ds.ParquetFileFormat(coerce_int96_timestamp_unit="us").make_fragment(file, filesystem)
-    groups = fragment.num_row_groups
-    own = list(range(groups * part // parts, groups * (part + 1) // parts))
-    if own:
+@dataclass(frozen=True)
+class _Piece:
+    """A share of a file's row groups, number `part` of `parts`."""
+
+    path: str
+    part: int
+    parts: int
+    schema: pa.Schema
+    columns: list[str]
+    wanted: pc.Expression
+
+    def standing(self, deleted: Positions | None) -> Iterator[pa.RecordBatch]:
+        """The wanted rows that are not deleted."""
+        filesystem, file = filesystem_of(self.path)
+        fragment = ds.ParquetFileFormat(coerce_int96_timestamp_unit="us").make_fragment(file, filesystem)
+        groups = fragment.num_row_groups
+        own = list(range(groups * self.part // self.parts, groups * (self.part + 1) // self.parts))
+        if not own:
+            return
         some = fragment.subset(row_group_ids=own)
-        yield from some.scanner(schema, columns=columns, filter=wanted, use_threads=False).to_batches()
+        if deleted is None:
+            yield from some.scanner(
+                self.schema, columns=self.columns, filter=self.wanted, use_threads=False
+            ).to_batches()
+        else:
+            first = sum(fragment.metadata.row_group(group).num_rows for group in range(own[0]))
+            yield from self._without(deleted, some, first)
+
+    def _without(self, deleted: Positions, some: ds.ParquetFileFragment, first: int) -> Iterator[pa.RecordBatch]:
+        """All rows are read, as a row's position is told by those before it."""
+        columns = {name: pc.field(name) for name in self.columns} | {WANTED: self.wanted}
+        for batch in some.scanner(self.schema, columns=columns, use_threads=False).to_batches():
+            begin, end = np.searchsorted(deleted, (first, first + batch.num_rows))
+            stands = np.ones(batch.num_rows, dtype=bool)
+            stands[deleted[begin:end] - first] = False
+            first += batch.num_rows
+            kept = pc.and_kleene(batch.column(WANTED), pa.array(stands))
+            yield batch.select(self.columns).filter(kept)

@@ -2,15 +2,17 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from delta.tables import DeltaTable
+from numpy.typing import NDArray
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, Observation, Row, SparkSession
@@ -21,14 +23,15 @@ from pyspark.sql.types import StructType
 from meterlake.session import is_small
 from meterlake.settings import Settings
 from meterlake.tables import arrow_writer
-from meterlake.tables.arrow_pass import ArrowPass
+from meterlake.tables.arrow_pass import ArrowPass, make_files
 from meterlake.tables.changes import Changes
-from meterlake.tables.file_scan import FileScan
+from meterlake.tables.file_scan import File, FileScan
 from meterlake.tables.reader import Lake, Value, bound, tables_in
 from meterlake.tables.table import Table, comment
 
 NOTE = "spark.databricks.delta.commitInfo.userMetadata"
 FEED = "delta.enableChangeDataFeed"
+MOST_DELETED = 5_000_000  # positions of deleted rows that the driver sends to the tasks of a scan: 40 MB
 RECENT = 20  # commits in which a note is looked for
 
 
@@ -149,18 +152,44 @@ class Store:
     def scan(self, table: Table, **values: list[str]) -> FileScan | None:
         """The rows that have one of these values in these columns, for a pass that reads the table's files with Arrow.
 
-        None where the table is absent, or rows of its files are deleted: only Delta's own reader knows which.
+        None where the table is absent, or so many rows of its files are deleted that only Spark can hold them apart.
         """
         if not self.exists(table):
             return None
         frame = self.read(table)
         for name, some in values.items():
             frame = frame.where(F.col(name).isin(some))  # by which Delta leaves out files
-        names = [uri.rsplit("/", 1)[1] for uri in frame.inputFiles()]
-        files = DataFrame(self._snapshot(table).allFiles().toDF(), self.spark)
-        if {file.path for file in files.where("deletionVector IS NOT NULL").select("path").collect()} & set(names):
+        names = {uri.rsplit("/", 1)[1] for uri in frame.inputFiles()}
+        snapshot = self._snapshot(table)
+        told_rows = F.get_json_object("stats", "$.numRecords").cast("bigint")
+        log = DataFrame(snapshot.allFiles().toDF(), self.spark).select(
+            "path",
+            "size",
+            F.coalesce(told_rows, "size").alias("rows"),  # without statistics: at most one a byte
+            F.col("deletionVector.cardinality").alias("deleted"),
+        )
+        told = [file for file in log.collect() if file.path in names]
+        if sum(file.deleted or 0 for file in told) > MOST_DELETED:
             return None
-        return FileScan.of(self.spark, table, self.path(table), names, values)
+        gone = self._deleted(table, snapshot) if any(file.deleted for file in told) else {}
+        path = self.path(table)
+        files = [File(f"{path}/{file.path}", file.size, file.rows, gone.get(file.path)) for file in told]
+        return FileScan.of(self.spark, table, files, values)
+
+    def _deleted(self, table: Table, snapshot: Any) -> dict[str, NDArray[np.int64]]:
+        """The positions of deleted rows by file, read by Delta itself: its format of bitmaps is no other library's."""
+        jvm: Any = self.spark._jvm
+        delta = jvm.org.apache.spark.sql.delta
+        bitmaps = delta.storage.dv.HadoopFileSystemDVStore(self.spark._jsparkSession.sessionState().newHadoopConf())
+        folder = jvm.scala.Option.apply(jvm.org.apache.hadoop.fs.Path(self.path(table)))
+        found = {}
+        for file in snapshot.allFiles().collect():
+            if (vector := file.deletionVector()) is not None:
+                rows = delta.deletionvectors.DeletionVectorStoredBitmap(vector, folder).load(bitmaps).toArray()
+                held = jvm.java.nio.ByteBuffer.allocate(8 * len(rows))  # sent as one value, not number by number
+                held.asLongBuffer().put(rows)
+                found[file.path()] = np.frombuffer(held.array(), dtype=">i8").astype(np.int64)
+        return found
 
     def version(self, table: Table) -> int:
         """Delta version of the table; -1 when it does not exist.
@@ -250,10 +279,14 @@ class Store:
         """Add rows in one atomic commit that carries `note`; the number of rows."""
         return self._write(frame, table, {"userMetadata": note} if note else {})
 
-    def append_pass(self, made: ArrowPass, table: Table, note: str | None = None) -> int:
-        """Make the rows of a pass and add them in one atomic commit that carries `note`; the number of rows."""
-        self.ensure(table)  # its folder, in which the tasks write
-        return self.append_files(made.files(self.path(table)), table, note)
+    def append_passes(self, passes: Sequence[ArrowPass], note: str | None = None) -> list[int]:
+        """Make the rows of passes over the same rows and add each to its table in one atomic commit that carries
+        `note`; the numbers of rows."""
+        tables = [made.table for made in passes]
+        for table in tables:
+            self.ensure(table)  # its folder, in which the tasks write
+        made = make_files(passes, [self.path(table) for table in tables])
+        return [self.append_files(files, table, note) for files, table in zip(made, tables, strict=True)]
 
     def append_files(self, files: list[Row], table: Table, note: str | None = None) -> int:
         """Add files that tasks wrote (see arrow_writer.py) in one atomic commit; the number of their rows.
@@ -321,7 +354,7 @@ class Store:
         existing = changes.days_in(self.read(table), table.day)
         if not self.bytes(table) or not existing.select("source").head(1):
             if isinstance(made, ArrowPass):
-                return self.append_pass(made, table, note)
+                return self.append_passes([made], note)[0]
             return self.append(made, table, note)
         frame = made.frame() if isinstance(made, ArrowPass) else made
         if changes.everything:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 
 from meterlake.sources.source import Source
-from meterlake.tables.arrow_pass import ArrowPass
+from meterlake.tables.arrow_pass import ArrowPass, Rows
 from meterlake.tables.arrow_writer import Batches
 from meterlake.tables.int_consumption_features import INT_CONSUMPTION_FEATURES
 from meterlake.transforms.plain_readings import reading_ids
@@ -57,17 +57,21 @@ WINDOWS = (
 )
 
 
-def build(readings: DataFrame, source: Source) -> ArrowPass:
+def build(readings: DataFrame | Rows, source: Source) -> ArrowPass:
     """Features of every row of `readings`.
 
     Args:
         readings: rows of stg_meter_readings of the source: whole meters, with the 8 UTC days before the first day whose
-            features are wanted. A row whose energy is null counts as unknown in every window.
+            features are wanted; or those of files, each meter's in order of time (`Rows.by_meter`), with the columns
+            CARRIED. A row whose energy is null counts as unknown in every window.
     """
-    by_meter = readings.select(*CARRIED).repartition("meter_id")
-    in_time_order = by_meter.sortWithinPartitions("meter_id", "reading_timestamp")
     work = partial(_features, source=source.name, interval_minutes=source.interval_minutes)
-    return ArrowPass(INT_CONSUMPTION_FEATURES, in_time_order, work)
+    return ArrowPass(INT_CONSUMPTION_FEATURES, readings if isinstance(readings, Rows) else _in_order(readings), work)
+
+
+def _in_order(readings: DataFrame) -> Rows:
+    by_meter = readings.select(*CARRIED).repartition("meter_id")
+    return Rows(by_meter.sortWithinPartitions("meter_id", "reading_timestamp"))
 
 
 def _features(batches: Batches, source: str, interval_minutes: int) -> Batches:

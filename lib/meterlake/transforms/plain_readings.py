@@ -17,7 +17,7 @@ from pyspark import Broadcast
 from pyspark.sql.pandas.types import to_arrow_schema
 
 from meterlake.sources.source import Source
-from meterlake.tables.arrow_pass import ArrowPass
+from meterlake.tables.arrow_pass import ArrowPass, Rows
 from meterlake.tables.arrow_writer import Batches
 from meterlake.tables.file_scan import FileScan
 from meterlake.tables.stg_meter_readings import STG_METER_READINGS
@@ -53,7 +53,8 @@ def build(bronze: FileScan, left_out: Lines, source: Source, ahead: timedelta) -
     """
     parsed = bronze.where(pc.field("parse_error").is_null())
     work = partial(_readings, left_out=bronze.spark.sparkContext.broadcast(left_out), source=source, ahead=ahead)
-    return ArrowPass.over(STG_METER_READINGS, parsed, (*OTHERS, *UNCHANGED, *SUB_METERS, *PLACE), work)
+    rows = Rows.of_files(parsed, (*OTHERS, *UNCHANGED, *SUB_METERS, *PLACE))
+    return ArrowPass(STG_METER_READINGS, rows, work)
 
 
 def lines_of(places: pa.Table) -> Lines:

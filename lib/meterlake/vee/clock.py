@@ -48,11 +48,15 @@ class Clock:
         """Whether every change of the clock is a whole number of intervals: then intervals are evenly spaced in UTC."""
         return not np.any(np.diff(self.offsets) % interval_minutes)
 
+    def knows(self, first: date, last: date) -> bool:
+        """Whether the zone's rules are read for all days from one to another."""
+        return len(self.changes) == 1 or (first.year >= FIRST_YEAR and last.year < LAST_YEAR)
+
     def ahead_throughout(self, first: date, last: date) -> timedelta | None:
         """How far local time is ahead of UTC from the beginning of one local day to the end of another; None where that
         changes, or lies outside of the years for which a zone's rules are read.
         """
-        if len(self.changes) > 1 and (first.year < FIRST_YEAR or last.year >= LAST_YEAR):
+        if not self.knows(first, last):
             return None
         # A day more on either side, as the days are local ones.
         begin, end = ((day - EPOCH).days * DAY_MINUTES for day in (first - A_DAY, last + 2 * A_DAY))

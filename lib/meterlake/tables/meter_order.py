@@ -1,0 +1,101 @@
+"""Rows of a table's files brought together by meter and put in order of time, without a row of Spark's.
+
+Spark's own shuffle and sort make rows of Arrow's batches and batches of the rows again, which costs more than the work
+of a pass. Here a task cuts what it reads by meter and sends each part as one value, a compressed stream of Arrow's:
+Spark moves some hundred large values instead of millions of rows, and each receiver sorts numbers.
+"""
+
+import math
+import zlib
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame
+
+from meterlake.tables.arrow_writer import Batches
+from meterlake.tables.file_scan import FileScan
+
+SENT = "part int, rows binary"
+ORDER = ("meter_id", "reading_timestamp")
+# Rows of a part, which one task sorts in memory; rows that a task reads before it cuts them; rows of a sorted batch.
+ROWS_OF_PART, ROWS_AT_ONCE, ROWS_OF_BATCH = 1_000_000, 2_000_000, 100_000
+
+
+def sent(scan: FileScan, columns: Sequence[str]) -> DataFrame:
+    """Columns of SENT: the rows of the scan as values for `received`, each partition those of some whole meters.
+
+    Args:
+        columns: with those of ORDER.
+    """
+    cores = scan.spark.sparkContext.defaultParallelism
+    parts = math.ceil(scan.rows / ROWS_OF_PART / cores) * cores or 1
+    read = scan.reader(columns)
+
+    def cut(pieces: Batches) -> Batches:
+        for rows in _gathered(read(pieces)):
+            yield from _cut(rows, parts)
+
+    return scan.pieces().mapInArrow(cut, SENT).repartitionById(parts, "part")
+
+
+def received(values: Batches) -> Batches:
+    """The rows of one partition of `sent`: whole meters, each in order of time."""
+    tables = [pa.ipc.open_stream(value.as_buffer()).read_all() for batch in values for value in batch.column("rows")]
+    if tables:
+        yield from _in_order(pa.concat_tables(tables)).to_batches(ROWS_OF_BATCH)
+
+
+def _in_order(rows: pa.Table) -> pa.Table:
+    meter, stamp = (rows.column(name).combine_chunks() for name in ORDER)
+    coded = meter.dictionary_encode()
+    rank = np.empty(len(coded.dictionary), dtype=np.int64)
+    rank[pc.sort_indices(coded.dictionary).to_numpy()] = np.arange(len(rank))
+    order = np.lexsort((stamp.cast(pa.int64()).to_numpy(), rank[coded.indices.to_numpy()]))
+    return rows.combine_chunks().take(pa.array(order))
+
+
+def _gathered(batches: Batches) -> Iterator[pa.Table]:
+    """Batches joined to tables of about ROWS_AT_ONCE rows."""
+    held: list[pa.RecordBatch] = []
+    for batch in batches:
+        held.append(batch)
+        if sum(part.num_rows for part in held) >= ROWS_AT_ONCE:
+            yield pa.Table.from_batches(held)
+            held = []
+    if held:
+        yield pa.Table.from_batches(held)
+
+
+def _cut(rows: pa.Table, parts: int) -> Batches:
+    """One value for each part that has any of the rows."""
+    part = _part_of(rows.column(ORDER[0]).combine_chunks(), parts)
+    order = np.argsort(part, kind="stable")
+    by_part = rows.take(pa.array(order)).combine_chunks()
+    bounds = np.searchsorted(part[order], np.arange(parts + 1))
+    for number, (begin, end) in enumerate(pairwise(bounds)):
+        if begin < end:
+            value = _stream(by_part.slice(begin, end - begin))
+            yield pa.RecordBatch.from_arrays([pa.array([number], pa.int32()), pa.array([value], pa.binary())], _NAMES)
+
+
+def _part_of(meter: pa.Array, parts: int) -> NDArray[np.int16 | np.int32]:
+    """The part that each row's meter belongs to: by a hash that every task computes alike."""
+    coded = meter.dictionary_encode()
+    hashes = [zlib.crc32(name.encode()) for name in coded.dictionary.to_pylist()]
+    # Numbers of two bytes are sorted in one go (radix), larger ones are not.
+    kind = np.int16 if parts < 1 << 15 else np.int32
+    return (np.array(hashes, dtype=np.int64) % parts).astype(kind)[coded.indices.to_numpy()]
+
+
+def _stream(rows: pa.Table) -> bytes:
+    out = pa.BufferOutputStream()
+    with pa.ipc.new_stream(out, rows.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")) as stream:
+        stream.write_table(rows)
+    return bytes(out.getvalue())
+
+
+_NAMES = ["part", "rows"]

@@ -1,0 +1,117 @@
+"""Readings -> hours with Arrow, in the pass over whole meters that makes the features: as int_readings_hourly does.
+
+Where all readings of a source of one interval length are read, their order by meter and time is there already, and an
+hour is a run of neighbours: sums of runs take a tenth of what Spark's aggregation by text and time does.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from pyspark.sql.pandas.types import to_arrow_schema
+
+from meterlake.sources.source import Source
+from meterlake.tables.arrow_pass import ArrowPass, Rows, whole_meters
+from meterlake.tables.arrow_writer import Batches
+from meterlake.tables.int_readings_hourly import INT_READINGS_HOURLY
+from meterlake.transforms.int_readings_hourly import MICRO, QUALITIES, SHARES
+from meterlake.transforms.stg_meter_readings import GRID
+from meterlake.vee.clock import clock_of
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+NEEDED = (
+    "meter_id",
+    "reading_timestamp",
+    "reading_date_local",
+    "hour_of_day",
+    "consumption_kwh",
+    "active_power_kw",
+    "voltage_v",
+    "quality",
+)
+MINUTE, HOUR = 60_000_000, 3_600_000_000  # microseconds
+ROWS_AT_ONCE = 250_000
+
+
+def build(readings: Rows, source: Source) -> ArrowPass:
+    """Rows of `int_readings_hourly` of all readings of a source that does not vary in its interval length.
+
+    Args:
+        readings: whole meters, each in order of time, with the columns NEEDED; of years whose clock `clock_of` knows.
+    """
+    return ArrowPass(INT_READINGS_HOURLY, readings, partial(_hours, source=source))
+
+
+def _hours(batches: Batches, source: Source) -> Batches:
+    """The pass over one partition."""
+    schema = to_arrow_schema(INT_READINGS_HOURLY.schema, timezone="UTC")
+    for readings in whole_meters(batches, ROWS_AT_ONCE):
+        columns = _columns(readings.select(NEEDED).combine_chunks(), source)
+        arrays = [columns[field.name].cast(field.type) for field in schema]
+        yield pa.RecordBatch.from_arrays(arrays, schema.names)
+
+
+def _columns(readings: pa.Table, source: Source) -> dict[str, pa.Array]:
+    """Columns of hours; `readings` has one chunk per column."""
+    column = {name: readings.column(name).chunk(0) for name in NEEDED}
+    hour_start = _hour_start(column["reading_timestamp"], source)
+    meter = column["meter_id"].dictionary_encode().indices.to_numpy()
+    begin = np.flatnonzero((np.diff(hour_start, prepend=hour_start[0] - 1) != 0) | (np.diff(meter, prepend=-1) != 0))
+    first = {name: column[name].take(pa.array(begin)) for name in ("meter_id", "reading_date_local", "hour_of_day")}
+
+    minutes = source.interval_minutes
+    expected = max(1, 60 // minutes)
+    energy = column["consumption_kwh"]
+    known, kwh = _count(energy, begin), _sum(energy, GRID, begin) / GRID
+    of_known = partial(pa.array, mask=known == 0)
+    power, voltage = column["active_power_kw"], column["voltage_v"]
+    volts = _count(voltage, begin)
+    quality = pc.index_in(column["quality"], pa.array(QUALITIES)).to_numpy(zero_copy_only=False)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return {
+            "source": pa.repeat(source.name, len(begin)),
+            **first,
+            "hour_start": pa.array(hour_start[begin]).cast(pa.timestamp("us", "UTC")),
+            "interval_minutes": pa.repeat(minutes, len(begin)),
+            "consumption_kwh": of_known(kwh),
+            "avg_power_kw": of_known(kwh / (known * (minutes / 60))),
+            "max_power_kw": _extreme(power, np.fmax, begin),
+            "min_power_kw": _extreme(power, np.fmin, begin),
+            "avg_voltage_v": pa.array(_sum(voltage, MICRO, begin) / volts / MICRO, mask=volts == 0),
+            "reading_count": pa.array(known),
+            "expected_count": pa.repeat(expected, len(begin)),
+            "completeness": pa.array(known / expected),
+            **{
+                f"{name}_share": of_known(
+                    np.add.reduceat(quality == QUALITIES.index(name), begin, dtype=np.int64) / known
+                )
+                for name in SHARES
+            },
+            "quality": pa.array(QUALITIES).take(pa.array(np.maximum.reduceat(quality, begin))),
+        }
+
+
+def _hour_start(start: pa.Array, source: Source) -> Ints:
+    """Microseconds since 1970 of the start of each interval's hour on the source's clock."""
+    stamp = start.cast(pa.int64()).to_numpy()
+    local = stamp + clock_of(source.time_zone).offset(stamp // MINUTE) * MINUTE
+    return stamp - local % HOUR
+
+
+def _sum(values: pa.Array, steps: float, begin: Ints) -> Ints:
+    """Sum of the known values of each run, on a grid of `steps` per unit: exact, whatever the order."""
+    return np.add.reduceat(np.rint(pc.fill_null(values, 0.0).to_numpy() * steps).astype(np.int64), begin)
+
+
+def _count(values: pa.Array, begin: Ints) -> Ints:
+    return np.add.reduceat(values.is_valid().to_numpy(zero_copy_only=False), begin, dtype=np.int64)
+
+
+def _extreme(values: pa.Array, better: Callable[..., Floats], begin: Ints) -> pa.Array:
+    """The largest or smallest known value of each run; null where none is known."""
+    return pa.array(better.reduceat(values.to_numpy(zero_copy_only=False), begin), from_pandas=True)  # type: ignore[attr-defined]
