@@ -14,6 +14,7 @@ PASSES = (
     "meterlake.transforms.int_consumption_features",
     "meterlake.transforms.plain_hours",
     "meterlake.transforms.plain_readings",
+    "meterlake.vee.judge",
 )
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from itertools import tee
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import DataFrame, Row
+from pyspark.sql.types import StructType
 
 from meterlake.tables import meter_order
 from meterlake.tables.arrow_writer import WRITTEN, Batches, Written, file_writer
@@ -38,6 +39,11 @@ class Rows:
         """The same; each task gets the rows of whole meters, each in order of time."""
         return cls(meter_order.sent(scan, columns), meter_order.received)
 
+    def through(self, work: Work, types: StructType | str) -> DataFrame:
+        """What the work makes of them, as rows of Spark's."""
+        read = self.read
+        return self.frame.mapInArrow(lambda batches: work(read(batches)), types)
+
 
 @dataclass(frozen=True)
 class ArrowPass:
@@ -54,8 +60,7 @@ class ArrowPass:
     def frame(self) -> DataFrame:
         """The rows as Spark's, to filter or to merge."""
         types = ", ".join(f"{field.name} {field.dataType.simpleString()}" for field in self.table.schema)
-        read, work = self.rows.read, self.work
-        return self.rows.frame.mapInArrow(lambda batches: work(read(batches)), types)
+        return self.rows.through(self.work, types)
 
 
 def make_files(passes: Sequence[ArrowPass], folders: Sequence[str]) -> list[list[Row]]:

@@ -1,10 +1,11 @@
 """The step `vee`: current readings -> findings of the rules, and estimates and edits in silver with their trail."""
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import partial, reduce
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
@@ -13,7 +14,8 @@ from meterlake import __version__
 from meterlake.quality.validation import NOT_DELIVERED
 from meterlake.run import Outcome, Run
 from meterlake.sources.source import Source
-from meterlake.tables.arrow_pass import whole_meters
+from meterlake.tables.arrow_pass import Rows, whole_meters
+from meterlake.tables.arrow_writer import Batches
 from meterlake.tables.changes import Changes
 from meterlake.tables.corrected_readings import CORRECTED_READINGS
 from meterlake.tables.ops import RUNS
@@ -21,11 +23,12 @@ from meterlake.tables.shared_columns import READING_DATE_LOCAL
 from meterlake.tables.stg_meter_readings import STG_METER_READINGS
 from meterlake.tables.vee_findings import VEE_FINDINGS
 from meterlake.transforms.stg_meter_readings import local_time
-from meterlake.vee.judge import ABSENT, JUDGED, QUALITIES, judged
+from meterlake.vee.judge import ABSENT, JUDGED, MEASURED, QUALITIES, judged
 from meterlake.vee.rulebook import LOOKS_AHEAD_DAYS, LOOKS_BACK_DAYS, RULES, VERSION, severity_of
 
 DAY = READING_DATE_LOCAL.name
 TRAIL = "vee:"  # begins the batch_id of this step's rows in corrected_readings
+READ = ("meter_id", "reading_timestamp", "consumption_kwh", "delivered_kwh", "quality", "batch_id")
 ROWS_AT_ONCE = 500_000  # readings of whole meters that are worked off together: about 150 MB
 AMENDED = ("consumption_kwh", "delivered_kwh", "active_power_kw", "quality")
 
@@ -35,7 +38,7 @@ class Scope:
     """The meter-days whose verdicts may change, and those that have to be read for that."""
 
     verdicts: Changes
-    readings: DataFrame
+    readings: DataFrame | Rows
 
 
 def vee(run: Run) -> Outcome:
@@ -48,7 +51,11 @@ def vee(run: Run) -> Outcome:
         return _left_alone(run)
     _forget_unfinished(run)
     version = store.version(STG_METER_READINGS)
-    scope = _scope(changed, store.read(STG_METER_READINGS, version=version))
+    files = store.scan(STG_METER_READINGS, source=[source.name]) if changed.everything else None
+    if files:
+        scope = Scope(changed, Rows.by_meter(files, _read(source)))
+    else:
+        scope = _scope(changed, store.read(STG_METER_READINGS, version=version))
     told = _judged(scope, source).persist()
     found = _findings(told.where(F.col("rule").isNotNull()), source)
     changes = told.where(F.col("rule").isNull())
@@ -96,41 +103,41 @@ def _scope(changed: Changes, readings: DataFrame) -> Scope:
 
 def _judged(scope: Scope, source: Source) -> DataFrame:
     """Rows of judge.JUDGED about the meter-days of the scope: one shuffle by meter, one sort, one pass."""
-    by_meter = scope.readings.select(*_needed(source)).repartition("meter_id")
-    in_time_order = by_meter.sortWithinPartitions("meter_id", "reading_timestamp")
-    told = in_time_order.mapInArrow(_pass(source), from_arrow_schema(JUDGED))
+    rows = scope.readings
+    if isinstance(rows, DataFrame):
+        by_meter = rows.select(*_read(source)).repartition("meter_id")
+        rows = Rows(by_meter.sortWithinPartitions("meter_id", "reading_timestamp"))
+    told = rows.through(partial(_pass, source=source), from_arrow_schema(JUDGED))
     return scope.verdicts.days_in(told.withColumn("source", F.lit(source.name)), DAY)
 
 
-def _needed(source: Source) -> list[Column]:
-    energy, quality = F.col("consumption_kwh"), F.col("quality")
-    code = F.lit(QUALITIES.index("measured"))
-    for name in QUALITIES[1:]:
-        code = F.when(quality == name, QUALITIES.index(name)).otherwise(code)
-    columns = [
-        F.col("meter_id"),
-        F.col("reading_timestamp"),
-        F.when(quality == "measured", energy).otherwise(F.col("delivered_kwh")).alias("delivered"),
-        energy,
-        F.when(F.col("batch_id") == NOT_DELIVERED, ABSENT).otherwise(code).cast("tinyint").alias("code"),
-    ]
-    if source.columns.voltage:
-        columns.append(F.col("voltage_v"))
-    if source.units.is_register:
-        columns.append(F.col("register_kwh"))
-    if subs := [n for n in (1, 2, 3) if getattr(source.columns, f"sub_metering_{n}")]:
-        columns.append(sum((F.col(f"sub_metering_{n}_kwh") for n in subs), F.lit(0.0)).alias("sub_kwh"))
-    return columns
+def _read(source: Source) -> list[str]:
+    """Columns of silver that the pass reads."""
+    channels = ["voltage_v"] if source.columns.voltage else []
+    channels += ["register_kwh"] if source.units.is_register else []
+    return [*READ, *channels, *_sub_meters(source)]
 
 
-def _pass(source: Source) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+def _sub_meters(source: Source) -> list[str]:
+    return [f"sub_metering_{n}_kwh" for n in (1, 2, 3) if getattr(source.columns, f"sub_metering_{n}")]
+
+
+def _pass(batches: Batches, source: Source) -> Batches:
     """The pass over one partition, whose rows are sorted by meter and time: whole meters at a time."""
+    for readings in whole_meters(batches, ROWS_AT_ONCE):
+        yield from judged(_delivered(readings, source), source).to_batches()
 
-    def work(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for meters in whole_meters(batches, ROWS_AT_ONCE):
-            yield from judged(meters, source).to_batches()
 
-    return work
+def _delivered(readings: pa.Table, source: Source) -> pa.Table:
+    """With what judge.judged looks at beside the columns of silver."""
+    energy, quality = readings["consumption_kwh"], readings["quality"]
+    code = pc.fill_null(pc.index_in(quality, pa.array(QUALITIES)), MEASURED)
+    code = pc.if_else(pc.equal(readings["batch_id"], NOT_DELIVERED), ABSENT, code)
+    was = pc.if_else(pc.equal(quality, "measured"), energy, readings["delivered_kwh"])
+    told = readings.append_column("delivered", was).append_column("code", code.cast(pa.int8()))
+    if subs := _sub_meters(source):
+        told = told.append_column("sub_kwh", reduce(pc.add, (readings[name] for name in subs)))
+    return told
 
 
 def _findings(told: DataFrame, source: Source) -> DataFrame:
