@@ -7,7 +7,7 @@ their own: ingest.py, stage.py and validate.py.
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import partial, reduce
 
 from pyspark.sql import Column, DataFrame
@@ -106,38 +106,51 @@ def aggregate(run: Run) -> Outcome:
     if changed.nothing:
         return Outcome(nothing_new=True)
     version = run.store.version(STG_METER_READINGS)
-    if together := _all_at_once(run, changed):
-        hours, written = run.store.append_passes(together)
-        rows = hours + _days_and_months(run, changed)
-    else:
+    standing, new = _told_apart(run, changed)
+    rows = written = 0
+    if not standing.nothing:
         readings = run.store.read(STG_METER_READINGS, version=version)
+        until = standing.last if new else None
         # The two share nothing but silver: while one is planned, the other has the cores.
-        work = (partial(_periods, run, readings, changed), partial(_features, run, readings, changed))
+        work = (partial(_hours, run, readings, standing), partial(_features, run, readings, standing, until))
         rows, written = at_once(run.store.spark, work, len(work))
+    if new:
+        hours, features = run.store.append_passes(new)
+        rows, written = rows + hours, written + features
+    rows += _days_and_months(run, changed)
     return Outcome(rows_in=written, rows_out=rows + written, inputs={STG_METER_READINGS.name: version})
 
 
-def _all_at_once(run: Run, changed: Changes) -> tuple[ArrowPass, ArrowPass] | None:
-    """Hours and features of all readings, by one pass over whole meters; None where that cannot be, or rows stand."""
-    store, source = run.store, run.source
+def _told_apart(run: Run, changed: Changes) -> tuple[Changes, tuple[ArrowPass, ArrowPass] | None]:
+    """The changes of days of which hours or features stand, and the pass over whole meters that makes both of the days
+    after them: all changes, and none, where nothing is after them or silver's files cannot be read as they are.
+    """
+    store, source, first, last = run.store, run.source, changed.first, changed.last
+    if source.varies or not (first and last and clock_of(source.time_zone).knows(first, last)):
+        return changed, None
     made = (INT_READINGS_HOURLY, INT_CONSUMPTION_FEATURES)
-    if not (changed.everything and changed.first and changed.last) or source.varies:
-        return None
-    if not clock_of(source.time_zone).knows(changed.first, changed.last):
-        return None
-    if any(store.has(table, source.name) for table in made):
-        return None
-    files = store.scan(STG_METER_READINGS, source=[source.name])
+    asked = f"SELECT max({DAY}) AS day FROM {{}} WHERE source = :source AND {DAY} >= DATE '{first}'"
+    found = [store.ask(asked.format(table.name), source=source.name)[0].day for table in made if store.exists(table)]
+    until = max((day for day in found if day), default=first - timedelta(days=1))
+    if until >= last or (changed.everything and until >= first):
+        return changed, None
+    begin = until + timedelta(days=1)
+    # A feature looks back so far, and its sums begin at a UTC midnight, which may lie in the day before.
+    days = (begin - timedelta(days=LOOKS_BACK_DAYS + 1), last)
+    files = store.scan(STG_METER_READINGS, days, source=[source.name])
     if files is None:
-        return None
+        return changed, None
     rows = Rows.by_meter(files, sorted({*plain_hours.NEEDED, *int_consumption_features.CARRIED}))
-    return plain_hours.build(rows, source), int_consumption_features.build(rows, source)
+    return changed.until(until), (
+        plain_hours.build(rows, source, begin),
+        int_consumption_features.build(rows, source, begin),
+    )
 
 
-def _periods(run: Run, readings: DataFrame, changed: Changes) -> int:
-    """Hours, days and months of the changed meter-days; the number of rows written."""
+def _hours(run: Run, readings: DataFrame, changed: Changes) -> int:
+    """Hours of the changed meter-days; the number of rows written."""
     hourly = int_readings_hourly.build(changed.days_in(readings, DAY), run.source)
-    return run.store.replace(hourly, INT_READINGS_HOURLY, changed) + _days_and_months(run, changed)
+    return run.store.replace(hourly, INT_READINGS_HOURLY, changed)
 
 
 def _days_and_months(run: Run, changed: Changes) -> int:
@@ -152,9 +165,11 @@ def _days_and_months(run: Run, changed: Changes) -> int:
     return rows + store.replace(monthly, INT_READINGS_MONTHLY, months)
 
 
-def _features(run: Run, readings: DataFrame, changed: Changes) -> int:
-    """Features of the readings that lie in, or look back at, the changed meter-days; the number of rows written."""
-    depend = changed.also(following_days(LOOKS_BACK_DAYS))
+def _features(run: Run, readings: DataFrame, changed: Changes, until: date | None) -> int:
+    """Features of the readings that lie in, or look back at, the changed meter-days, none after the day `until`; the
+    number of rows written.
+    """
+    depend = changed.also(following_days(LOOKS_BACK_DAYS, until))
     # One day more than a feature looks back: the prefix sums begin at a UTC midnight.
     near = changed.meters_in(readings, DAY, before=LOOKS_BACK_DAYS + 1, after=LOOKS_BACK_DAYS)
     if run.source.varies:

@@ -1,7 +1,7 @@
 """Hours by Arrow, of readings shuffled by Arrow: bit for bit what Spark makes of them."""
 
 import random
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -63,7 +63,7 @@ def test_it_says_what_spark_says(
         store.append(spark.createDataFrame(half, STG_METER_READINGS.schema), STG_METER_READINGS)
     files = store.scan(STG_METER_READINGS, source=[source.name])
     assert files is not None
-    made = plain_hours.build(Rows.by_meter(files, plain_hours.NEEDED), source).frame()
+    made = plain_hours.build(Rows.by_meter(files, plain_hours.NEEDED), source, date(2024, 1, 1)).frame()
     expected = int_readings_hourly.build(store.read(STG_METER_READINGS), source).select(*INT_READINGS_HOURLY.names)
     order = ["meter_id", "hour_start"]
     assert made.orderBy(order).collect() == expected.orderBy(order).collect()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 from itertools import tee
 
 import pyarrow as pa
@@ -12,6 +13,7 @@ from pyspark.sql.types import StructType
 from meterlake.tables import meter_order
 from meterlake.tables.arrow_writer import WRITTEN, Batches, Written, file_writer
 from meterlake.tables.file_scan import FileScan
+from meterlake.tables.shared_columns import READING_DATE_LOCAL
 from meterlake.tables.table import Table
 
 Work = Callable[[Batches], Batches]
@@ -84,6 +86,12 @@ def make_files(passes: Sequence[ArrowPass], folders: Sequence[str]) -> list[list
 
     made = rows.frame.mapInArrow(written, f"{WRITTEN}, number int").collect()
     return [[file for file in made if file.number == number] for number in range(len(passes))]
+
+
+def since(batches: Batches, first: date) -> Batches:
+    """The rows of that local day and later ones."""
+    for batch in batches:
+        yield batch.filter(pc.greater_equal(batch[READING_DATE_LOCAL.name], pa.scalar(first)))
 
 
 def whole_meters(batches: Batches, rows: int) -> Iterator[pa.Table]:

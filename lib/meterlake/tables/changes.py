@@ -59,6 +59,15 @@ class Changes:
         first, last = days.agg(F.min("day"), F.max("day")).head() or (None, None)
         return Changes(self.source, days, first, last)
 
+    def until(self, day: date) -> "Changes":
+        """What changed up to that day, of changes whose days are told."""
+        if self.last is None or self.first is None or self.last <= day:
+            return self
+        if day < self.first:
+            return Changes(self.source, None, None, None)
+        assert self.days is not None
+        return Changes(self.source, self.days.where(F.col("day") <= F.lit(day)), self.first, day)
+
     def or_in(self, *others: "Changes") -> "Changes":
         """What changed here or in others of the same source."""
         some = [one for one in (self, *others) if one.first and one.last]

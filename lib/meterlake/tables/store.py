@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import date
 from threading import Lock
 from typing import Any
 
@@ -149,16 +150,22 @@ class Store:
         asked = f"SELECT count(*) AS counted FROM {table.name} WHERE source = :source AND {condition}"
         return int(self.ask(asked, source=changes.source)[0].counted)
 
-    def scan(self, table: Table, **values: list[str]) -> FileScan | None:
+    def scan(self, table: Table, days: tuple[date, date] | None = None, **values: list[str]) -> FileScan | None:
         """The rows that have one of these values in these columns, for a pass that reads the table's files with Arrow.
 
-        None where the table is absent, or so many rows of its files are deleted that only Spark can hold them apart.
+        Args:
+            days: first and last day of the rows; all days without.
+
+        Returns:
+            None where the table is absent, or so many rows are deleted in its files that only Spark can tell them.
         """
         if not self.exists(table):
             return None
         frame = self.read(table)
         for name, some in values.items():
             frame = frame.where(F.col(name).isin(some))  # by which Delta leaves out files
+        if days and table.day:
+            frame = frame.where(F.col(table.day).between(*days))
         names = {uri.rsplit("/", 1)[1] for uri in frame.inputFiles()}
         snapshot = self._snapshot(table)
         told_rows = F.get_json_object("stats", "$.numRecords").cast("bigint")
@@ -171,21 +178,23 @@ class Store:
         told = [file for file in log.collect() if file.path in names]
         if sum(file.deleted or 0 for file in told) > MOST_DELETED:
             return None
-        gone = self._deleted(table, snapshot) if any(file.deleted for file in told) else {}
+        gone = self._deleted(table, snapshot, names) if any(file.deleted for file in told) else {}
         path = self.path(table)
         files = [File(f"{path}/{file.path}", file.size, file.rows, gone.get(file.path)) for file in told]
-        return FileScan.of(self.spark, table, files, values)
+        found = FileScan.of(self.spark, table, files, values)
+        return found.where(_between(table.day, *days)) if days and table.day else found
 
-    def _deleted(self, table: Table, snapshot: Any) -> dict[str, NDArray[np.int64]]:
-        """The positions of deleted rows by file, read by Delta itself: its format of bitmaps is no other library's."""
+    def _deleted(self, table: Table, snapshot: Any, names: set[str]) -> dict[str, NDArray[np.int64]]:
+        """The positions of deleted rows in the named files, read by Delta itself: its bitmaps are its own."""
         jvm: Any = self.spark._jvm
         delta = jvm.org.apache.spark.sql.delta
         bitmaps = delta.storage.dv.HadoopFileSystemDVStore(self.spark._jsparkSession.sessionState().newHadoopConf())
         folder = jvm.scala.Option.apply(jvm.org.apache.hadoop.fs.Path(self.path(table)))
         found = {}
-        for file in snapshot.allFiles().collect():
-            if (vector := file.deletionVector()) is not None:
-                rows = delta.deletionvectors.DeletionVectorStoredBitmap(vector, folder).load(bitmaps).toArray()
+        for file in snapshot.allFiles().filter("deletionVector IS NOT NULL").collect():
+            if file.path() in names:
+                vector = delta.deletionvectors.DeletionVectorStoredBitmap(file.deletionVector(), folder)
+                rows = vector.load(bitmaps).toArray()
                 held = jvm.java.nio.ByteBuffer.allocate(8 * len(rows))  # sent as one value, not number by number
                 held.asLongBuffer().put(rows)
                 found[file.path()] = np.frombuffer(held.array(), dtype=">i8").astype(np.int64)
@@ -491,3 +500,7 @@ def _differs(table: Table) -> str:
     maps = {column.name for column in table.columns if column.type.startswith("map")}  # Spark does not compare these
     same = (f"to_json(t.{n}) <=> to_json(s.{n})" if n in maps else f"t.{n} <=> s.{n}" for n in table.measures)
     return "NOT ({})".format(" AND ".join(same))
+
+
+def _between(day: str, first: date, last: date) -> pc.Expression:
+    return (pc.field(day) >= pa.scalar(first)) & (pc.field(day) <= pa.scalar(last))

@@ -10,6 +10,7 @@ full rebuild.
 """
 
 from dataclasses import dataclass
+from datetime import date
 from functools import partial
 
 import numpy as np
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 
 from meterlake.sources.source import Source
-from meterlake.tables.arrow_pass import ArrowPass, Rows
+from meterlake.tables.arrow_pass import ArrowPass, Rows, since
 from meterlake.tables.arrow_writer import Batches
 from meterlake.tables.int_consumption_features import INT_CONSUMPTION_FEATURES
 from meterlake.transforms.plain_readings import reading_ids
@@ -57,15 +58,15 @@ WINDOWS = (
 )
 
 
-def build(readings: DataFrame | Rows, source: Source) -> ArrowPass:
-    """Features of every row of `readings`.
+def build(readings: DataFrame | Rows, source: Source, first: date | None = None) -> ArrowPass:
+    """Features of every row of `readings`, or of those of the local day `first` and later ones.
 
     Args:
         readings: rows of stg_meter_readings of the source: whole meters, with the 8 UTC days before the first day whose
             features are wanted; or those of files, each meter's in order of time (`Rows.by_meter`), with the columns
             CARRIED. A row whose energy is null counts as unknown in every window.
     """
-    work = partial(_features, source=source.name, interval_minutes=source.interval_minutes)
+    work = partial(_features, source=source.name, interval_minutes=source.interval_minutes, first=first)
     return ArrowPass(INT_CONSUMPTION_FEATURES, readings if isinstance(readings, Rows) else _in_order(readings), work)
 
 
@@ -74,10 +75,10 @@ def _in_order(readings: DataFrame) -> Rows:
     return Rows(by_meter.sortWithinPartitions("meter_id", "reading_timestamp"))
 
 
-def _features(batches: Batches, source: str, interval_minutes: int) -> Batches:
+def _features(batches: Batches, source: str, interval_minutes: int, first: date | None = None) -> Batches:
     """The pass over one partition, whose rows are sorted by meter and time."""
-    names = INT_CONSUMPTION_FEATURES.names
-    for batch in with_windows(batches, interval_minutes):
+    names, made = INT_CONSUMPTION_FEATURES.names, with_windows(batches, interval_minutes)
+    for batch in since(made, first) if first else made:
         columns = dict(zip(batch.schema.names, batch.columns, strict=True))
         columns |= {"source": pa.repeat(source, batch.num_rows)} | _ratios(columns) | _calendar(columns)
         columns["reading_id"] = reading_ids(source, columns["meter_id"], columns["reading_timestamp"])

@@ -5,6 +5,7 @@ hour is a run of neighbours: sums of runs take a tenth of what Spark's aggregati
 """
 
 from collections.abc import Callable
+from datetime import date
 from functools import partial
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from pyspark.sql.pandas.types import to_arrow_schema
 
 from meterlake.sources.source import Source
-from meterlake.tables.arrow_pass import ArrowPass, Rows, whole_meters
+from meterlake.tables.arrow_pass import ArrowPass, Rows, since, whole_meters
 from meterlake.tables.arrow_writer import Batches
 from meterlake.tables.int_readings_hourly import INT_READINGS_HOURLY
 from meterlake.transforms.int_readings_hourly import MICRO, QUALITIES, SHARES
@@ -38,19 +39,20 @@ MINUTE, HOUR = 60_000_000, 3_600_000_000  # microseconds
 ROWS_AT_ONCE = 250_000
 
 
-def build(readings: Rows, source: Source) -> ArrowPass:
-    """Rows of `int_readings_hourly` of all readings of a source that does not vary in its interval length.
+def build(readings: Rows, source: Source, first: date) -> ArrowPass:
+    """Rows of `int_readings_hourly` of the readings of a source that does not vary in its interval length.
 
     Args:
         readings: whole meters, each in order of time, with the columns NEEDED; of years whose clock `clock_of` knows.
+        first: earlier days are for others to look back at.
     """
-    return ArrowPass(INT_READINGS_HOURLY, readings, partial(_hours, source=source))
+    return ArrowPass(INT_READINGS_HOURLY, readings, partial(_hours, source=source, first=first))
 
 
-def _hours(batches: Batches, source: Source) -> Batches:
+def _hours(batches: Batches, source: Source, first: date) -> Batches:
     """The pass over one partition."""
     schema = to_arrow_schema(INT_READINGS_HOURLY.schema, timezone="UTC")
-    for readings in whole_meters(batches, ROWS_AT_ONCE):
+    for readings in whole_meters(since(batches, first), ROWS_AT_ONCE):
         columns = _columns(readings.select(NEEDED).combine_chunks(), source)
         arrays = [columns[field.name].cast(field.type) for field in schema]
         yield pa.RecordBatch.from_arrays(arrays, schema.names)
