@@ -164,6 +164,7 @@ def test_questions_of_the_steps_have_the_same_answers_with_spark_and_without(
             store.count(INT_READINGS_DAILY, everything, "reading_count < 48"),
             [store.has(STG_METERS, source, "feeder IS NULL") for source in ("village", "town")],
             all_months(store, "village"),
+            [store.version_noted(STG_METER_READINGS, note) for note in (store.last_note(STG_METER_READINGS), "none")],
             pending(run),
             status_module.status(settings),
         ]
@@ -173,4 +174,4 @@ def test_questions_of_the_steps_have_the_same_answers_with_spark_and_without(
     monkeypatch.setattr(Lake, "within_reach", False)
     assert answers() == without
     assert without[0] == [Row(readings=100, kwh=3.0)]
-    assert without[3:-1] == [3, 1, [True, False], [date(2024, 1, 1)], []]
+    assert without[3:-1] == [3, 1, [True, False], [date(2024, 1, 1)], [2, None], []]

@@ -73,6 +73,26 @@ class Lake:
         except (DeltaError, OSError) as error:
             raise self._unreadable(error) from error
 
+    def bytes(self, table: Table) -> int:
+        """Size of the table's current files; 0 when it does not exist.
+
+        Raises:
+            Unreachable: the lake cannot be read.
+        """
+        found = self._stored(table)
+        return found.bytes if found else 0
+
+    def history(self, table: Table, commits: int) -> list[dict[str, Any]]:
+        """What Delta's log says of the newest commits of a table that exists, newest first.
+
+        Raises:
+            Unreachable: the lake cannot be read.
+        """
+        try:
+            return self._opened(table).history(commits)
+        except (DeltaError, OSError) as error:
+            raise self._unreadable(error) from error
+
     def stored(self) -> list[Stored]:
         """Bytes and files of each table that exists, from its log alone.
 

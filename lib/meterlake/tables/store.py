@@ -21,7 +21,6 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import StructType
 
-from meterlake.session import is_small
 from meterlake.settings import Settings
 from meterlake.tables import arrow_writer
 from meterlake.tables.arrow_pass import ArrowPass, make_files
@@ -34,6 +33,9 @@ NOTE = "spark.databricks.delta.commitInfo.userMetadata"
 FEED = "delta.enableChangeDataFeed"
 MOST_DELETED = 5_000_000  # positions of deleted rows that the driver sends to the tasks of a scan: 40 MB
 RECENT = 20  # commits in which a note is looked for
+# Tables of up to so many bytes are asked by the driver alone: in 11.5 million readings (438 MB) it finds the first and
+# last day in 0.02 s, where Spark takes 1.5 s on the same two cores (docs/performance.md).
+LITTLE_BYTES = 512 << 20
 
 
 @dataclass(frozen=True)
@@ -123,19 +125,16 @@ class Store:
     def answer(self, statement: str, **values: Value) -> pa.Table:
         """The answer to a SELECT in which tables stand by their names and values as `:name`; times are in UTC.
 
-        Small tables are read by delta-rs in some 5 ms, for which Spark takes 300 ms; large ones, as those of readings
-        may be, by Spark, which shares out the work. So it is SQL that both understand.
+        Tables of up to LITTLE_BYTES are read by delta-rs, larger ones by Spark, which shares out the work. So it is SQL
+        that both understand.
         """
         tables, lake = tables_in(statement), Lake.of(self.settings)
-        if lake.within_reach and all(self.exists(table) and self._is_little(table) for table in tables):
+        if lake.within_reach and all(map(self.exists, tables)) and sum(map(lake.bytes, tables)) <= LITTLE_BYTES:
             return lake.arrow(statement, **values)
         for table in tables:
             self.read(table).createOrReplaceTempView(table.name)
         # Spark's own parameters stay unbound behind Delta's parser (Spark 4.2, Delta 4.4).
         return self.spark.sql(bound(statement, values, _text)).toArrow()
-
-    def _is_little(self, table: Table) -> bool:
-        return table.layer == "ops" or is_small(self.spark)
 
     def has(self, table: Table, source: str, condition: str = "true") -> bool:
         """Whether a row of the source meets the condition; no row does of a table that does not exist."""
@@ -227,22 +226,24 @@ class Store:
 
         A step whose commit is there but whose success marker is not was killed in between.
         """
-        if not self.exists(table):
-            return None
-        recent = DeltaTable.forPath(self.spark, self.path(table)).history(RECENT)
+        recent = self._recent(table)
         # What a restore undid is not there any more, although the history still tells of it.
-        undone = recent.where("operation = 'RESTORE'").agg(F.coalesce(F.max("version"), F.lit(-1))).head()
-        noted = (F.col("userMetadata") == note) & (F.col("version") > (undone[0] if undone else -1))
-        found = recent.where(noted).agg(F.min("version")).head()
-        return int(found[0]) if found and found[0] is not None else None
+        undone = max((commit["version"] for commit in recent if commit["operation"] == "RESTORE"), default=-1)
+        noted = (commit["version"] for commit in recent if commit.get("userMetadata") == note)
+        return min((version for version in noted if version > undone), default=None)
 
     def last_note(self, table: Table) -> str | None:
         """The note of the newest commit that carries one."""
+        return next(filter(None, (commit.get("userMetadata") for commit in self._recent(table))), None)
+
+    def _recent(self, table: Table) -> list[dict[str, Any]]:
+        """The newest commits, newest first: `version`, `operation` and, where there is one, `userMetadata`."""
         if not self.exists(table):
-            return None
-        recent = DeltaTable.forPath(self.spark, self.path(table)).history(RECENT)
-        found = recent.where(F.col("userMetadata").isNotNull()).orderBy(F.desc("version")).select("userMetadata").head()
-        return str(found[0]) if found else None
+            return []
+        lake = Lake.of(self.settings)
+        if lake.within_reach:
+            return lake.history(table, RECENT)
+        return [row.asDict() for row in DeltaTable.forPath(self.spark, self.path(table)).history(RECENT).collect()]
 
     def changes(self, table: Table, source: str, since: int | None) -> Changes:
         """The meter-days of `source` that changed in `table` after version `since`; everything when `since` is None."""
