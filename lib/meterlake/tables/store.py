@@ -228,7 +228,7 @@ class Store:
         """
         recent = self._recent(table)
         # What a restore undid is not there any more, although the history still tells of it.
-        undone = max((commit["version"] for commit in recent if commit["operation"] == "RESTORE"), default=-1)
+        undone = max((commit["version"] for commit in recent if commit.get("operation") == "RESTORE"), default=-1)
         noted = (commit["version"] for commit in recent if commit.get("userMetadata") == note)
         return min((version for version in noted if version > undone), default=None)
 
