@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
@@ -42,3 +43,16 @@ def test_a_day_knows_its_peak_and_completeness(spark: SparkSession, lake: Settin
     metrics = rows(spark, lake, "mart_consumption_metrics")
     (mart,) = [row for row in metrics if row.period == "day" and row.meter_id == "b"]
     assert mart.load_factor == 8.0 / 12.0
+
+
+def test_a_new_day_with_a_late_reading_of_an_old_one_comes_to_what_one_delivery_does(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    old, late = half_hours("a", datetime(2024, 1, 30), 48 * 2), half_hours("b", datetime(2024, 1, 31, 9), 3)
+    new = half_hours("a", datetime(2024, 2, 1), 48) + half_hours("b", datetime(2024, 2, 1, 7), 9)
+    grown, whole = settings_for(tmp_path / "grown"), settings_for(tmp_path / "whole")
+    deliver(spark, grown, written(tmp_path / "1.csv", *old), *STEPS[:3])
+    deliver(spark, grown, written(tmp_path / "2.csv", *late, *new), *STEPS[:3])
+    deliver(spark, whole, written(tmp_path / "all.csv", *old, *late, *new), *STEPS[:3])
+    for table in ("int_readings_hourly", "int_readings_daily", "int_readings_monthly", "int_consumption_features"):
+        assert sorted(rows(spark, grown, table)) == sorted(rows(spark, whole, table))

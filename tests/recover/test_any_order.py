@@ -49,7 +49,7 @@ def killed_at(write: int, after: bool) -> Iterator[None]:
         return writes
 
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("_write", "exchange", "upsert", "amend"):
+        for name in ("_write", "append_files", "exchange", "upsert", "amend"):
             patch.setattr(Store, name, wrapped(getattr(Store, name)))
         with suppress(Killed):
             yield
