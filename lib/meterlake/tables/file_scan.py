@@ -32,12 +32,14 @@ class FileScan:
     Attributes:
         files: path and bytes of each.
         wanted: a condition on the table's columns; a row group whose statistics exclude it is not read.
+        coded: whether texts are read as dictionaries, as the files hold them: for work that looks at each text once.
     """
 
     spark: SparkSession
     table: Table
     files: list[tuple[str, int]]
     wanted: pc.Expression
+    coded: bool = False
 
     @classmethod
     def of(
@@ -54,17 +56,27 @@ class FileScan:
 
     def pieces(self) -> DataFrame:
         """Parts of the files, shared out to tasks: a multiple of the cores, so that all have about the same to do."""
-        parts = [
+        parts, context = self._parts(), self.spark.sparkContext
+        cores = context.defaultParallelism
+        rounds = math.ceil(sum(size for _, size in self.files) / TASK_BYTES / cores)
+        tasks = min(len(parts), max(1, rounds) * cores)
+        return self.spark.createDataFrame(context.parallelize(parts, max(1, tasks)), PIECE)
+
+    def here(self, columns: Sequence[str]) -> Batches:
+        """What tasks read, read by this process: of a small table, for which a job of Spark's takes longer."""
+        parts = pa.Table.from_pylist(
+            [dict(zip(("path", "part", "parts"), part, strict=True)) for part in self._parts()]
+        )
+        return self.reader(columns)(iter(parts.to_batches()))
+
+    def _parts(self) -> list[tuple[str, int, int]]:
+        """Path, number of the part and how many there are of that file."""
+        return [
             (path, part, count)
             for path, size in self.files
             for count in (max(1, math.ceil(size / PIECE_BYTES)),)
             for part in range(count)
         ]
-        context = self.spark.sparkContext
-        cores = context.defaultParallelism
-        rounds = math.ceil(sum(size for _, size in self.files) / TASK_BYTES / cores)
-        tasks = min(len(parts), max(1, rounds) * cores)
-        return self.spark.createDataFrame(context.parallelize(parts, max(1, tasks)), PIECE)
 
     def reader(self, columns: Sequence[str]) -> Callable[[Batches], Batches]:
         """What a task does with its pieces: batches of these columns of the wanted rows, in the order of the files.
@@ -72,6 +84,8 @@ class FileScan:
         Columns that a file of an earlier version lacks are null.
         """
         schema, wanted = to_arrow_schema(self.table.schema, timezone="UTC"), self.wanted
+        if self.coded:
+            schema = pa.schema([field.with_type(_coded(field.type)) for field in schema])
 
         def read(pieces: Batches) -> Iterator[pa.RecordBatch]:
             for batch in pieces:
@@ -85,9 +99,15 @@ def _rows(
     path: str, part: int, parts: int, schema: pa.Schema, columns: list[str], wanted: pc.Expression
 ) -> Iterator[pa.RecordBatch]:
     filesystem, file = filesystem_of(path)
-    fragment = ds.ParquetFileFormat(coerce_int96_timestamp_unit="us").make_fragment(file, filesystem)
+    coded = [field.name for field in schema if pa.types.is_dictionary(field.type)]
+    options = ds.ParquetReadOptions(dictionary_columns=coded, coerce_int96_timestamp_unit="us")
+    fragment = ds.ParquetFileFormat(read_options=options).make_fragment(file, filesystem)
     groups = fragment.num_row_groups
     own = list(range(groups * part // parts, groups * (part + 1) // parts))
     if own:
         some = fragment.subset(row_group_ids=own)
         yield from some.scanner(schema, columns=columns, filter=wanted, use_threads=False).to_batches()
+
+
+def _coded(kind: pa.DataType) -> pa.DataType:
+    return pa.dictionary(pa.int32(), kind) if pa.types.is_string(kind) else kind
