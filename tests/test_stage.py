@@ -10,6 +10,7 @@ from pyspark.sql import Row, SparkSession
 from meterlake import stage as stage_module
 from meterlake import status as status_module
 from meterlake.errors import InputError, LedgerUnbalanced
+from meterlake.quality import survey as survey_module
 from meterlake.settings import Settings
 from meterlake.stage import check_balance, pending
 from meterlake.tables.int_readings_daily import INT_READINGS_DAILY
@@ -42,6 +43,16 @@ def read_without_spark(settings: Settings) -> list[tuple[str, str, float | None]
     return [(row["meter_id"], f"{row['reading_timestamp']:%d %H:%M}", row["consumption_kwh"]) for row in found]
 
 
+@pytest.fixture(params=["surveyed_here", "surveyed_by_tasks", "not_few"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """How the lines that Spark has to judge are found: of a small delivery, of a large one, and where they are many."""
+    if request.param == "surveyed_by_tasks":
+        monkeypatch.setattr(survey_module, "is_small", lambda _: False)
+    if request.param == "not_few":
+        monkeypatch.setattr(survey_module, "FEW_LINES", 0)
+
+
+@pytest.mark.usefixtures("way")
 def test_every_line_is_accounted_for(spark: SparkSession, settings: Settings, tmp_path: Path) -> None:
     bad = ["a,2024-01-01 00:15:00,1", "a,2024-01-01 02:00:00,-1", "a,x,1", "a,2024-01-01 03:00:00", ",2024-01-01,1"]
     good = half_hours("a", DAY, 3)
@@ -65,6 +76,7 @@ def test_the_same_file_twice_changes_nothing(spark: SparkSession, settings: Sett
     assert rows(spark, settings, "stg_meter_readings") == before
 
 
+@pytest.mark.usefixtures("way")
 def test_a_stage_killed_after_its_commit_comes_to_the_same_end(
     spark: SparkSession, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -85,6 +85,11 @@ def size_to(spark: SparkSession, work_bytes: int, settings: Settings) -> int:
     return partitions
 
 
+def is_small(spark: SparkSession) -> bool:
+    """Whether the session was last fitted to work of at most SMALL_BYTES."""
+    return all(spark.conf.get(name) == value for name, value in SMALL.items())
+
+
 def at_once(spark: SparkSession, work: Sequence[Callable[[], T]], threads: int) -> list[T]:
     """What each piece of work returns, done in so many threads, whose jobs belong to the caller's step.
 

@@ -1,6 +1,6 @@
 """Bronze -> silver: current readings, quarantine, edit trail, and the ledger that proves nothing is lost."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import reduce
 
@@ -11,6 +11,7 @@ from meterlake.errors import LedgerUnbalanced
 from meterlake.quality.alerts import raise_alerts
 from meterlake.quality.repeated_hour import Repeated, repeated_hours, told_apart
 from meterlake.quality.rules import EXACT_DUPLICATE
+from meterlake.quality.survey import Survey
 from meterlake.quality.validation import CURRENT, INTERVAL, NOT_DELIVERED, REPLACED, SUPERSEDED, contested, of_torn_days
 from meterlake.run import Outcome, Run
 from meterlake.sources.source import Source
@@ -68,13 +69,18 @@ def stage(run: Run) -> Outcome:
     store, source = run.store, run.source
     names = [batch.batch_id for batch in batches]
     lines = store.read(METER_READINGS, source.name).where(F.col("batch_id").isin(names))
-    scope = _scope(run, batches, lines)
-    rows = told_apart(stg_meter_readings.interpret(lines, source), scope.repeated, source)
+    survey = _survey(run, names)
+    scope = _scope(run, batches, survey.days if survey else days_spanned(lines))
+    few = _doubtful(survey, scope)
+    to_judge = lines if few is None else few
+    rows = told_apart(stg_meter_readings.interpret(to_judge, source), scope.repeated, source)
+    if few is not None:
+        scope = replace(scope, standing=_about(rows, scope.standing))
     intervals = _contested(rows, scope, source)
     torn = source.varies and bool(_of_torn_days(rows, scope).head(1))
     judged = stg_meter_readings.judge(rows, source, scope.standing, intervals, lengths_differ=torn)
-    for few in (judged.aside, judged.compared):  # read by quarantine, edit trail, counts and silver
-        few.persist()
+    for kept in (judged.aside, judged.compared):  # read by quarantine, edit trail, counts and silver
+        kept.persist()
 
     quarantined = quarantined_readings.build(judged.compared, judged.rejected)
     store.replace_batches(quarantined, QUARANTINED_READINGS, names)
@@ -84,10 +90,11 @@ def stage(run: Run) -> Outcome:
     if corrections or store.exists(CORRECTED_READINGS):
         corrected = corrected_readings.build(judged.compared, run.run_id, names[-1])
         store.replace_batches(corrected, CORRECTED_READINGS, names)
-    store.upsert(stg_meters.build(lines, store.read(STG_METERS, source.name)), STG_METERS)
-    _write_current(run, judged, scope, corrections)
-    for few in (judged.compared, judged.aside, intervals):
-        few.unpersist()
+    places = survey.places() if survey else stg_meters.places(lines)
+    store.upsert(stg_meters.build(places, store.read(STG_METERS, source.name)), STG_METERS)
+    _write_current(run, judged, scope, survey, corrections)
+    for kept in (judged.compared, judged.aside, intervals, *([survey.seen] if survey else []), to_judge):
+        kept.unpersist()
     entries = _ledger(run, counts, scope)
     store.append_rows(entries, LEDGER)
     outcome = _outcome(run, entries, corrections)
@@ -110,7 +117,28 @@ def pending(run: Run) -> list[Row]:
     return run.store.ask(asked, source=run.source.name)
 
 
-def _scope(run: Run, batches: list[Row], lines: DataFrame) -> Scope:
+def _survey(run: Run, batches: list[str]) -> Survey | None:
+    """A look at the lines with Arrow; None where a line needs others beside it to become a reading."""
+    if not plain_readings.alone(run.source):
+        return None
+    bronze = run.store.scan(METER_READINGS, source=[run.source.name], batch_id=batches)
+    return Survey.of(bronze, run.source) if bronze else None
+
+
+def _doubtful(survey: Survey | None, scope: Scope) -> DataFrame | None:
+    """The few lines to be judged, where all others are readings as they stand; None where all are to be judged."""
+    if survey is None or scope.ahead is None or scope.repeated:
+        return None
+    return survey.doubtful(scope.standing, scope.ahead)
+
+
+def _about(rows: DataFrame, standing: DataFrame) -> DataFrame:
+    """The standing readings of the intervals that a few rows are about."""
+    intervals = F.broadcast(rows.select(*INTERVAL).distinct())
+    return standing.join(intervals, on=list(INTERVAL), how="left_semi")
+
+
+def _scope(run: Run, batches: list[Row], days: tuple[date | None, date | None]) -> Scope:
     """The standing readings that the batches can touch: those of their days, and a day either side for the time zone.
 
     A run that was killed after the commit of silver but before the ledger finds its own note there, and compares
@@ -120,7 +148,7 @@ def _scope(run: Run, batches: list[Row], lines: DataFrame) -> Scope:
     committed = run.store.version_noted(STG_METER_READINGS, note)
     # Pinned, so that the commit of this step does not show up in what it compares with.
     before = run.store.version(STG_METER_READINGS) if committed is None else committed - 1
-    first, last = days_spanned(lines)
+    first, last = days
     within = "false"
     if first and last:
         # Two days: the stamp's day and the interval's local day may differ by one, and a register looks one further.
@@ -166,19 +194,15 @@ def _of_torn_days(rows: DataFrame, scope: Scope) -> DataFrame:
     return of_torn_days(rows.select(names).unionByName(scope.standing.select(names)))
 
 
-def _write_current(run: Run, judged: stg_meter_readings.Judged, scope: Scope, replaced: int) -> None:
+def _write_current(
+    run: Run, judged: stg_meter_readings.Judged, scope: Scope, survey: Survey | None, replaced: int
+) -> None:
     """One commit: an append where it replaces nothing, else an upsert."""
     if scope.committed:
         return
-    source, current = run.source, judged.current
-    if source.units.is_register:
-        # A new reading of a register gives energy to the interval before it, which may stand already.
-        around = stg_meter_readings.as_delivered(scope.standing.where(delivered()), source)
-        current = current.unionByName(around.join(current, on=list(INTERVAL), how="left_anti"))
-        current = stg_meter_readings.energy_from_registers(current, source)
-    else:
-        current = current.where(F.col("file_id") > 0)
-    readings = stg_meter_readings.build(current, source)
+    source, note = run.source, _note(scope.batches)
+    plain = _plain(judged, scope, survey)
+    readings = plain.frame() if plain else _readings(judged, scope, source)
     if replaced or (scope.stood and source.units.is_register):
         bounds = " AND ".join(f"t.{part}" for part in scope.within.split(" AND ", 1))
         gone = None
@@ -186,26 +210,36 @@ def _write_current(run: Run, judged: stg_meter_readings.Judged, scope: Scope, re
             # A day that comes again in other lengths leaves readings behind that no new one has the start of.
             replaced_rows = judged.compared.where(F.col("status") == REPLACED).select("source", *INTERVAL)
             gone = replaced_rows.join(readings, on=["source", *INTERVAL], how="left_anti")
-        run.store.upsert(readings, STG_METER_READINGS, bounds, note=_note(scope.batches), gone=gone)
-    elif plain := _plain(run, judged, scope):
-        run.store.append_passes([plain], note=_note(scope.batches))
+        run.store.upsert(readings, STG_METER_READINGS, bounds, note=note, gone=gone)
+    elif plain:
+        run.store.append_passes([plain], note=note)
     else:
-        run.store.append(readings, STG_METER_READINGS, note=_note(scope.batches))
+        run.store.append(readings, STG_METER_READINGS, note=note)
 
 
-def _plain(run: Run, judged: stg_meter_readings.Judged, scope: Scope) -> ArrowPass | None:
+def _readings(judged: stg_meter_readings.Judged, scope: Scope, source: Source) -> DataFrame:
+    """Rows of silver by Spark, where all lines were judged."""
+    current = judged.current
+    if source.units.is_register:
+        # A new reading of a register gives energy to the interval before it, which may stand already.
+        around = stg_meter_readings.as_delivered(scope.standing.where(delivered()), source)
+        current = current.unionByName(around.join(current, on=list(INTERVAL), how="left_anti"))
+        current = stg_meter_readings.energy_from_registers(current, source)
+    else:
+        current = current.where(F.col("file_id") > 0)
+    return stg_meter_readings.build(current, source)
+
+
+def _plain(judged: stg_meter_readings.Judged, scope: Scope, survey: Survey | None) -> ArrowPass | None:
     """The pass that maps the current lines with Arrow; None where it takes Spark."""
-    if scope.ahead is None:
-        return None
-    bronze = run.store.scan(METER_READINGS, source=[run.source.name], batch_id=scope.names)
-    if bronze is None:
+    if survey is None or scope.ahead is None:
         return None
     not_current = judged.compared.where((F.col("file_id") > 0) & (F.col("status") != CURRENT))
     places = (lines.select(*plain_readings.PLACE) for lines in (judged.rejected, not_current))
     left_out = reduce(DataFrame.unionByName, places).limit(FEW_INTERVALS + 1).toArrow()
     if left_out.num_rows > FEW_INTERVALS:
         return None
-    return plain_readings.build(bronze, plain_readings.lines_of(left_out), run.source, scope.ahead)
+    return plain_readings.build(survey.bronze, plain_readings.lines_of(left_out), survey.source, scope.ahead)
 
 
 def _counted(compared: DataFrame) -> dict[tuple[str, str], int]:

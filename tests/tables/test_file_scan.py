@@ -1,5 +1,6 @@
 """Tables read without Spark's rows: the same rows as Delta's own reader has, or no scan at all."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pyarrow as pa
@@ -66,6 +67,10 @@ def test_it_reads_what_delta_reads(
     assert len(found(scan)) == 9
     late = scan.where(pc.field("anomaly_score") > pa.scalar(0.03))
     assert found(late) == sorted(map(tuple, rows.where("anomaly_score > 0.03").collect()))
+    coded = replace(scan, coded=True)
+    texts = pa.Table.from_batches(coded.where(pc.field("anomaly_type").is_null()).here(("meter_id", "source")))
+    assert texts.column("meter_id").type == pa.dictionary(pa.int32(), pa.string())
+    assert texts.column("meter_id").to_pylist() == ["a"] * 9, "also of a file in which the type is null throughout"
     assert len(scan.files) < len(store.read(MART_ANOMALY_SCORES).inputFiles()), "files of the town are not opened"
 
 

@@ -1,14 +1,24 @@
-"""Row rules. Each is a Column that is true for a valid row; its name is the reason in quarantine; null is not valid."""
+"""Row rules. Each is a Column that is true for a valid row; its name is the reason in quarantine; null is not valid.
 
-from collections.abc import Callable
+Beside each stands what Arrow can tell of it: a condition that is true only of rows that keep the rule for sure. It
+spares nearly all rows the way through Spark (quality/survey.py), and decides nothing: the others are asked the rule.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import reduce
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from meterlake.sources.source import Bounds, Source
 
 Rule = Callable[[Source], Column]
+Arrays = Mapping[str, pa.Array]
+Surely = Callable[[Arrays, Source], pa.Array]
 
 OTHER_QUANTITY = "other_quantity"
 ENERGY_UNITS = ("kwh", "wh", "mwh")
@@ -86,21 +96,61 @@ def hour_is_clear(source: Source) -> Column:
     return ~F.col("unclear_hour") if source.moves_its_clock else F.lit(True)
 
 
+@dataclass(frozen=True)
+class RowRule:
+    """A rule, and how Arrow tells rows that keep it.
+
+    Attributes:
+        keeps: the rule.
+        surely: of the columns that the rule looks at, under the same names, true where a row keeps it for sure; false
+            or null says nothing.
+    """
+
+    keeps: Rule
+    surely: Surely
+
+
 # What a rejected row is called: the fault, not the rule that found it.
-RULES: dict[str, Rule] = {
-    "missing_meter": meter_is_known,
-    "missing_timestamp": timestamp_is_known,
-    "missing_value": value_is_known,
-    "negative_energy": energy_is_not_negative,
-    "energy_out_of_range": energy_is_in_range,
-    "voltage_out_of_range": voltage_is_in_range,
-    "temperature_out_of_range": temperature_is_in_range,
-    "humidity_out_of_range": humidity_is_in_range,
-    "future_timestamp": timestamp_is_not_in_future,
-    "off_cadence_timestamp": timestamp_is_on_cadence,
-    "unknown_label": label_is_known,
-    OTHER_QUANTITY: quantity_is_active_energy,
-    "unclear_hour": hour_is_clear,
+RULES: dict[str, RowRule] = {
+    "missing_meter": RowRule(meter_is_known, lambda rows, _: pc.not_equal(rows["meter_id"], "")),
+    "missing_timestamp": RowRule(timestamp_is_known, lambda rows, _: rows["reading_timestamp"].is_valid()),
+    "missing_value": RowRule(
+        value_is_known,
+        lambda rows, source: (
+            _everywhere(rows, True) if source.format.missing_is_declared else rows["delivered_value"].is_valid()
+        ),
+    ),
+    "negative_energy": RowRule(
+        energy_is_not_negative,
+        lambda rows, source: _within(rows["consumption_kwh"], min(0.0, source.limits.consumption_kwh[0]), np.inf),
+    ),
+    "energy_out_of_range": RowRule(
+        energy_is_in_range,
+        lambda rows, source: _within(rows["consumption_kwh"], -np.inf, source.limits.consumption_kwh[1]),
+    ),
+    "voltage_out_of_range": RowRule(
+        voltage_is_in_range, lambda rows, source: _within(rows["voltage_v"], *source.limits.voltage_v)
+    ),
+    "temperature_out_of_range": RowRule(
+        temperature_is_in_range, lambda rows, source: _within(rows["temperature_c"], *source.limits.temperature_c)
+    ),
+    "humidity_out_of_range": RowRule(
+        humidity_is_in_range, lambda rows, source: _within(rows["humidity_pct"], *source.limits.humidity_pct)
+    ),
+    "future_timestamp": RowRule(
+        timestamp_is_not_in_future, lambda rows, _: pc.less_equal(rows["reading_timestamp"], rows["ingested_at"])
+    ),
+    "off_cadence_timestamp": RowRule(
+        timestamp_is_on_cadence, lambda rows, source: _multiple(rows["stamp_local"], source.grid_minutes * 60_000_000)
+    ),
+    "unknown_label": RowRule(
+        label_is_known, lambda rows, _: pc.is_in(rows["anomaly_label"], pa.array(["normal", "anomaly", None]))
+    ),
+    OTHER_QUANTITY: RowRule(quantity_is_active_energy, lambda rows, source: _everywhere(rows, not source.varies)),
+    "unclear_hour": RowRule(
+        hour_is_clear,
+        lambda rows, source: pc.invert(rows["unclear_hour"]) if source.moves_its_clock else _everywhere(rows, True),
+    ),
 }
 
 # Found by comparing lines with each other (quality/validation.py): QC-12 and QC-13.
@@ -110,12 +160,22 @@ CONFLICTING_DUPLICATE = "conflicting_duplicate"
 
 def is_valid(source: Source) -> Column:
     """True where a row keeps every rule."""
-    return F.coalesce(reduce(Column.__and__, (rule(source) for rule in RULES.values())), F.lit(False))
+    return F.coalesce(reduce(Column.__and__, (rule.keeps(source) for rule in RULES.values())), F.lit(False))
+
+
+def surely_valid(rows: Arrays, source: Source) -> pa.BooleanArray:
+    """True only where `is_valid` is true for sure, too.
+
+    Args:
+        rows: the columns that the rules look at, under the names of interpreted rows. `reading_timestamp` may be later
+            than it is.
+    """
+    return reduce(pc.and_, (rule.surely(rows, source) for rule in RULES.values())).fill_null(False)
 
 
 def broken_rules(source: Source) -> Column:
     """The names of all rules that a row breaks, as an array."""
-    broken = [F.when(~F.coalesce(rule(source), F.lit(False)), F.lit(reason)) for reason, rule in RULES.items()]
+    broken = [F.when(~F.coalesce(rule.keeps(source), F.lit(False)), F.lit(reason)) for reason, rule in RULES.items()]
     return F.array_compact(F.array(*broken))
 
 
@@ -126,3 +186,18 @@ def _null_or(condition: Column, column: str) -> Column:
 
 def _between(column: str, bounds: Bounds) -> Column:
     return _null_or(F.col(column).between(*bounds), column)
+
+
+def _everywhere(rows: Arrays, flag: bool) -> pa.BooleanArray:
+    return pa.repeat(flag, len(rows["meter_id"]))
+
+
+def _within(values: pa.Array, least: float, most: float) -> pa.BooleanArray:
+    """NaN is within nothing."""
+    within = pc.and_(pc.greater_equal(values, least), pc.less_equal(values, most))
+    return pc.or_kleene(values.is_null(), within)
+
+
+def _multiple(stamps: pa.Array, microseconds: int) -> pa.BooleanArray:
+    """Whether a stamp is a whole number of steps after 1970; null is."""
+    return pa.array(stamps.cast(pa.int64()).fill_null(0).to_numpy() % microseconds == 0)

@@ -79,9 +79,14 @@ def slots(interval_minutes: int) -> tuple[Column, Column]:
 
     Clocks move by multiples of half an hour: on a grid that divides it, no two intervals share a slot.
     """
-    slot = F.floor(F.unix_timestamp("reading_timestamp") / (gcd(interval_minutes, 30) * 60))
+    slot = F.floor(F.unix_timestamp("reading_timestamp") / (slot_minutes(interval_minutes) * 60))
     bit = F.pmod(slot, F.lit(SLOTS)).cast("int")
     return F.floor(slot / SLOTS), F.call_function("shiftleft", F.lit(1).cast("bigint"), bit)
+
+
+def slot_minutes(interval_minutes: int) -> int:
+    """Length of a slot: see `slots`."""
+    return gcd(interval_minutes, 30)
 
 
 def resolve(rows: DataFrame) -> DataFrame:

@@ -110,4 +110,6 @@ def _recount(run: Run, files: list[int]) -> None:
     run.store.upsert(counted.drop("all", "bad"), LOADED_FILES)
     named = lines.where(F.col("parse_error").isNull()).select("meter_id").distinct()
     of_meters = run.store.read(METER_READINGS, run.source.name).join(F.broadcast(named), on="meter_id", how="left_semi")
-    run.store.upsert(stg_meters.build(of_meters, run.store.read(STG_METERS, run.source.name)), STG_METERS)
+    run.store.upsert(
+        stg_meters.build(stg_meters.places(of_meters), run.store.read(STG_METERS, run.source.name)), STG_METERS
+    )

@@ -31,17 +31,25 @@ UNCHANGED = {"voltage": "voltage_v", "temperature": "temperature_c", "humidity":
 SUB_METERS = {f"sub_metering_{n}": f"sub_metering_{n}_kwh" for n in (1, 2, 3)}
 OTHERS = ("meter_id", "stamp_local", "value", "wind_speed", "avg_past_consumption", "anomaly_label", "batch_id")
 PLACE = ("file_id", "line_order")
+# Columns of bronze that `as_judged` needs.
+JUDGED = ("meter_id", "stamp_local", "value", *UNCHANGED, "anomaly_label", "ingested_at")
 
 
 def ahead_of_utc(source: Source, first: date, last: date) -> timedelta | None:
     """How far the source's clock is ahead of UTC; None where lines of these days are no readings by themselves.
 
-    That is so where the clock changes, where a reading's energy is the rise to the next (registers), and where lines
-    bring their own lengths and units (NEM12).
+    That is so where the clock changes, and where the source's lines never are (see `alone`).
     """
-    if source.units.is_register or source.varies:
-        return None
-    return clock_of(source.time_zone).ahead_throughout(first, last)
+    return clock_of(source.time_zone).ahead_throughout(first, last) if alone(source) else None
+
+
+def alone(source: Source) -> bool:
+    """Whether a line becomes a reading without others, while the clock stands still.
+
+    Not so where a reading's energy is the rise to the next (registers), and where lines bring their own lengths and
+    units (NEM12).
+    """
+    return not (source.units.is_register or source.varies)
 
 
 def build(bronze: FileScan, left_out: Lines, source: Source, ahead: timedelta) -> ArrowPass:
@@ -96,12 +104,9 @@ def _among(lines: pa.RecordBatch, some: Lines) -> NDArray[np.bool_]:
 def _mapped(lines: pa.RecordBatch, source: Source, ahead: timedelta) -> dict[str, pa.Array]:
     """Columns of readings; those that such a source never fills are left out."""
     minutes, labels = source.interval_minutes, _labels(lines.column("anomaly_label"), source)
-    meter = pc.utf8_trim(lines.column("meter_id"), characters=" ")
-    local = lines.column("stamp_local")
-    if source.stamp == "end":
-        local = pc.subtract(local, pa.scalar(timedelta(minutes=minutes), pa.duration("us")))
-    start = pc.assume_timezone(pc.subtract(local, pa.scalar(ahead, pa.duration("us"))), "UTC")
-    kwh = _on_grid(lines.column("value"), kwh_per_unit(source))
+    meter = trimmed(lines.column("meter_id"))
+    local, kwh = _local_start(lines, source), _on_grid(lines.column("value"), kwh_per_unit(source))
+    start = _instant(local, ahead)
     return {
         "reading_id": reading_ids(source.name, meter, start),
         "source": pa.repeat(source.name, len(kwh)),
@@ -127,6 +132,45 @@ def _mapped(lines: pa.RecordBatch, source: Source, ahead: timedelta) -> dict[str
     }
 
 
+def as_judged(lines: pa.RecordBatch, source: Source, ahead: timedelta) -> dict[str, pa.Array]:
+    """What the row rules look at, under the names that `stg_meter_readings.interpret` gives it.
+
+    Args:
+        lines: lines that parse, with the columns JUDGED.
+        ahead: how far the source's clock is ahead of UTC; it stands still, so that no hour is unclear.
+    """
+    return {
+        "meter_id": trimmed(lines.column("meter_id")),
+        "reading_timestamp": _instant(_local_start(lines, source), ahead),
+        "stamp_local": lines.column("stamp_local"),
+        "delivered_value": lines.column("value"),
+        "consumption_kwh": _on_grid(lines.column("value"), kwh_per_unit(source)),
+        **{name: lines.column(delivered) for delivered, name in UNCHANGED.items()},
+        "anomaly_label": _labels(lines.column("anomaly_label"), source),
+        "unclear_hour": pa.repeat(False, lines.num_rows),
+        "ingested_at": lines.column("ingested_at"),
+    }
+
+
+def trimmed(meter: pa.Array) -> pa.Array:
+    """Texts without blanks around them; each different one is looked at once."""
+    coded = meter.dictionary_encode()
+    return pc.utf8_trim(coded.dictionary, characters=" ").take(coded.indices)
+
+
+def _local_start(lines: pa.RecordBatch, source: Source) -> pa.Array:
+    """When the interval begins, on the source's clock."""
+    stamp = lines.column("stamp_local")
+    if source.stamp == "end":
+        return pc.subtract(stamp, pa.scalar(timedelta(minutes=source.interval_minutes), pa.duration("us")))
+    return stamp
+
+
+def _instant(local: pa.Array, ahead: timedelta) -> pa.Array:
+    # A cast takes the time for one of UTC as it stands, which assume_timezone looks up for each.
+    return pc.subtract(local, pa.scalar(ahead, pa.duration("us"))).cast(pa.timestamp("us", "UTC"))
+
+
 def _on_grid(values: pa.Array, factor: float) -> pa.Array:
     """Energy of delivered values, on the grid that all energies lie on; null stays null."""
     if values.null_count == len(values):
@@ -136,8 +180,9 @@ def _on_grid(values: pa.Array, factor: float) -> pa.Array:
 
 
 def _labels(delivered: pa.Array, source: Source) -> pa.Array:
-    """normal or anomaly; null without a label. There are few different ones."""
-    meant = {name.lower(): "anomaly" if means else "normal" for name, means in source.labels.items()}
+    """normal or anomaly; null without a label; an unknown one as it is. There are few different ones."""
+    meant = {"": None} | {name.lower(): "anomaly" if means else "normal" for name, means in source.labels.items()}
     coded = delivered.dictionary_encode()
-    labels = [meant.get(text.strip(" ").lower()) for text in coded.dictionary.to_pylist()]
+    texts = (text.strip(" ").lower() for text in coded.dictionary.to_pylist())
+    labels = [meant.get(text, text) for text in texts]
     return pa.array(labels, pa.string()).take(coded.indices)
