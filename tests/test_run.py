@@ -11,7 +11,7 @@ import pytest
 
 from meterlake import cli
 from meterlake.errors import HomeBusy
-from meterlake.run import holding
+from meterlake.run import Done, Outcome, holding, told
 from meterlake.settings import PROJECT, Settings
 
 HOLD = """
@@ -163,3 +163,11 @@ def test_status_is_json(spark: object, settings: Settings, capsys: pytest.Captur
     assert cli.main(["status", "--json", "--home", str(settings.home)]) == 0
     found = json.loads(capsys.readouterr().out)
     assert set(found) >= {"tables", "runs", "ledger", "gates", "stores"}
+
+
+def test_a_finished_step_is_told_in_a_line() -> None:
+    said = [
+        told(Done("report", 2.0, outcome))
+        for outcome in (Outcome(4, 8), Outcome(marked=False), Outcome(nothing_new=True))
+    ]
+    assert said == ["4 rows in, 8 out, 2.0 s (4/s)", "made (2.0 s)", "nothing new (2.0 s)"]

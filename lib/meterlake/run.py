@@ -41,6 +41,8 @@ class Outcome:
         inputs: Delta version of each table as it was read: the next run reads what came after.
         figures: what else is worth a number.
         said: what a person should know, in words.
+        nothing_new: whether there was nothing to do.
+        marked: whether it leaves a success marker where there was: no step needs that of one that only shows.
     """
 
     rows_in: int = 0
@@ -50,6 +52,7 @@ class Outcome:
     figures: dict[str, float] = field(default_factory=dict)
     said: list[str] = field(default_factory=list)
     nothing_new: bool = False
+    marked: bool = True
 
 
 @dataclass
@@ -106,7 +109,7 @@ class Run:
         self.fit()
         outcome = step(self)
         seconds = time.monotonic() - clock
-        if not outcome.nothing_new:
+        if outcome.marked and not outcome.nothing_new:
             self._mark(name, started, seconds, outcome)
         self.store.spark.sparkContext.setLocalProperty(STEP, OTHER)
         self.done.append(Done(name, time.monotonic() - clock, outcome))
@@ -173,9 +176,11 @@ class Run:
 
 
 def told(done: Done) -> str:
-    """A finished step in one line: rows in, rows out, seconds, rows per second."""
+    """A finished step in one line: rows in, rows out, seconds, rows per second, as far as it has them."""
     if done.outcome.nothing_new:
         return f"nothing new ({done.seconds:.1f} s)"
+    if not done.outcome.marked:
+        return f"made ({done.seconds:.1f} s)"
     rate = max(done.outcome.rows_in, done.outcome.rows_out) / max(done.seconds, 1e-9)
     return f"{done.outcome.rows_in:,} rows in, {done.outcome.rows_out:,} out, {done.seconds:.1f} s ({rate:,.0f}/s)"
 

@@ -473,7 +473,7 @@ def report(run: Run) -> Outcome:
     places = {"Data Docs": str(run.settings.home / "data_docs" / "index.html")}
     told = Summary(run_id=run.run_id, input=run.input, steps=done, said=said, places=places)
     page = write_report(run.store, run.source, told, run.settings)
-    return Outcome(said=[f"The report: {page.as_uri()}"], nothing_new=True)
+    return Outcome(said=[f"The report: {page.as_uri()}"], marked=False)
 
 
 def _lost(run: Run, table: Table) -> bool:
