@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+from delta.tables import DeltaTable
 from pyspark.sql import SparkSession
 
 from meterlake.settings import Settings
@@ -93,5 +94,8 @@ def test_rows_that_are_deleted_are_left_out(
     assert found(scan) == sorted(map(tuple, rows.collect()))
     late = scan.where(pc.field("anomaly_score") > pa.scalar(0.03))
     assert found(late) == sorted(map(tuple, rows.where("anomaly_score > 0.03").collect()))
+    copy = Store(spark, settings.model_copy(update={"home": settings.home / "rehearsal"}))
+    DeltaTable.forPath(spark, store.path(MART_ANOMALY_SCORES)).clone(copy.path(MART_ANOMALY_SCORES), isShallow=True)
+    assert copy.scan(MART_ANOMALY_SCORES, source=["village"]) is None, "its files lie in the other's folder"
     monkeypatch.setattr(stores, "MOST_DELETED", 1)
     assert store.scan(MART_ANOMALY_SCORES, source=["village"]) is None, "too many to be sent to the tasks"

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date
 from threading import Lock
@@ -21,6 +21,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import StructType
 
+from meterlake.errors import Unreachable
 from meterlake.settings import Settings
 from meterlake.tables import arrow_writer
 from meterlake.tables.arrow_pass import ArrowPass, make_files
@@ -156,7 +157,8 @@ class Store:
             days: first and last day of the rows; all days without.
 
         Returns:
-            None where the table is absent, or so many rows are deleted in its files that only Spark can tell them.
+            None where the table is absent, is a shallow clone, whose files lie in another's folder, or so many rows are
+            deleted in its files that only Spark can tell them.
         """
         if not self.exists(table):
             return None
@@ -175,7 +177,7 @@ class Store:
             F.col("deletionVector.cardinality").alias("deleted"),
         )
         told = [file for file in log.collect() if file.path in names]
-        if sum(file.deleted or 0 for file in told) > MOST_DELETED:
+        if len(told) < len(names) or sum(file.deleted or 0 for file in told) > MOST_DELETED:
             return None
         gone = self._deleted(table, snapshot, names) if any(file.deleted for file in told) else {}
         path = self.path(table)
@@ -242,7 +244,8 @@ class Store:
             return []
         lake = Lake.of(self.settings)
         if lake.within_reach:
-            return lake.history(table, RECENT)
+            with suppress(Unreachable):  # delta-rs reads tables that are shallow clones, but not their history
+                return lake.history(table, RECENT)
         return [row.asDict() for row in DeltaTable.forPath(self.spark, self.path(table)).history(RECENT).collect()]
 
     def changes(self, table: Table, source: str, since: int | None) -> Changes:
