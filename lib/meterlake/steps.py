@@ -174,7 +174,8 @@ def _features(run: Run, readings: DataFrame, changed: Changes, until: date | Non
     near = changed.meters_in(readings, DAY, before=LOOKS_BACK_DAYS + 1, after=LOOKS_BACK_DAYS)
     if run.source.varies:
         near = resolution.on_grid(near, run.source)
-    made = int_consumption_features.build(near, run.source)
+    rows = Rows.by_meter(near, int_consumption_features.CARRIED)
+    made = int_consumption_features.build(rows, run.source)
     features = made if depend.everything else depend.days_in(made.frame(), DAY)
     return run.store.replace(features, INT_CONSUMPTION_FEATURES, depend)
 

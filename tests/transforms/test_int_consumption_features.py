@@ -13,6 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 from tests.lake import plan_of
 
 from meterlake.sources.source import Columns, Source
+from meterlake.tables.arrow_pass import Rows
 from meterlake.tables.int_consumption_features import INT_CONSUMPTION_FEATURES
 from meterlake.tables.stg_meter_readings import STG_METER_READINGS
 from meterlake.transforms import int_consumption_features as features
@@ -161,23 +162,23 @@ def staged(spark: SparkSession, *rows: dict[str, Any]) -> DataFrame:
     )
 
 
+def made(spark: SparkSession, *rows: dict[str, Any]) -> DataFrame:
+    return features.build(Rows.by_meter(staged(spark, *rows), features.CARRIED), HALF_HOURLY).frame()
+
+
 def test_build_gives_the_declared_columns(spark: SparkSession) -> None:
-    built = features.build(staged(spark, reading()), HALF_HOURLY).frame()
+    built = made(spark, reading())
     assert [(f.name, f.dataType) for f in built.schema] == [
         (f.name, f.dataType) for f in INT_CONSUMPTION_FEATURES.schema
     ]
 
 
 def test_build_of_nothing_is_empty(spark: SparkSession) -> None:
-    assert features.build(staged(spark), HALF_HOURLY).frame().count() == 0
+    assert made(spark).count() == 0
 
 
 def test_one_reading_has_no_past(spark: SparkSession) -> None:
-    (row,) = (
-        features.build(staged(spark, reading(sub_metering_1_kwh=0.25, temperature_c=7.5)), HALF_HOURLY)
-        .frame()
-        .collect()
-    )
+    (row,) = made(spark, reading(sub_metering_1_kwh=0.25, temperature_c=7.5)).collect()
     assert (row["reading_id"], row["reading_timestamp"]) == (reading()["reading_id"], datetime(2024, 6, 1, 12))
     assert (row["rolling_mean_kwh_1h"], row["rolling_mean_kwh_24h"], row["ratio_to_mean_24h"]) == (1.0, 1.0, 1.0)
     assert (row["rolling_std_kwh_24h"], row["same_hour_last_day_kwh"], row["same_hour_last_week_kwh"]) == (
@@ -193,23 +194,17 @@ def test_a_missing_reading_keeps_its_row_and_counts_nowhere(spark: SparkSession)
     noon = datetime(2024, 6, 1, 12, tzinfo=UTC)
     gap = reading(reading_timestamp=noon, consumption_kwh=None, active_power_kw=None, quality="missing")
     after = reading(reading_timestamp=noon + timedelta(minutes=30), consumption_kwh=4.0)
-    first, second = (
-        features.build(staged(spark, gap, after), HALF_HOURLY).frame().orderBy("reading_timestamp").collect()
-    )
+    first, second = made(spark, gap, after).orderBy("reading_timestamp").collect()
     assert (first["quality"], first["consumption_kwh"], first["rolling_mean_kwh_1h"]) == ("missing", None, None)
     assert (second["rolling_mean_kwh_1h"], second["rolling_std_kwh_24h"]) == (4.0, None)
 
 
 def test_nothing_consumed_all_day_has_no_ratio(spark: SparkSession) -> None:
-    (row,) = (
-        features.build(staged(spark, reading(consumption_kwh=0.0, sub_metering_1_kwh=0.0)), HALF_HOURLY)
-        .frame()
-        .collect()
-    )
+    (row,) = made(spark, reading(consumption_kwh=0.0, sub_metering_1_kwh=0.0)).collect()
     assert (row["rolling_mean_kwh_24h"], row["ratio_to_mean_24h"], row["sub_metering_1_ratio"]) == (0.0, None, None)
 
 
 def test_the_plan_has_one_shuffle_and_one_python_pass(spark_for_much: SparkSession) -> None:
-    plan = plan_of(features.build(staged(spark_for_much, reading()), HALF_HOURLY).frame())
+    plan = plan_of(made(spark_for_much, reading()))
     assert plan.count("Exchange hashpartitioning(meter_id") == plan.count("Exchange") == 1
     assert plan.count("MapInArrow") == 1

@@ -6,7 +6,7 @@ that do not surely keep the rules (`rules.surely_valid`) and those whose interva
 fetches them.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import partial
@@ -21,7 +21,7 @@ from meterlake.quality.survey_pass import LINES, SURVEYED, doubtful, slots_of, s
 from meterlake.quality.validation import FEW_BLOCKS, slots
 from meterlake.session import is_small
 from meterlake.sources.source import Source
-from meterlake.tables.arrow_writer import Batches
+from meterlake.tables.arrow_pass import Rows, Work
 from meterlake.tables.file_scan import FileScan
 from meterlake.tables.meter_readings import METER_READINGS
 from meterlake.transforms.stg_meters import PLACE
@@ -111,10 +111,9 @@ def _several() -> Column:
     return F.bit_or("several").bitwiseOR(F.when(told, twice).otherwise(any_of))
 
 
-def _made(scan: FileScan, columns: Sequence[str], work: Callable[[Batches], Batches], schema: pa.Schema) -> DataFrame:
+def _made(scan: FileScan, columns: Sequence[str], work: Work, schema: pa.Schema) -> DataFrame:
     """The rows of a pass, kept: by tasks, or of a small table here and now, without a job."""
     types = from_arrow_schema(schema, prefer_timestamp_ntz=True)
     if is_small(scan.spark):
         return scan.spark.createDataFrame(pa.Table.from_batches(work(scan.here(columns)), schema), types)
-    read = scan.reader(columns)
-    return scan.pieces().mapInArrow(lambda pieces: work(read(pieces)), types).persist()
+    return Rows.of_files(scan, columns).through(work, types).persist()

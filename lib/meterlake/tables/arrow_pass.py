@@ -37,9 +37,11 @@ class Rows:
         return cls(scan.pieces(), scan.reader(columns))
 
     @classmethod
-    def by_meter(cls, scan: FileScan, columns: Sequence[str]) -> "Rows":
-        """The same; each task gets the rows of whole meters, each in order of time."""
-        return cls(meter_order.sent(scan, columns), meter_order.received)
+    def by_meter(cls, rows: FileScan | DataFrame, columns: Sequence[str]) -> "Rows":
+        """These columns of files, or of Spark's rows; each task gets whole meters, each in order of time."""
+        if isinstance(rows, FileScan):
+            return cls(meter_order.sent(rows, columns), meter_order.received)
+        return cls(rows.select(*columns).repartition("meter_id").sortWithinPartitions(*meter_order.ORDER))
 
     def through(self, work: Work, types: StructType | str) -> DataFrame:
         """What the work makes of them, as rows of Spark's."""

@@ -69,7 +69,7 @@ def file_writer(table: Table, path: str) -> Callable[[Batches], Iterator[Written
 
     def write(batches: Batches) -> Iterator[Written]:
         filesystem, folder = filesystem_of(path)
-        for number, groups in enumerate(_files(_groups(batches))):
+        for number, groups in enumerate(_files(joined(batches, GROUP_ROWS))):
             file = f"part-{number:05d}-{uuid4()}.zstd.parquet"
             rows_of = (_conformed(group, schema, name) for group in groups)
             with filesystem.open_output_stream(f"{folder}/{file}") as out:
@@ -95,15 +95,15 @@ def commit(spark: SparkSession, path: str, files: Iterable[Written | Row], note:
     delta.DeltaLog.forTable(spark._jsparkSession, path).startTransaction().commit(added, operation)
 
 
-def _groups(batches: Batches) -> Iterator[pa.Table]:
-    """Batches joined to row groups."""
+def joined(batches: Batches, least: int) -> Iterator[pa.Table]:
+    """Batches joined to tables of so many rows or more, but for the last."""
     held: list[pa.RecordBatch] = []
     rows = 0
     for batch in batches:
         if batch.num_rows:
             held.append(batch)
             rows += batch.num_rows
-        if rows >= GROUP_ROWS:
+        if rows >= least:
             yield pa.Table.from_batches(held)
             held, rows = [], 0
     if held:

@@ -6,10 +6,8 @@ much as the work of a pass does (docs/performance.md).
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import reduce
-from operator import and_
 from typing import NamedTuple
 
 import numpy as np
@@ -56,11 +54,6 @@ class FileScan:
     files: list[File]
     wanted: pc.Expression
     coded: bool = False
-
-    @classmethod
-    def of(cls, spark: SparkSession, table: Table, files: list[File], values: Mapping[str, list[str]]) -> "FileScan":
-        """Of the files the rows that have one of these values in these columns."""
-        return cls(spark, table, files, reduce(and_, (pc.field(name).isin(some) for name, some in values.items())))
 
     def where(self, condition: pc.Expression) -> "FileScan":
         return replace(self, wanted=self.wanted & condition)

@@ -7,7 +7,7 @@ Spark moves some hundred large values instead of millions of rows, and each rece
 
 import math
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 
-from meterlake.tables.arrow_writer import Batches
+from meterlake.tables.arrow_writer import Batches, joined
 from meterlake.tables.file_scan import FileScan
 
 SENT = "part int, rows binary"
@@ -36,7 +36,7 @@ def sent(scan: FileScan, columns: Sequence[str]) -> DataFrame:
     read = scan.reader(columns)
 
     def cut(pieces: Batches) -> Batches:
-        for rows in _gathered(read(pieces)):
+        for rows in joined(read(pieces), ROWS_AT_ONCE):
             yield from _cut(rows, parts)
 
     return scan.pieces().mapInArrow(cut, SENT).repartitionById(parts, "part")
@@ -56,18 +56,6 @@ def _in_order(rows: pa.Table) -> pa.Table:
     rank[pc.sort_indices(coded.dictionary).to_numpy()] = np.arange(len(rank))
     order = np.lexsort((stamp.cast(pa.int64()).to_numpy(), rank[coded.indices.to_numpy()]))
     return rows.combine_chunks().take(pa.array(order))
-
-
-def _gathered(batches: Batches) -> Iterator[pa.Table]:
-    """Batches joined to tables of about ROWS_AT_ONCE rows."""
-    held: list[pa.RecordBatch] = []
-    for batch in batches:
-        held.append(batch)
-        if sum(part.num_rows for part in held) >= ROWS_AT_ONCE:
-            yield pa.Table.from_batches(held)
-            held = []
-    if held:
-        yield pa.Table.from_batches(held)
 
 
 def _cut(rows: pa.Table, parts: int) -> Batches:

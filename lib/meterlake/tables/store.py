@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date
+from functools import reduce
+from operator import and_
 from threading import Lock
 from typing import Any
 
@@ -34,8 +36,7 @@ NOTE = "spark.databricks.delta.commitInfo.userMetadata"
 FEED = "delta.enableChangeDataFeed"
 MOST_DELETED = 5_000_000  # positions of deleted rows that the driver sends to the tasks of a scan: 40 MB
 RECENT = 20  # commits in which a note is looked for
-# Tables of up to so many bytes are asked by the driver alone: in 11.5 million readings (438 MB) it finds the first and
-# last day in 0.02 s, where Spark takes 1.5 s on the same two cores (docs/performance.md).
+# Tables of up to so many bytes are asked by the driver alone (docs/architecture.md, decision 19).
 LITTLE_BYTES = 512 << 20
 
 
@@ -129,8 +130,8 @@ class Store:
         Tables of up to LITTLE_BYTES are read by delta-rs, larger ones by Spark, which shares out the work. So it is SQL
         that both understand.
         """
-        tables, lake = tables_in(statement), Lake.of(self.settings)
-        if lake.within_reach and all(map(self.exists, tables)) and sum(map(lake.bytes, tables)) <= LITTLE_BYTES:
+        tables, lake = tables_in(statement), self._lake
+        if lake and all(map(self.exists, tables)) and sum(map(self.bytes, tables)) <= LITTLE_BYTES:
             return lake.arrow(statement, **values)
         for table in tables:
             self.read(table).createOrReplaceTempView(table.name)
@@ -162,12 +163,12 @@ class Store:
         """
         if not self.exists(table):
             return None
-        frame = self.read(table)
-        for name, some in values.items():
-            frame = frame.where(F.col(name).isin(some))  # by which Delta leaves out files
+        # The same to Delta, which leaves out files by it, and to Arrow.
+        wanted = [(F.col(name).isin(some), pc.field(name).isin(some)) for name, some in values.items()]
         if days and table.day:
-            frame = frame.where(F.col(table.day).between(*days))
-        names = {uri.rsplit("/", 1)[1] for uri in frame.inputFiles()}
+            wanted.append((F.col(table.day).between(*days), _between(table.day, *days)))
+        by_delta, by_arrow = (reduce(and_, conditions) for conditions in zip(*wanted, strict=True))
+        names = {uri.rsplit("/", 1)[1] for uri in self.read(table).where(by_delta).inputFiles()}
         snapshot = self._snapshot(table)
         told_rows = F.get_json_object("stats", "$.numRecords").cast("bigint")
         log = DataFrame(snapshot.allFiles().toDF(), self.spark).select(
@@ -182,8 +183,7 @@ class Store:
         gone = self._deleted(table, snapshot, names) if any(file.deleted for file in told) else {}
         path = self.path(table)
         files = [File(f"{path}/{file.path}", file.size, file.rows, gone.get(file.path)) for file in told]
-        found = FileScan.of(self.spark, table, files, values)
-        return found.where(_between(table.day, *days)) if days and table.day else found
+        return FileScan(self.spark, table, files, by_arrow)
 
     def _deleted(self, table: Table, snapshot: Any, names: set[str]) -> dict[str, NDArray[np.int64]]:
         """The positions of deleted rows in the named files, read by Delta itself: its bitmaps are its own."""
@@ -213,8 +213,19 @@ class Store:
         return str(self._snapshot(table).metadata().id()) if self.exists(table) else ""
 
     def bytes(self, table: Table) -> int:
-        """Size of the table's current files; 0 when it does not exist."""
-        return int(self._snapshot(table).sizeInBytes()) if self.exists(table) else 0
+        """Size of the table's current files; 0 when it does not exist.
+
+        Asked of delta-rs: some 10 ms after a commit, for which Delta runs a job of a second.
+        """
+        if not self.exists(table):
+            return 0
+        return self._lake.bytes(table) if self._lake else int(self._snapshot(table).sizeInBytes())
+
+    @property
+    def _lake(self) -> Lake | None:
+        """The lake as delta-rs sees it; None where it does not reach it."""
+        lake = Lake.of(self.settings)
+        return lake if lake.within_reach else None
 
     def _snapshot(self, table: Table) -> Any:
         """Delta's own view of the newest version."""
@@ -242,8 +253,7 @@ class Store:
         """The newest commits, newest first: `version`, `operation` and, where there is one, `userMetadata`."""
         if not self.exists(table):
             return []
-        lake = Lake.of(self.settings)
-        if lake.within_reach:
+        if lake := self._lake:
             with suppress(Unreachable):  # delta-rs reads tables that are shallow clones, but not their history
                 return lake.history(table, RECENT)
         return [row.asDict() for row in DeltaTable.forPath(self.spark, self.path(table)).history(RECENT).collect()]

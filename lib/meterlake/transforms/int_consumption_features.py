@@ -17,7 +17,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
-from pyspark.sql import DataFrame
 
 from meterlake.sources.source import Source
 from meterlake.tables.arrow_pass import ArrowPass, Rows, since
@@ -58,21 +57,16 @@ WINDOWS = (
 )
 
 
-def build(readings: DataFrame | Rows, source: Source, first: date | None = None) -> ArrowPass:
+def build(readings: Rows, source: Source, first: date | None = None) -> ArrowPass:
     """Features of every row of `readings`, or of those of the local day `first` and later ones.
 
     Args:
-        readings: rows of stg_meter_readings of the source: whole meters, with the 8 UTC days before the first day whose
-            features are wanted; or those of files, each meter's in order of time (`Rows.by_meter`), with the columns
-            CARRIED. A row whose energy is null counts as unknown in every window.
+        readings: rows of stg_meter_readings of the source, by meter (`Rows.by_meter`) with the columns CARRIED: whole
+            meters, with the 8 UTC days before the first day whose features are wanted. A row whose energy is null
+            counts as unknown in every window.
     """
     work = partial(_features, source=source.name, interval_minutes=source.interval_minutes, first=first)
-    return ArrowPass(INT_CONSUMPTION_FEATURES, readings if isinstance(readings, Rows) else _in_order(readings), work)
-
-
-def _in_order(readings: DataFrame) -> Rows:
-    by_meter = readings.select(*CARRIED).repartition("meter_id")
-    return Rows(by_meter.sortWithinPartitions("meter_id", "reading_timestamp"))
+    return ArrowPass(INT_CONSUMPTION_FEATURES, readings, work)
 
 
 def _features(batches: Batches, source: str, interval_minutes: int, first: date | None = None) -> Batches:

@@ -1,7 +1,7 @@
 """Readings -> hours with Arrow, in the pass over whole meters that makes the features: as int_readings_hourly does.
 
 Where all readings of a source of one interval length are read, their order by meter and time is there already, and an
-hour is a run of neighbours: sums of runs take a tenth of what Spark's aggregation by text and time does.
+hour is a run of neighbours, so that nothing has to be aggregated by text and time.
 """
 
 from collections.abc import Callable

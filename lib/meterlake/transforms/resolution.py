@@ -15,6 +15,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from meterlake.sources.source import Source
+from meterlake.tables.arrow_pass import Rows
 from meterlake.transforms.int_consumption_features import CARRIED
 from meterlake.transforms.int_readings_hourly import QUALITIES
 from meterlake.transforms.stg_meter_readings import GRID, local_time
@@ -66,12 +67,10 @@ def on_grid(readings: DataFrame, source: Source) -> DataFrame:
     A part of a longer reading is at best estimated: how its energy lay within it is not known. An interval of which a
     part is missing is missing.
     """
-    local_s = F.unix_timestamp(local_time(F.col("reading_timestamp"), source)).alias("local_s")
-    series = readings.select(
-        "meter_id", "reading_timestamp", "interval_minutes", "consumption_kwh", "quality", local_s
-    ).repartition("meter_id")
-    in_order = series.sortWithinPartitions("meter_id", "reading_timestamp")
-    regridded = in_order.mapInArrow(_regrid(source.interval_minutes), REGRIDDED)
+    local_s = F.unix_timestamp(local_time(F.col("reading_timestamp"), source))
+    names = ("meter_id", "reading_timestamp", "interval_minutes", "consumption_kwh", "quality", "local_s")
+    in_order = Rows.by_meter(readings.withColumn("local_s", local_s), names)
+    regridded = in_order.through(_regrid(source.interval_minutes), REGRIDDED)
     local = local_time(F.col("reading_timestamp"), source)
     columns = {
         "reading_date_local": local.cast("date"),

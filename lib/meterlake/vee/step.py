@@ -18,6 +18,7 @@ from meterlake.tables.arrow_pass import Rows, whole_meters
 from meterlake.tables.arrow_writer import Batches
 from meterlake.tables.changes import Changes
 from meterlake.tables.corrected_readings import CORRECTED_READINGS
+from meterlake.tables.file_scan import FileScan
 from meterlake.tables.ops import RUNS
 from meterlake.tables.shared_columns import READING_DATE_LOCAL
 from meterlake.tables.stg_meter_readings import STG_METER_READINGS
@@ -38,7 +39,7 @@ class Scope:
     """The meter-days whose verdicts may change, and those that have to be read for that."""
 
     verdicts: Changes
-    readings: DataFrame | Rows
+    readings: DataFrame | FileScan
 
 
 def vee(run: Run) -> Outcome:
@@ -52,10 +53,7 @@ def vee(run: Run) -> Outcome:
     _forget_unfinished(run)
     version = store.version(STG_METER_READINGS)
     files = store.scan(STG_METER_READINGS, source=[source.name]) if changed.everything else None
-    if files:
-        scope = Scope(changed, Rows.by_meter(files, _read(source)))
-    else:
-        scope = _scope(changed, store.read(STG_METER_READINGS, version=version))
+    scope = Scope(changed, files) if files else _scope(changed, store.read(STG_METER_READINGS, version=version))
     told = _judged(scope, source).persist()
     found = _findings(told.where(F.col("rule").isNotNull()), source)
     changes = told.where(F.col("rule").isNull())
@@ -103,11 +101,9 @@ def _scope(changed: Changes, readings: DataFrame) -> Scope:
 
 def _judged(scope: Scope, source: Source) -> DataFrame:
     """Rows of judge.JUDGED about the meter-days of the scope: one shuffle by meter, one sort, one pass."""
-    rows = scope.readings
-    if isinstance(rows, DataFrame):
-        by_meter = rows.select(*_read(source)).repartition("meter_id")
-        rows = Rows(by_meter.sortWithinPartitions("meter_id", "reading_timestamp"))
-    told = rows.through(partial(_pass, source=source), from_arrow_schema(JUDGED))
+    told = Rows.by_meter(scope.readings, _read(source)).through(
+        partial(_pass, source=source), from_arrow_schema(JUDGED)
+    )
     return scope.verdicts.days_in(told.withColumn("source", F.lit(source.name)), DAY)
 
 
