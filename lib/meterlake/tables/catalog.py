@@ -14,6 +14,7 @@ from meterlake.tables.mart_inspections import MART_INSPECTIONS
 from meterlake.tables.mart_load_factors import MART_LOAD_FACTORS
 from meterlake.tables.mart_load_forecast import MART_LOAD_FORECAST
 from meterlake.tables.mart_load_profile import MART_LOAD_PROFILE
+from meterlake.tables.mart_meter_losses import MART_METER_LOSSES
 from meterlake.tables.mart_region_kpis import MART_REGION_KPIS
 from meterlake.tables.mart_reliability import MART_RELIABILITY
 from meterlake.tables.mart_suspects import MART_SUSPECTS
@@ -48,6 +49,7 @@ TABLES: dict[str, Table] = {
         MART_LOAD_FACTORS,
         MART_ENERGY_BALANCE,
         MART_SUSPECTS,
+        MART_METER_LOSSES,
         MART_REGION_KPIS,
         MART_FEEDER_OUTAGES,
         MART_RELIABILITY,
