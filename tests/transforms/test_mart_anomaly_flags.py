@@ -15,10 +15,10 @@ from meterlake import steps
 from meterlake.anomaly.evidence import EVIDENCE, measured, number
 from meterlake.settings import Settings
 from meterlake.tables.changes import Changes
+from meterlake.tables.loss_findings import LOSS_FINDINGS
 from meterlake.tables.mart_anomaly_flags import MART_ANOMALY_FLAGS
 from meterlake.tables.mart_anomaly_scores import MART_ANOMALY_SCORES
 from meterlake.tables.mart_inspections import MART_INSPECTIONS
-from meterlake.tables.mart_meter_losses import MART_METER_LOSSES
 from meterlake.tables.stg_meters import STG_METERS
 from meterlake.tables.table import Table
 from meterlake.tables.vee_findings import VEE_FINDINGS
@@ -86,7 +86,7 @@ def found(
     scores = spark.createDataFrame(list(readings), MART_ANOMALY_SCORES.schema)
     frames = (
         spark.createDataFrame([_row(table, values) for values in given.get(table, [])], table.schema)
-        for table in (VEE_FINDINGS, MART_INSPECTIONS, MART_METER_LOSSES)
+        for table in (VEE_FINDINGS, MART_INSPECTIONS, LOSS_FINDINGS)
     )
     evidence = mart_anomaly_flags.evidence_of(*frames, VILLAGE)
     return mart_anomaly_flags.build(scores, evidence, meters, BASE_RATE).orderBy(*MART_ANOMALY_FLAGS.key).collect()
@@ -100,11 +100,11 @@ def _row(table: Table, values: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def test_declared_columns_and_nothing_in_nothing_out(spark: SparkSession, meters: DataFrame) -> None:
-    findings, inspections, meter_losses, scores = (
+    findings, inspections, losses, scores = (
         spark.createDataFrame([], table.schema)
-        for table in (VEE_FINDINGS, MART_INSPECTIONS, MART_METER_LOSSES, MART_ANOMALY_SCORES)
+        for table in (VEE_FINDINGS, MART_INSPECTIONS, LOSS_FINDINGS, MART_ANOMALY_SCORES)
     )
-    evidence = mart_anomaly_flags.evidence_of(findings, inspections, meter_losses, VILLAGE)
+    evidence = mart_anomaly_flags.evidence_of(findings, inspections, losses, VILLAGE)
     built = mart_anomaly_flags.build(scores, evidence, meters, BASE_RATE)
     assert [(f.name, f.dataType) for f in built.schema] == [(f.name, f.dataType) for f in MART_ANOMALY_FLAGS.schema]
     assert built.count() == 0
@@ -148,7 +148,7 @@ def test_a_flag_without_an_expectation_has_nothing_known_at_stake(spark: SparkSe
 
 def test_everything_that_speaks_for_a_day_is_told_the_surest_first(spark: SparkSession, meters: DataFrame) -> None:
     finding = FINDING | {"from_timestamp": NOON, "to_timestamp": NOON + timedelta(hours=3)}
-    told = {VEE_FINDINGS: [finding], MART_INSPECTIONS: [INSPECTION], MART_METER_LOSSES: [METER_LOSS]}
+    told = {VEE_FINDINGS: [finding], MART_INSPECTIONS: [INSPECTION], LOSS_FINDINGS: [METER_LOSS]}
     (day,) = found(spark, meters, [scored(1, LOW), scored(2)], told)
     assert day["evidence"] == "reading, rule, day, balance"
     assert day["why"] == "; ".join([INSPECTION["reasons"], METER_LOSS["reason"], "rule VEE-04 frozen", "because of 1"])
@@ -176,7 +176,7 @@ def test_what_says_nothing_of_this_meter_is_no_evidence(spark: SparkSession, met
 
 
 def test_the_balance_speaks_for_the_day_that_it_names(spark: SparkSession, meters: DataFrame) -> None:
-    days = found(spark, meters, [scored(0), scored(24)], {MART_METER_LOSSES: [METER_LOSS]})
+    days = found(spark, meters, [scored(0), scored(24)], {LOSS_FINDINGS: [METER_LOSS]})
     assert [(day["reading_date_local"].day, day["evidence"]) for day in days] == [(1, "balance")]
 
 

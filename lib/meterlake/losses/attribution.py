@@ -30,7 +30,7 @@ METER_ERROR, SUPPLY_ERROR = 0.01, 0.005
 # All meters of a transformer together are wrong on one day of so many, before it is looked at.
 ONE_DAY_OF = 100
 # A meter is named from odds of ten to one on. Where somebody uses what no meter sees, even odds named a meter that was
-# right on one of 2,600 days, and seven to one on one of 20,000 (probe: streets of the training households, docs/anomalies.md).
+# right on one of 2,600 days, and seven to one on one of 20,000 (streets of the training households, docs/anomalies.md).
 NAMED = float(np.log(10))
 # The hours of a day are no independent witnesses: so many of them count as one.
 HOURS_ALIKE = 2

@@ -12,13 +12,13 @@ from meterlake.tables.changes import Changes, following_days
 from meterlake.tables.int_readings_daily import INT_READINGS_DAILY
 from meterlake.tables.int_readings_hourly import INT_READINGS_HOURLY
 from meterlake.tables.int_readings_monthly import INT_READINGS_MONTHLY
+from meterlake.tables.loss_findings import LOSS_FINDINGS
 from meterlake.tables.mart_energy_balance import MART_ENERGY_BALANCE
-from meterlake.tables.mart_meter_losses import MART_METER_LOSSES
 from meterlake.tables.mart_region_kpis import MART_REGION_KPIS
 from meterlake.tables.mart_suspects import MART_SUSPECTS
 from meterlake.tables.months import DAY, about, all_months, changed_months, later, within
 from meterlake.tables.stg_meters import STG_METERS
-from meterlake.transforms import mart_energy_balance, mart_meter_losses, mart_region_kpis, mart_suspects
+from meterlake.transforms import loss_findings, mart_energy_balance, mart_region_kpis, mart_suspects
 
 
 def supply_changes(run: Run) -> Changes:
@@ -46,7 +46,7 @@ def losses(run: Run, days: Changes, supply: Changes) -> int:
     work = (
         partial(_suspects, run, months, everything),
         partial(_region_kpis, run, months, everything),
-        partial(_meter_losses, run, days, supply),
+        partial(_loss_findings, run, days, supply),
     )
     return rows + sum(at_once(run.store.spark, work, len(work)))
 
@@ -92,7 +92,7 @@ def _region_kpis(run: Run, months: list[date], everything: bool) -> int:
     return store.replace_days(kpis, MART_REGION_KPIS, source.name, about(months, everything))
 
 
-def _meter_losses(run: Run, days: Changes, supply: Changes) -> int:
+def _loss_findings(run: Run, days: Changes, supply: Changes) -> int:
     """The days with a changed hour below a transformer or of its supply, and those for which it tells who is there."""
     store, source = run.store, run.source
     assert source.losses is not None
@@ -101,13 +101,14 @@ def _meter_losses(run: Run, days: Changes, supply: Changes) -> int:
         store.read(table).where(both) for table in (INT_READINGS_HOURLY, INT_READINGS_DAILY, STG_METERS)
     )
     # A home of a version that did not make the mart gets all days with its next readings.
-    if days.everything or supply.everything or not store.has(MART_METER_LOSSES, source.name):
-        found = mart_meter_losses.build(hourly, daily, meters, source, None)
-        return store.replace_days(found, MART_METER_LOSSES, source.name, "true")
+    first_time = not store.exists(LOSS_FINDINGS) or run.seen("marts", LOSS_FINDINGS) is None
+    if days.everything or supply.everything or first_time:
+        found = loss_findings.build(hourly, daily, meters, source, None)
+        return store.replace_days(found, LOSS_FINDINGS, source.name, "true")
     changed = reduce(DataFrame.unionByName, (one.days.select("meter_id", "day") for one in (days, supply) if one.days))
     wanted = (
         changed.join(meters.where("transformer IS NOT NULL"), on="meter_id")
-        .select("transformer", F.explode(following_days(mart_meter_losses.MEMBER_DAYS)(F.col("day"))).alias(DAY))
+        .select("transformer", F.explode(following_days(loss_findings.MEMBER_DAYS)(F.col("day"))).alias(DAY))
         .distinct()
         .persist()
     )
@@ -115,10 +116,10 @@ def _meter_losses(run: Run, days: Changes, supply: Changes) -> int:
     if first is None:
         return 0
     reach = f"{DAY} BETWEEN DATE'{first}' AND DATE'{last}'"
-    before = f"{DAY} BETWEEN DATE'{first - timedelta(days=mart_meter_losses.MEMBER_DAYS)}' AND DATE'{last}'"
-    found = mart_meter_losses.build(hourly.where(reach), daily.where(before), meters, source, wanted)
-    stands = store.read(MART_METER_LOSSES, source.name).where(reach).join(wanted, ["transformer", DAY], "left_semi")
+    before = f"{DAY} BETWEEN DATE'{first - timedelta(days=loss_findings.MEMBER_DAYS)}' AND DATE'{last}'"
+    found = loss_findings.build(hourly.where(reach), daily.where(before), meters, source, wanted)
+    stands = store.read(LOSS_FINDINGS, source.name).where(reach).join(wanted, ["transformer", DAY], "left_semi")
     bounds = f"t.source = '{source.name}' AND t.{reach}"
-    rows = store.exchange(found, stands, MART_METER_LOSSES, bounds)
+    rows = store.exchange(found, stands, LOSS_FINDINGS, bounds)
     wanted.unpersist()
     return rows

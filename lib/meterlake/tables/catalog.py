@@ -5,6 +5,7 @@ from meterlake.tables.int_consumption_features import INT_CONSUMPTION_FEATURES
 from meterlake.tables.int_readings_daily import INT_READINGS_DAILY
 from meterlake.tables.int_readings_hourly import INT_READINGS_HOURLY
 from meterlake.tables.int_readings_monthly import INT_READINGS_MONTHLY
+from meterlake.tables.loss_findings import LOSS_FINDINGS
 from meterlake.tables.mart_anomaly_flags import MART_ANOMALY_FLAGS
 from meterlake.tables.mart_anomaly_scores import MART_ANOMALY_SCORES
 from meterlake.tables.mart_consumption_metrics import MART_CONSUMPTION_METRICS
@@ -14,7 +15,6 @@ from meterlake.tables.mart_inspections import MART_INSPECTIONS
 from meterlake.tables.mart_load_factors import MART_LOAD_FACTORS
 from meterlake.tables.mart_load_forecast import MART_LOAD_FORECAST
 from meterlake.tables.mart_load_profile import MART_LOAD_PROFILE
-from meterlake.tables.mart_meter_losses import MART_METER_LOSSES
 from meterlake.tables.mart_region_kpis import MART_REGION_KPIS
 from meterlake.tables.mart_reliability import MART_RELIABILITY
 from meterlake.tables.mart_suspects import MART_SUSPECTS
@@ -36,6 +36,7 @@ TABLES: dict[str, Table] = {
         QUARANTINED_READINGS,
         CORRECTED_READINGS,
         VEE_FINDINGS,
+        LOSS_FINDINGS,
         RELEASED_READINGS,
         INT_READINGS_HOURLY,
         INT_READINGS_DAILY,
@@ -49,7 +50,6 @@ TABLES: dict[str, Table] = {
         MART_LOAD_FACTORS,
         MART_ENERGY_BALANCE,
         MART_SUSPECTS,
-        MART_METER_LOSSES,
         MART_REGION_KPIS,
         MART_FEEDER_OUTAGES,
         MART_RELIABILITY,

@@ -54,13 +54,13 @@ def build(scores: DataFrame, evidence: DataFrame, meters: DataFrame, base_rate: 
     )
 
 
-def evidence_of(findings: DataFrame, inspections: DataFrame, meter_losses: DataFrame, source: Source) -> DataFrame:
+def evidence_of(findings: DataFrame, inspections: DataFrame, loss_findings: DataFrame, source: Source) -> DataFrame:
     """METER_DAY, `others` (number of the set of evidence beside the readings) and `said_of_others`, the surest first.
 
     Args:
         findings: rows of vee_findings of the source.
         inspections: rows of mart_inspections.
-        meter_losses: rows of mart_meter_losses.
+        loss_findings: rows of loss_findings.
     """
     last = F.to_date(local_time(F.col("to_timestamp") - F.expr("INTERVAL 1 MICROSECOND"), source))
     of_rules = findings.where(F.col("rule").isin(*TELLING_RULES)).select(
@@ -70,7 +70,7 @@ def evidence_of(findings: DataFrame, inspections: DataFrame, meter_losses: DataF
         *_said(RULE, F.concat_ws(" ", F.lit("rule"), "rule_id", "rule")),
     )
     of_days = inspections.select(*METER_DAY, *_said(DAY, F.col("reasons")))
-    of_balance = meter_losses.select(*METER_DAY, *_said(BALANCE, F.col("reason")))
+    of_balance = loss_findings.select(*METER_DAY, *_said(BALANCE, F.col("reason")))
     all_of_it = of_days.unionByName(of_balance).unionByName(of_rules)
     said = F.array_sort(F.collect_set(F.struct("rank", "said")))
     return all_of_it.groupBy(*METER_DAY).agg(

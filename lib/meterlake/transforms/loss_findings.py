@@ -1,4 +1,4 @@
-"""mart_meter_losses: hours of customers and of their transformer -> the meter-days that explain what it misses."""
+"""loss_findings: hours of customers and of their transformer -> the meter-days that explain what it misses."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from pyspark.sql.pandas.types import from_arrow_schema
 
 from meterlake.losses.attribution import FORMS, HOURS, Attributed, attribute
 from meterlake.sources.source import Source, TechnicalLoss
-from meterlake.tables.mart_meter_losses import MART_METER_LOSSES
+from meterlake.tables.loss_findings import LOSS_FINDINGS
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -42,7 +42,7 @@ FOUND = {
 def build(
     hourly: DataFrame, daily: DataFrame, meters: DataFrame, source: Source, wanted: DataFrame | None
 ) -> DataFrame:
-    """Rows of `mart_meter_losses`. One shuffle of hours, by transformer.
+    """Rows of `loss_findings`. One shuffle of hours, by transformer.
 
     Args:
         hourly: hours of the source and of its supply meters, of the wanted days or more.
@@ -80,7 +80,7 @@ def build(
     )
     places = meters.where(F.col("source") == source.name).select("source", "meter_id", "region", "feeder")
     return found.join(places, on="meter_id").select(
-        *(F.col(field.name).cast(field.dataType) for field in MART_METER_LOSSES.schema)
+        *(F.col(field.name).cast(field.dataType) for field in LOSS_FINDINGS.schema)
     )
 
 

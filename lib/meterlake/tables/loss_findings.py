@@ -1,9 +1,9 @@
 from meterlake.tables.shared_columns import ENERGY, FEEDER, METER_ID, READING_DATE_LOCAL, REGION, SOURCE
 from meterlake.tables.table import Column, Table
 
-MART_METER_LOSSES = Table(
-    name="mart_meter_losses",
-    layer="gold",
+LOSS_FINDINGS = Table(
+    name="loss_findings",
+    layer="silver",
     description="The meter-days whose readings, being wrong in one of a few ways, explain hour by hour what their "
     "transformer misses. Only with odds of ten to one on or more; only below transformers with supply meters.",
     grain="one meter and local day that explains its transformer's loss",
