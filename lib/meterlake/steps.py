@@ -40,18 +40,18 @@ from meterlake.sources.catalog import supply_sources
 from meterlake.stage import stage
 from meterlake.tables.arrow_pass import ArrowPass, Rows
 from meterlake.tables.catalog import MARTS
-from meterlake.tables.changes import Changes, days_of_month, following_days, month_of
+from meterlake.tables.changes import Changes, following_days, month_of
 from meterlake.tables.int_consumption_features import INT_CONSUMPTION_FEATURES
 from meterlake.tables.int_readings_daily import INT_READINGS_DAILY
 from meterlake.tables.int_readings_hourly import INT_READINGS_HOURLY
 from meterlake.tables.int_readings_monthly import INT_READINGS_MONTHLY
+from meterlake.tables.loss_findings import LOSS_FINDINGS
 from meterlake.tables.mart_anomaly_flags import MART_ANOMALY_FLAGS
 from meterlake.tables.mart_anomaly_scores import MART_ANOMALY_SCORES
 from meterlake.tables.mart_consumption_metrics import MART_CONSUMPTION_METRICS
 from meterlake.tables.mart_inspections import MART_INSPECTIONS
 from meterlake.tables.mart_load_factors import MART_LOAD_FACTORS
 from meterlake.tables.mart_load_profile import MART_LOAD_PROFILE
-from meterlake.tables.mart_suspects import MART_SUSPECTS
 from meterlake.tables.months import about, all_months, changed_months, later, within
 from meterlake.tables.shared_columns import READING_DATE_LOCAL
 from meterlake.tables.stg_meter_readings import STG_METER_READINGS
@@ -320,9 +320,9 @@ def marts(run: Run) -> Outcome:
     meters = store.read(STG_METERS, run.source.name)
 
     def losses_and_flags() -> int:
-        """The flags ask the suspects that the losses have just made."""
+        """The flags ask the losses of meters that have just been made."""
         rows = losses(run, days, supply)
-        inputs[MART_SUSPECTS.name] = store.version(MART_SUSPECTS)
+        inputs[LOSS_FINDINGS.name] = store.version(LOSS_FINDINGS)
         return rows + _anomaly_flags(run, _evidence_changes(run, scored, found), meters)
 
     work = (
@@ -389,7 +389,7 @@ def _evidence_changes(run: Run, scored: Changes, found: Changes) -> Changes:
     return scored.or_in(
         found.also(following_days(mart_anomaly_flags.LONGEST_FINDING_DAYS - 1)),
         run.changes("marts", MART_INSPECTIONS),
-        run.changes("marts", MART_SUSPECTS).also(days_of_month),
+        run.changes("marts", LOSS_FINDINGS),
     )
 
 
@@ -402,7 +402,7 @@ def _anomaly_flags(run: Run, changed: Changes, meters: DataFrame) -> int:
     evidence = mart_anomaly_flags.evidence_of(
         changed.meters_in(store.read(VEE_FINDINGS), DAY, before=mart_anomaly_flags.LONGEST_FINDING_DAYS - 1),
         changed.days_in(store.read(MART_INSPECTIONS), DAY),
-        changed.meters_in(store.read(MART_SUSPECTS), "month_local", before=31),
+        changed.days_in(store.read(LOSS_FINDINGS), DAY),
         run.source,
     )
     scores = changed.days_in(store.read(MART_ANOMALY_SCORES), DAY)

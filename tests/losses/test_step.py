@@ -21,7 +21,7 @@ from meterlake.tables.changes import Changes
 
 STEPS = ("ingest", "stage", "aggregate", "marts")
 HOURLY_AMI, HOURLY_SUPPLY = (source.model_copy(update={"interval_minutes": 60}) for source in (AMI, GRID_SUPPLY))
-MARTS = ("mart_energy_balance", "mart_suspects", "mart_region_kpis")
+MARTS = ("mart_energy_balance", "mart_suspects", "loss_findings", "mart_region_kpis")
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +102,24 @@ def test_who_hides_energy_is_on_the_list(spark: SparkSession, grid: tuple[Path, 
     events = [row for row in csv.DictReader((folder / "truth/anomalies.csv").open()) if row["start"] >= "2023-03"]
     assert worst.meter_id in {row["meter_id"] for row in events}
     assert worst.balanced_by in worst.reason
+
+
+def test_the_days_that_explain_the_loss_are_days_of_faults(spark: SparkSession, grid: tuple[Path, Settings]) -> None:
+    folder, settings = grid
+    events = [
+        (row["meter_id"], date.fromisoformat(row["start"][:10]), date.fromisoformat(row["end"][:10]))
+        for row in csv.DictReader((folder / "truth/anomalies.csv").open())
+    ]
+    named = rows(spark, settings, "loss_findings")
+    right = [
+        row
+        for row in named
+        if any(row.meter_id == meter and first <= row.reading_date_local <= last for meter, first, last in events)
+    ]
+    assert len(named) >= 10
+    assert len({row.form for row in named}) >= 3
+    assert right == named
+    assert all(row.probability > 0.9 and row.region and row.feeder for row in named)
 
 
 def test_supply_meters_do_not_stand_beside_customers_in_the_stores(

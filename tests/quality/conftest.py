@@ -9,9 +9,9 @@ from pyspark.sql import types as T
 
 from meterlake.sources.ami import AMI
 from meterlake.sources.source import Source
+from meterlake.tables.loss_findings import LOSS_FINDINGS
 from meterlake.tables.mart_anomaly_scores import MART_ANOMALY_SCORES
 from meterlake.tables.mart_inspections import MART_INSPECTIONS
-from meterlake.tables.mart_suspects import MART_SUSPECTS
 from meterlake.tables.meter_readings import METER_READINGS
 from meterlake.tables.ops import LEDGER
 from meterlake.tables.stg_meter_readings import STG_METER_READINGS
@@ -83,7 +83,7 @@ def story(spark: SparkSession, readings: DataFrame, london: Source) -> dict[str,
 
 
 def _no_evidence(spark: SparkSession, london: Source) -> DataFrame:
-    nothing = (spark.createDataFrame([], table.schema) for table in (VEE_FINDINGS, MART_INSPECTIONS, MART_SUSPECTS))
+    nothing = (spark.createDataFrame([], table.schema) for table in (VEE_FINDINGS, MART_INSPECTIONS, LOSS_FINDINGS))
     return mart_anomaly_flags.evidence_of(*nothing, london)
 
 

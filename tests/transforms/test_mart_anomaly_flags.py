@@ -15,10 +15,10 @@ from meterlake import steps
 from meterlake.anomaly.evidence import EVIDENCE, measured, number
 from meterlake.settings import Settings
 from meterlake.tables.changes import Changes
+from meterlake.tables.loss_findings import LOSS_FINDINGS
 from meterlake.tables.mart_anomaly_flags import MART_ANOMALY_FLAGS
 from meterlake.tables.mart_anomaly_scores import MART_ANOMALY_SCORES
 from meterlake.tables.mart_inspections import MART_INSPECTIONS
-from meterlake.tables.mart_suspects import MART_SUSPECTS
 from meterlake.tables.stg_meters import STG_METERS
 from meterlake.tables.table import Table
 from meterlake.tables.vee_findings import VEE_FINDINGS
@@ -39,7 +39,7 @@ EARLIER = replace(
 # Source, meter and day are those of the readings unless a row says otherwise.
 FINDING = {"rule_id": "VEE-04", "rule": "frozen", "severity": "review", "interval_count": 6}
 INSPECTION = {"day_score": 0.8, "surprise": 20.0, "reasons": "read nothing for 24 h in a row", "model_version": "m/1"}
-SUSPECT = {"balanced_by": "t1", "probability": 0.9, "reason": "the transformer misses it, too"}
+METER_LOSS = {"transformer": "t1", "form": "share", "probability": 0.95, "reason": "its transformer misses it, too"}
 BASE_RATE = 0.01
 HIGH, LOW, UNUSUAL = "high_consumption", "low_consumption", "unusual_pattern"
 
@@ -86,7 +86,7 @@ def found(
     scores = spark.createDataFrame(list(readings), MART_ANOMALY_SCORES.schema)
     frames = (
         spark.createDataFrame([_row(table, values) for values in given.get(table, [])], table.schema)
-        for table in (VEE_FINDINGS, MART_INSPECTIONS, MART_SUSPECTS)
+        for table in (VEE_FINDINGS, MART_INSPECTIONS, LOSS_FINDINGS)
     )
     evidence = mart_anomaly_flags.evidence_of(*frames, VILLAGE)
     return mart_anomaly_flags.build(scores, evidence, meters, BASE_RATE).orderBy(*MART_ANOMALY_FLAGS.key).collect()
@@ -100,11 +100,11 @@ def _row(table: Table, values: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def test_declared_columns_and_nothing_in_nothing_out(spark: SparkSession, meters: DataFrame) -> None:
-    findings, inspections, suspects, scores = (
+    findings, inspections, losses, scores = (
         spark.createDataFrame([], table.schema)
-        for table in (VEE_FINDINGS, MART_INSPECTIONS, MART_SUSPECTS, MART_ANOMALY_SCORES)
+        for table in (VEE_FINDINGS, MART_INSPECTIONS, LOSS_FINDINGS, MART_ANOMALY_SCORES)
     )
-    evidence = mart_anomaly_flags.evidence_of(findings, inspections, suspects, VILLAGE)
+    evidence = mart_anomaly_flags.evidence_of(findings, inspections, losses, VILLAGE)
     built = mart_anomaly_flags.build(scores, evidence, meters, BASE_RATE)
     assert [(f.name, f.dataType) for f in built.schema] == [(f.name, f.dataType) for f in MART_ANOMALY_FLAGS.schema]
     assert built.count() == 0
@@ -148,11 +148,10 @@ def test_a_flag_without_an_expectation_has_nothing_known_at_stake(spark: SparkSe
 
 def test_everything_that_speaks_for_a_day_is_told_the_surest_first(spark: SparkSession, meters: DataFrame) -> None:
     finding = FINDING | {"from_timestamp": NOON, "to_timestamp": NOON + timedelta(hours=3)}
-    month = {"month_local": date(2024, 6, 1), "since_local": date(2024, 6, 1)}
-    told = {VEE_FINDINGS: [finding], MART_INSPECTIONS: [INSPECTION], MART_SUSPECTS: [SUSPECT | month]}
+    told = {VEE_FINDINGS: [finding], MART_INSPECTIONS: [INSPECTION], LOSS_FINDINGS: [METER_LOSS]}
     (day,) = found(spark, meters, [scored(1, LOW), scored(2)], told)
     assert day["evidence"] == "reading, rule, day, balance"
-    assert day["why"] == "; ".join([INSPECTION["reasons"], SUSPECT["reason"], "rule VEE-04 frozen", "because of 1"])
+    assert day["why"] == "; ".join([INSPECTION["reasons"], METER_LOSS["reason"], "rule VEE-04 frozen", "because of 1"])
     assert day["confidence"] == measured().confidence(number(EVIDENCE), BASE_RATE)
 
 
@@ -176,19 +175,9 @@ def test_what_says_nothing_of_this_meter_is_no_evidence(spark: SparkSession, met
     assert found(spark, meters, [scored(0)], {VEE_FINDINGS: [finding]}) == []
 
 
-def test_a_suspect_counts_from_the_first_day_to_the_end_of_the_month(spark: SparkSession, meters: DataFrame) -> None:
-    since = SUSPECT | {"month_local": date(2024, 6, 1), "since_local": date(2024, 6, 29)}
-    readings = [scored(24 * day) for day in (0, 27, 28, 29, 30)]  # 1, 28, 29 and 30 June, 1 July
-    days = found(spark, meters, readings, {MART_SUSPECTS: [since]})
-    assert [day["reading_date_local"] for day in days] == [date(2024, 6, 29), date(2024, 6, 30)]
-
-
-@pytest.mark.parametrize("unsure", [{"probability": 0.4}, {"balanced_by": None}])
-def test_a_suspect_without_a_balance_that_confirms_is_none(
-    spark: SparkSession, meters: DataFrame, unsure: dict[str, Any]
-) -> None:
-    since = SUSPECT | {"month_local": date(2024, 6, 1), "since_local": date(2024, 6, 1)} | unsure
-    assert found(spark, meters, [scored(0)], {MART_SUSPECTS: [since]}) == []
+def test_the_balance_speaks_for_the_day_that_it_names(spark: SparkSession, meters: DataFrame) -> None:
+    days = found(spark, meters, [scored(0), scored(24)], {LOSS_FINDINGS: [METER_LOSS]})
+    assert [(day["reading_date_local"].day, day["evidence"]) for day in days] == [(1, "balance")]
 
 
 def test_meters_and_days_are_kept_apart(spark: SparkSession, meters: DataFrame) -> None:

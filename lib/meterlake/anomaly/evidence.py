@@ -1,8 +1,8 @@
 """What speaks for a meter-day being anomalous, and how sure that makes us.
 
 Four things speak: a flagged reading, a finding of a rule, the day as a whole, and the balance of the transformer. How
-often each set of the first three is seen on anomalous and on ordinary days, and how often a balance confirms a meter
-that hides energy and one that does not, is measured by `meterlake anomaly confidence`, which writes SHARES.
+often each set of the first three is seen on anomalous and on ordinary days, and how often the balance names an
+anomalous and an ordinary one, is measured by `meterlake anomaly confidence`, which writes SHARES.
 """
 
 import tomllib
@@ -33,8 +33,6 @@ TELLING_RULES = (
     "clock_shift",
     "step_change",
 )
-# A suspect with a balance counts as confirmed where so much of the shortfall is expected to come back.
-CONFIRMED = 0.5
 SHARES = "evidence.toml"
 
 
@@ -54,26 +52,27 @@ class Shares:
 
     Attributes:
         anomalous, ordinary: share of such meter-days with exactly this evidence of OF_METERS, by the set's name.
-        hiding, honest: share of the meters that hide energy, and of the others, whose shortfall a balance confirms.
+        named_anomalous, named_ordinary: share of them that the balance names, where the transformer has one.
     """
 
     anomalous: Mapping[str, float]
     ordinary: Mapping[str, float]
-    hiding: float
-    honest: float
+    named_anomalous: float
+    named_ordinary: float
 
     def confidence(self, code: int, base_rate: float) -> float:
         """Share of the meter-days with exactly this evidence that are anomalous, by Bayes' rule.
 
-        The balance is taken to be independent of the rest: it is measured on other meters.
+        The balance is taken to be independent of the rest, of an anomalous day as of an ordinary one. That it does not
+        speak counts for nothing: most transformers have none.
 
         Args:
             base_rate: share of all meter-days that are anomalous.
         """
         of_meter = named(code & ~number([BALANCE]))
         confirmed = code & number([BALANCE])
-        anomalous = self.anomalous[of_meter] * (self.hiding if confirmed else 1)
-        ordinary = self.ordinary[of_meter] * (self.honest if confirmed else 1)
+        anomalous = self.anomalous[of_meter] * (self.named_anomalous if confirmed else 1)
+        ordinary = self.ordinary[of_meter] * (self.named_ordinary if confirmed else 1)
         return bayes(base_rate, anomalous, ordinary)
 
     def as_toml(self, told: str) -> str:
@@ -81,7 +80,8 @@ class Shares:
         lines = [f"# {told}"]
         for name in ("anomalous", "ordinary"):
             lines += ["", f"[{name}]", *(f'"{key}" = {share:.3g}' for key, share in getattr(self, name).items())]
-        return "\n".join([*lines, "", "[balance]", f"hiding = {self.hiding:.3g}", f"honest = {self.honest:.3g}", ""])
+        balance = (f"anomalous = {self.named_anomalous:.3g}", f"ordinary = {self.named_ordinary:.3g}")
+        return "\n".join([*lines, "", "[balance]", *balance, ""])
 
 
 def bayes(base_rate: float, anomalous: Share, ordinary: Share) -> Share:
@@ -92,7 +92,9 @@ def bayes(base_rate: float, anomalous: Share, ordinary: Share) -> Share:
 def parsed(text: str) -> Shares:
     """The shares that `as_toml` wrote."""
     found = tomllib.loads(text)
-    return Shares(found["anomalous"], found["ordinary"], found["balance"]["hiding"], found["balance"]["honest"])
+    return Shares(
+        found["anomalous"], found["ordinary"], *(found["balance"][name] for name in ("anomalous", "ordinary"))
+    )
 
 
 @cache

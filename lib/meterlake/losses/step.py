@@ -1,22 +1,24 @@
-"""The part of the step `marts` about losses: balances, the meters that may be behind them, regions in figures."""
+"""The part of the step `marts` about losses: balances, the meters and their days behind them, regions in figures."""
 
-from datetime import date
-from functools import partial
+from datetime import date, timedelta
+from functools import partial, reduce
 
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from meterlake.run import Run
 from meterlake.session import at_once
-from meterlake.tables.changes import Changes
+from meterlake.tables.changes import Changes, following_days
 from meterlake.tables.int_readings_daily import INT_READINGS_DAILY
 from meterlake.tables.int_readings_hourly import INT_READINGS_HOURLY
 from meterlake.tables.int_readings_monthly import INT_READINGS_MONTHLY
+from meterlake.tables.loss_findings import LOSS_FINDINGS
 from meterlake.tables.mart_energy_balance import MART_ENERGY_BALANCE
 from meterlake.tables.mart_region_kpis import MART_REGION_KPIS
 from meterlake.tables.mart_suspects import MART_SUSPECTS
-from meterlake.tables.months import about, all_months, changed_months, later, within
+from meterlake.tables.months import DAY, about, all_months, changed_months, later, within
 from meterlake.tables.stg_meters import STG_METERS
-from meterlake.transforms import mart_energy_balance, mart_region_kpis, mart_suspects
+from meterlake.transforms import loss_findings, mart_energy_balance, mart_region_kpis, mart_suspects
 
 
 def supply_changes(run: Run) -> Changes:
@@ -41,7 +43,11 @@ def losses(run: Run, days: Changes, supply: Changes) -> int:
         return 0
     supply_source = run.source.losses.supply_source
     rows = _balance(run, supply_source, months, everything)
-    work = (partial(_suspects, run, months, everything), partial(_region_kpis, run, months, everything))
+    work = (
+        partial(_suspects, run, months, everything),
+        partial(_region_kpis, run, months, everything),
+        partial(_loss_findings, run, days, supply),
+    )
     return rows + sum(at_once(run.store.spark, work, len(work)))
 
 
@@ -84,3 +90,36 @@ def _region_kpis(run: Run, months: list[date], everything: bool) -> int:
         source,
     )
     return store.replace_days(kpis, MART_REGION_KPIS, source.name, about(months, everything))
+
+
+def _loss_findings(run: Run, days: Changes, supply: Changes) -> int:
+    """The days with a changed hour below a transformer or of its supply, and those for which it tells who is there."""
+    store, source = run.store, run.source
+    assert source.losses is not None
+    both = F.col("source").isin(source.name, source.losses.supply_source)
+    hourly, daily, meters = (
+        store.read(table).where(both) for table in (INT_READINGS_HOURLY, INT_READINGS_DAILY, STG_METERS)
+    )
+    # A home of a version that did not make the mart gets all days with its next readings.
+    first_time = not store.exists(LOSS_FINDINGS) or run.seen("marts", LOSS_FINDINGS) is None
+    if days.everything or supply.everything or first_time:
+        found = loss_findings.build(hourly, daily, meters, source, None)
+        return store.replace_days(found, LOSS_FINDINGS, source.name, "true")
+    changed = reduce(DataFrame.unionByName, (one.days.select("meter_id", "day") for one in (days, supply) if one.days))
+    wanted = (
+        changed.join(meters.where("transformer IS NOT NULL"), on="meter_id")
+        .select("transformer", F.explode(following_days(loss_findings.MEMBER_DAYS)(F.col("day"))).alias(DAY))
+        .distinct()
+        .persist()
+    )
+    first, last = wanted.agg(F.min(DAY), F.max(DAY)).head() or (None, None)
+    if first is None:
+        return 0
+    reach = f"{DAY} BETWEEN DATE'{first}' AND DATE'{last}'"
+    before = f"{DAY} BETWEEN DATE'{first - timedelta(days=loss_findings.MEMBER_DAYS)}' AND DATE'{last}'"
+    found = loss_findings.build(hourly.where(reach), daily.where(before), meters, source, wanted)
+    stands = store.read(LOSS_FINDINGS, source.name).where(reach).join(wanted, ["transformer", DAY], "left_semi")
+    bounds = f"t.source = '{source.name}' AND t.{reach}"
+    rows = store.exchange(found, stands, LOSS_FINDINGS, bounds)
+    wanted.unpersist()
+    return rows

@@ -33,6 +33,7 @@ WRITERS = {
     "mart_load_factors": "marts",
     "mart_energy_balance": "marts",
     "mart_suspects": "marts",
+    "loss_findings": "marts",
     "mart_region_kpis": "marts",
     "mart_feeder_outages": "marts",
     "mart_reliability": "marts",

@@ -5,6 +5,7 @@ from meterlake.tables.int_consumption_features import INT_CONSUMPTION_FEATURES
 from meterlake.tables.int_readings_daily import INT_READINGS_DAILY
 from meterlake.tables.int_readings_hourly import INT_READINGS_HOURLY
 from meterlake.tables.int_readings_monthly import INT_READINGS_MONTHLY
+from meterlake.tables.loss_findings import LOSS_FINDINGS
 from meterlake.tables.mart_anomaly_flags import MART_ANOMALY_FLAGS
 from meterlake.tables.mart_anomaly_scores import MART_ANOMALY_SCORES
 from meterlake.tables.mart_consumption_metrics import MART_CONSUMPTION_METRICS
@@ -35,6 +36,7 @@ TABLES: dict[str, Table] = {
         QUARANTINED_READINGS,
         CORRECTED_READINGS,
         VEE_FINDINGS,
+        LOSS_FINDINGS,
         RELEASED_READINGS,
         INT_READINGS_HOURLY,
         INT_READINGS_DAILY,

@@ -100,11 +100,6 @@ def following_days(count: int, until: date | None = None) -> Callable[[Column], 
     return lambda day: F.sequence(day, last(day))
 
 
-def days_of_month(first: Column) -> Column:
-    """All days of the month that begins with this day."""
-    return F.sequence(first, F.last_day(first))
-
-
 def month_of(day: Column) -> Column:
     """The first day of the day's month."""
     return F.array(F.trunc(day, "month").cast("date"))

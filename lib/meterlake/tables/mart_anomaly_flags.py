@@ -38,7 +38,7 @@ MART_ANOMALY_FLAGS = Table(
             "evidence",
             "string",
             "What speaks for the day, of: reading (one is flagged), rule (VEE finds something at this meter), day (it "
-            "stands in mart_inspections), balance (the meter is a suspect whom the transformer's loss confirms).",
+            "stands in mart_inspections), balance (it stands in loss_findings).",
         ),
         Column(
             "confidence",
@@ -51,7 +51,7 @@ MART_ANOMALY_FLAGS = Table(
     key=("source", "meter_id", "reading_date_local"),
     day="reading_date_local",
     cluster_by=("source", "reading_date_local"),
-    derives_from=("mart_anomaly_scores", "vee_findings", "mart_inspections", "mart_suspects", "stg_meters"),
+    derives_from=("mart_anomaly_scores", "vee_findings", "mart_inspections", "loss_findings", "stg_meters"),
     checks=(("confidence_in_range", "confidence BETWEEN 0 AND 1"),),
     change_feed=True,
     published=Published(

@@ -5,7 +5,6 @@ from pyspark.sql import functions as F
 
 from meterlake.anomaly.evidence import (
     BALANCE,
-    CONFIRMED,
     DAY,
     EVIDENCE,
     READING,
@@ -55,13 +54,13 @@ def build(scores: DataFrame, evidence: DataFrame, meters: DataFrame, base_rate: 
     )
 
 
-def evidence_of(findings: DataFrame, inspections: DataFrame, suspects: DataFrame, source: Source) -> DataFrame:
+def evidence_of(findings: DataFrame, inspections: DataFrame, loss_findings: DataFrame, source: Source) -> DataFrame:
     """METER_DAY, `others` (number of the set of evidence beside the readings) and `said_of_others`, the surest first.
 
     Args:
         findings: rows of vee_findings of the source.
         inspections: rows of mart_inspections.
-        suspects: rows of mart_suspects; a suspect counts from the day on which the shortfall began to the month's end.
+        loss_findings: rows of loss_findings.
     """
     last = F.to_date(local_time(F.col("to_timestamp") - F.expr("INTERVAL 1 MICROSECOND"), source))
     of_rules = findings.where(F.col("rule").isin(*TELLING_RULES)).select(
@@ -71,13 +70,7 @@ def evidence_of(findings: DataFrame, inspections: DataFrame, suspects: DataFrame
         *_said(RULE, F.concat_ws(" ", F.lit("rule"), "rule_id", "rule")),
     )
     of_days = inspections.select(*METER_DAY, *_said(DAY, F.col("reasons")))
-    confirmed = F.col("balanced_by").isNotNull() & (F.col("probability") >= CONFIRMED)
-    of_balance = suspects.where(confirmed).select(
-        "source",
-        "meter_id",
-        F.explode(F.sequence("since_local", F.last_day("month_local"))).alias("reading_date_local"),
-        *_said(BALANCE, F.col("reason")),
-    )
+    of_balance = loss_findings.select(*METER_DAY, *_said(BALANCE, F.col("reason")))
     all_of_it = of_days.unionByName(of_balance).unionByName(of_rules)
     said = F.array_sort(F.collect_set(F.struct("rank", "said")))
     return all_of_it.groupBy(*METER_DAY).agg(

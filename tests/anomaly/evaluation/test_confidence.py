@@ -8,7 +8,6 @@ from meterlake.anomaly.evaluation.confidence import Held, Seen, measure, rule_da
 from meterlake.anomaly.evaluation.evaluate import Setup, TooShort
 from meterlake.anomaly.evaluation.population import untouched
 from meterlake.anomaly.evidence import Shares, number
-from meterlake.losses.evaluate import world
 from meterlake.settings import PROJECT, Model, load
 from meterlake.sources.ami import AMI
 
@@ -23,7 +22,7 @@ def model() -> Model:
 
 @pytest.fixture(scope="module")
 def measured() -> tuple[Shares, list[Held]]:
-    return measure(generated(8), HOURLY, model(), SETUP, [world(1, 100)])
+    return measure(generated(8), HOURLY, model(), SETUP)
 
 
 def test_the_shares_are_of_all_days_and_no_set_is_impossible(measured: tuple[Shares, list[Held]]) -> None:
@@ -63,4 +62,4 @@ def test_all_kinds_of_fault_count_alike() -> None:
 
 def test_readings_that_hold_no_fault_are_one_sentence() -> None:
     with pytest.raises(TooShort, match="half a year"):
-        measure(generated(8, days=40), HOURLY, model(), SETUP, [])
+        measure(generated(8, days=40), HOURLY, model(), SETUP)

@@ -118,12 +118,12 @@ def test_one_meter_is_split_by_time() -> None:
 
 
 def test_the_verdict_names_what_is_missed(found: Evaluation) -> None:
-    text = verdict(found)
+    text = verdict(found, METER_DAY)
     assert METER_DAY in text
     better = [
         replace(row, merit=replace(row.merit, precision=replace(row.merit.precision, value=1.0))) for row in found.rows
     ]
-    assert "met, 100 % overall; above it for 11 of 11" in verdict(replace(found, rows=better))
+    assert "met, 100 % overall; above it for 11 of 11" in verdict(replace(found, rows=better), METER_DAY)
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

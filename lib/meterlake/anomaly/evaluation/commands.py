@@ -42,8 +42,6 @@ def _arguments_of_both(parser: argparse.ArgumentParser) -> None:
 
 def _arguments_of_confidence(parser: argparse.ArgumentParser) -> None:
     _arguments_of_both(parser)
-    parser.add_argument("--worlds", type=int, default=10, help="generated grids for the balance (default %(default)s)")
-    parser.add_argument("--meters", type=int, default=2000, help="in each of them (default %(default)s)")
     parser.add_argument("--shares", type=Path, metavar="FILE", help="file to write the measured shares to")
     generated_block.add_argument(parser)
 
@@ -75,25 +73,21 @@ def _confidence(parsed: argparse.Namespace, settings: Settings) -> str:
     from meterlake.anomaly.evaluation import tables
     from meterlake.anomaly.evaluation.confidence import measure
     from meterlake.anomaly.evaluation.evaluate import Setup
-    from meterlake.losses.evaluate import world
     from meterlake.sources.catalog import source_named
 
     if not (parsed.source and parsed.input):
         raise UsageError("meterlake anomaly confidence: name readings by --source and --input.")
-    if parsed.meters < 100 or parsed.worlds < 1:
-        raise UsageError("meterlake anomaly confidence: --meters from 100 and --worlds from 1.")
     _check(parsed)
     setup = Setup(base_rate=parsed.base_rate, faults_per_meter=parsed.faults_per_meter, seed=parsed.seed)
     source = source_named(parsed.source, settings)
-    worlds = [world(parsed.seed + number, parsed.meters) for number in range(parsed.worlds)]
-    shares, held = measure(delivered(parsed, settings), source, settings.model, setup, worlds)
+    shares, held = measure(delivered(parsed, settings), source, settings.model, setup)
     told = (
         f"meterlake anomaly confidence --source {source.name} --seed {parsed.seed} --base-rate {parsed.base_rate:g} "
-        f"--faults-per-meter {parsed.faults_per_meter} --worlds {parsed.worlds} --meters {parsed.meters}"
+        f"--faults-per-meter {parsed.faults_per_meter}"
     )
     if parsed.shares:
         parsed.shares.write_text(shares.as_toml(f"Written by: {told}"), encoding="utf-8")
-    found = tables.confidence(shares, held, parsed.base_rate)
+    found = tables.confidence(held)
     generated_block.write(parsed.page, "anomaly confidence", f"`{told}`:\n\n{as_markdown(found)}")
     return as_text(found)
 

@@ -1,7 +1,7 @@
 """`meterlake anomaly confidence`: how often each set of evidence is seen on anomalous and on ordinary meter-days.
 
 Measured on the training households of `meterlake anomaly evaluate`, each half of them judged by models of the other,
-and then held against what is found on the test households.
+and then held against what is found on the test households. Both stand in the streets of evaluation/streets.py.
 """
 
 import logging
@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meterlake.anomaly.evaluation.detectors import day_model, days_by, product
-from meterlake.anomaly.evaluation.evaluate import Setup, TooShort, faults_of
+from meterlake.anomaly.evaluation.evaluate import Setup, TooShort, below_transformers
 from meterlake.anomaly.evaluation.measure import meters_drawn
-from meterlake.anomaly.evaluation.population import Households, Population, split, untouched
-from meterlake.anomaly.evidence import CONFIRMED, OF_METERS, TELLING_RULES, Shares, bayes, named
-from meterlake.losses.evaluate import World
+from meterlake.anomaly.evaluation.population import Households, Population, split
+from meterlake.anomaly.evidence import EVIDENCE, OF_METERS, TELLING_RULES, Shares, bayes, named
+from meterlake.losses.attribution import NAMED
 from meterlake.resampled import Figure, figure
 from meterlake.settings import Model
 from meterlake.sources.source import Source
@@ -28,7 +28,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Evidence = Callable[[Population], Ints]
 
-SETS = 1 << len(OF_METERS)
+SETS, SETS_OF_METERS = 1 << len(EVIDENCE), 1 << len(OF_METERS)
 # Added to each count of a set, so that one that was never seen is rare and not impossible (Jeffreys' prior).
 PRIOR = 0.5
 
@@ -77,17 +77,15 @@ class Held:
     of_all: float
 
 
-def measure(
-    households: Households, source: Source, conf: Model, setup: Setup, worlds: list[World]
-) -> tuple[Shares, list[Held]]:
-    """The shares by the training households and the generator's worlds, and how they hold on the test households.
+def measure(households: Households, source: Source, conf: Model, setup: Setup) -> tuple[Shares, list[Held]]:
+    """The shares by the training households, and how they hold on the test households.
 
     Raises:
         TooShort: no fault fits into the series.
     """
     train_meters, train_days, test_meters, test_days = split(households)
-    train, test = untouched(train_meters, train_days), untouched(test_meters, test_days)
-    train_faults, test_faults = faults_of(train_meters, train_days, setup), faults_of(test_meters, test_days, setup)
+    train, train_faults = below_transformers(train_meters, train_days, setup)
+    test, test_faults = below_transformers(test_meters, test_days, setup)
     halves = [train.of(train.meter % 2 == half) for half in (0, 1)]
     if not train_faults or not test_faults or not all(half.judged.any() for half in halves):
         raise TooShort
@@ -97,22 +95,28 @@ def measure(
         faults = [copies.of(copies.meter % 2 == half) for _, copies in train_faults.values()]
         known += _seen(told, faults, halves[half], len(train.meter))
         log.info("judged    half %d of the training meters", half + 1)
-    shares = _shares(known, worlds)
+    shares = _shares(known)
     told = _evidence(train, source, conf)
     held = _seen(told, [copies for _, copies in test_faults.values()], test, len(test.meter))
     return shares, _held(shares, held, setup)
 
 
-def _shares(known: Seen, worlds: list[World]) -> Shares:
-    anomalous, ordinary = known.shares(prior=PRIOR)
-    confirmed = np.concatenate([one.with_balance.probability >= CONFIRMED for one in worlds])
-    hides = np.concatenate([one.hides for one in worlds])
+def _shares(known: Seen) -> Shares:
+    of_meters = Seen(*(_with_and_without(seen).sum(axis=-2) for seen in (known.anomalous, known.ordinary)))
+    of_balance = Seen(*(_with_and_without(seen).sum(axis=-1) for seen in (known.anomalous, known.ordinary)))
+    anomalous, ordinary = of_meters.shares(prior=PRIOR)
+    (_, named_anomalous), (_, named_ordinary) = of_balance.shares(prior=PRIOR)
     return Shares(
         {named(code): float(share) for code, share in enumerate(anomalous)},
         {named(code): float(share) for code, share in enumerate(ordinary)},
-        float((confirmed[hides].sum() + PRIOR) / (hides.sum() + 2 * PRIOR)),
-        float((confirmed[~hides].sum() + PRIOR) / ((~hides).sum() + 2 * PRIOR)),
+        float(named_anomalous),
+        float(named_ordinary),
     )
+
+
+def _with_and_without(seen: Floats) -> Floats:
+    """(..., SETS) as (..., 2, SETS_OF_METERS): without the balance, which has the highest bit, and with it."""
+    return seen.reshape(*seen.shape[:-1], 2, SETS_OF_METERS)
 
 
 def _evidence(train: Population, source: Source, conf: Model) -> Evidence:
@@ -122,7 +126,12 @@ def _evidence(train: Population, source: Source, conf: Model) -> Evidence:
 
     def told(of: Population) -> Ints:
         with np.errstate(invalid="ignore"):
-            signs = (reading(of) > conf.threshold, rule_days(of, source), day(of) > model.threshold)
+            signs = (
+                reading(of) > conf.threshold,
+                rule_days(of, source),
+                day(of) > model.threshold,
+                of.balance_odds > NAMED,
+            )
         return np.asarray(sum(sign.astype(np.int64) << bit for bit, sign in enumerate(signs)))
 
     return told

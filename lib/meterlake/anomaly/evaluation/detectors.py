@@ -19,6 +19,7 @@ from meterlake.anomaly.features import INPUTS, matrix
 from meterlake.anomaly.meter_day import DayModel, MeterDays, signs_of, two_largest
 from meterlake.anomaly.model import TrainedModel
 from meterlake.anomaly.train import fit as fit_model
+from meterlake.losses.attribution import NAMED
 from meterlake.settings import Model
 from meterlake.transforms.int_consumption_features import Series, windows
 
@@ -187,6 +188,23 @@ def days_by(model: DayModel) -> Scorer:
     return score
 
 
+def by_balance(train: Population, conf: Model) -> Scorer:
+    """The product's odds by what the transformer misses, losses/attribution.py; the threshold is NAMED."""
+    return lambda of: _published(of.balance_odds, conf.threshold)
+
+
+def by_day_or_balance(train: Population, conf: Model) -> Scorer:
+    """Either of the two last: what mart_anomaly_flags calls `day` and `balance`."""
+    model = day_model(train, conf)
+    days = days_by(model)
+    return lambda of: np.fmax(model.from_0_to_1(days(of)), _published(of.balance_odds, conf.threshold))
+
+
+def _published(odds: Floats, threshold: float) -> Floats:
+    """Logarithms of odds as scores from 0 to 1, NAMED at the threshold."""
+    return np.asarray(1 / (1 + np.exp(NAMED - odds) * (1 - threshold) / threshold))
+
+
 def _hours(of: Population) -> Floats:
     return (np.arange(of.kwh.shape[2]) * of.interval_minutes // 60).astype(np.float64)
 
@@ -197,6 +215,7 @@ def _worst(scores: Floats, of: Population) -> Floats:
 
 
 PRODUCT, PRODUCT_BY_DAY, METER_DAY = "the product's flags", "the product's score, by day", "meter-day"
+BALANCE, DAY_OR_BALANCE = "balance", "meter-day or balance"
 
 
 def detectors(conf: Model) -> tuple[Detector, ...]:
@@ -207,4 +226,6 @@ def detectors(conf: Model) -> tuple[Detector, ...]:
         Detector(PRODUCT, product, conf.threshold),
         Detector(PRODUCT_BY_DAY, product),
         Detector(METER_DAY, by_meter_day),
+        Detector(BALANCE, by_balance, conf.threshold),
+        Detector(DAY_OR_BALANCE, by_day_or_balance, conf.threshold),
     )

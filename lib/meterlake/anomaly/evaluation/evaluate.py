@@ -10,6 +10,7 @@ from meterlake.anomaly.evaluation.detectors import Detector, Scorer, detectors
 from meterlake.anomaly.evaluation.injections import INJECTIONS, Event, draw
 from meterlake.anomaly.evaluation.measure import Judged, Merit, merit
 from meterlake.anomaly.evaluation.population import Households, Population, split, untouched, with_faults
+from meterlake.anomaly.evaluation.streets import REALLY_USED, Streets
 from meterlake.errors import UsageError
 from meterlake.settings import Model
 
@@ -86,8 +87,8 @@ def evaluate(
         TooShort: no fault fits into the series.
     """
     train_meters, train_days, test_meters, test_days = split(households)
-    train, test = untouched(train_meters, train_days), untouched(test_meters, test_days)
-    faults = faults_of(test_meters, test_days, setup)
+    train = untouched(train_meters, train_days)
+    test, faults = below_transformers(test_meters, test_days, setup)
     if not faults or not train.judged.any():
         raise TooShort
     truth = [fault for events, copies in faults.values() for fault in _truth(test_meters, events, copies)]
@@ -109,6 +110,18 @@ def evaluate(
         (len(train_meters.meters), len(test_meters.meters)),
         (int(train.judged.sum()), int(test.judged.sum())),
     )
+
+
+def below_transformers(
+    of: Households, days: range, setup: Setup
+) -> tuple[Population, dict[str, tuple[list[Event], Population]]]:
+    """The households untouched, and `faults_of` them, with the `balance_odds` by their transformers."""
+    streets = Streets(of, days, setup.base_rate, setup.seed)
+    faults = {
+        kind: (events, streets.judged(copies, kind in REALLY_USED))
+        for kind, (events, copies) in faults_of(of, days, setup).items()
+    }
+    return streets.judged(untouched(of, days)), faults
 
 
 def faults_of(of: Households, days: range, setup: Setup) -> dict[str, tuple[list[Event], Population]]:

@@ -51,6 +51,8 @@ class Population:
         judged: (c, w) the days that count.
         anomalous: (c, w) the days that a fault has changed.
         missing_kwh: (c,) energy that the fault hides; negative where it adds some.
+        balance_odds: (c, w) logarithm of the odds that the meter is wrong, by what its transformer misses
+            (evaluation/streets.py); NaN where nobody has asked.
     """
 
     interval_minutes: int
@@ -60,6 +62,7 @@ class Population:
     judged: Bools
     anomalous: Bools
     missing_kwh: Floats
+    balance_odds: Floats
 
     def of(self, rows: Bools | Ints) -> "Population":
         """Some of the series."""
@@ -71,6 +74,7 @@ class Population:
             self.judged[rows],
             self.anomalous[rows],
             self.missing_kwh[rows],
+            self.balance_odds[rows],
         )
 
     def known(self) -> tuple[Ints, Ints, Ints, pa.Table]:
@@ -115,6 +119,7 @@ def untouched(of: Households, days: range) -> Population:
         judged & enough_known(of.kwh),
         np.zeros((count, length), dtype=bool),
         np.zeros(count),
+        np.full((count, length), np.nan),
     )
 
 
@@ -140,7 +145,8 @@ def with_faults(of: Households, events: list[Event]) -> Population:
     meter = np.array([event.household for event in events])
     first = np.array([of.first_day + event.first_day - DAYS_BACK for event in events])
     judged &= enough_known(kwh)
-    return Population(of.interval_minutes, meter, first, kwh, judged, anomalous & judged, missing)
+    unasked = np.full(judged.shape, np.nan)
+    return Population(of.interval_minutes, meter, first, kwh, judged, anomalous & judged, missing, unasked)
 
 
 def enough_known(kwh: Floats) -> Bools:

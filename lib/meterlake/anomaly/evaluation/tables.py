@@ -4,13 +4,12 @@ import math
 from collections.abc import Callable
 
 from meterlake.anomaly.evaluation.confidence import Held
-from meterlake.anomaly.evaluation.detectors import METER_DAY, PRODUCT, PRODUCT_BY_DAY
+from meterlake.anomaly.evaluation.detectors import DAY_OR_BALANCE, METER_DAY, PRODUCT, PRODUCT_BY_DAY
 from meterlake.anomaly.evaluation.evaluate import OVERALL, Evaluation, Row
 from meterlake.anomaly.evaluation.injections import INJECTIONS
 from meterlake.anomaly.evaluation.measure import LISTS, OF
 from meterlake.anomaly.evaluation.ranking import BEST, Found
 from meterlake.anomaly.evaluation.theft import Check
-from meterlake.anomaly.evidence import BALANCE, Shares, number
 from meterlake.resampled import Figure
 from meterlake.text_tables import Lines
 
@@ -39,21 +38,19 @@ def by_kind(of: Evaluation, detector: str) -> Lines:
     return [("kind", "faults", *HEADER), *((row.kind, f"{row.merit.events:,}", *_cells(row)) for row in rows)]
 
 
-def confidence(shares: Shares, held: list[Held], base_rate: float) -> Lines:
+def confidence(held: list[Held]) -> Lines:
     """A line for each set of evidence: what mart_anomaly_flags states, and what was found on other meters."""
-    head = ("evidence", "stated", "found on the test meters (95 %)", "with a balance that confirms", "of the anomalous")
     return [
-        (*head, "of all meter-days"),
+        ("evidence", "stated", "found on the test meters (95 %)", "of the anomalous", "of all meter-days"),
         *(
             (
                 one.evidence,
                 _percent(one.stated, 1),
                 "never seen" if math.isnan(one.found.value) else as_range(one.found),
-                _percent(shares.confidence(code | number([BALANCE]), base_rate), 1),
                 _percent(one.of_anomalous, 1),
                 _percent(one.of_all, 2),
             )
-            for code, one in enumerate(held)
+            for one in held
         ),
     ]
 
@@ -85,7 +82,7 @@ def as_range(figure: Figure) -> str:
     return f"{100 * figure.value:.1f} % ({100 * figure.low:.0f} to {100 * figure.high:.0f})"
 
 
-def verdict(of: Evaluation, detector: str = METER_DAY) -> str:
+def verdict(of: Evaluation, detector: str) -> str:
     """Whether the precision that is asked for is met, and at which kinds it is not."""
     precision = {row.kind: row.merit.precision.value for row in of.rows if row.detector == detector}
     total = precision.pop(OVERALL)
@@ -159,8 +156,11 @@ def whole(of: Evaluation, source: str, written: Callable[[Lines], str]) -> str:
     """All tables, with what they are."""
     parts = [
         made_by(of, source),
-        verdict(of),
+        verdict(of, DAY_OR_BALANCE),
+        verdict(of, METER_DAY),
         written(overall(of)),
+        f"By kind of fault, {DAY_OR_BALANCE}:",
+        written(by_kind(of, DAY_OR_BALANCE)),
         f"By kind of fault, {METER_DAY}:",
         written(by_kind(of, METER_DAY)),
         f"By kind of fault, {PRODUCT} (any reading above the threshold):",
