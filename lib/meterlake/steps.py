@@ -14,11 +14,11 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from meterlake.anomaly import meter_day, registry
+from meterlake.anomaly.counted import counted_by_task
 from meterlake.anomaly.evaluation.tables import rankings
 from meterlake.anomaly.labelled import LabelledModel
 from meterlake.anomaly.labels import Inspections
 from meterlake.anomaly.model_file import ModelMismatch
-from meterlake.anomaly.score import counted_by_task
 from meterlake.anomaly.train import TooFewReadings
 from meterlake.anomaly.train import train as fit_forest
 from meterlake.anomaly.train_days import FEWEST_DAYS, train_days

@@ -5,9 +5,9 @@ Nothing is trained by itself: readings may have moved because the meters are wro
 
 from collections.abc import Sequence
 
+from meterlake.anomaly.counted import Counted, total
 from meterlake.anomaly.drift import LARGE, Shift, shifts, training_is_due
 from meterlake.anomaly.registry import ModelVersion
-from meterlake.anomaly.score import Counted, total
 from meterlake.run import Run
 
 SUITE = "model_drift"
