@@ -14,11 +14,11 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from meterlake.anomaly import meter_day, registry
+from meterlake.anomaly.counted import Counted, counted_by_task
 from meterlake.anomaly.evaluation.tables import rankings
 from meterlake.anomaly.labelled import LabelledModel
 from meterlake.anomaly.labels import Inspections
 from meterlake.anomaly.model_file import ModelMismatch
-from meterlake.anomaly.score import counted_by_task
 from meterlake.anomaly.train import TooFewReadings
 from meterlake.anomaly.train import train as fit_forest
 from meterlake.anomaly.train_days import FEWEST_DAYS, train_days
@@ -258,20 +258,23 @@ def score(run: Run) -> Outcome:
     if changed.nothing and days.nothing:
         return Outcome(nothing_new=True)
     inputs = {table.name: store.version(table) for table in (INT_CONSUMPTION_FEATURES, INT_READINGS_DAILY)}
-    work = (partial(_scores, run, champion, changed), partial(_inspections, run, champion, days))
+    readings, whole_days = (counted_by_task(store.spark.sparkContext) for _ in range(2))
+    work = (
+        partial(_scores, run, champion, changed, readings),
+        partial(_inspections, run, champion, days, whole_days),
+    )
     outcome, found = at_once(store.spark, work, len(work))
     outcome.inputs = inputs
     outcome.figures |= found.figures | {"model_version": champion.version}
-    outcome.said += found.said
+    outcome.said += [*found.said, *watch(run, champion, readings, whole_days)]
     return outcome
 
 
-def _scores(run: Run, champion: registry.ModelVersion, changed: Changes) -> Outcome:
+def _scores(run: Run, champion: registry.ModelVersion, changed: Changes, counted: Counted) -> Outcome:
     """Every reading with its score."""
     store = run.store
     files = store.scan(INT_CONSUMPTION_FEATURES, source=[run.source.name]) if changed.everything else None
     features = files or changed.days_in(store.read(INT_CONSUMPTION_FEATURES), DAY)
-    counted = counted_by_task(store.spark.sparkContext)
     scores = mart_anomaly_scores.build(features, champion.model, champion.label, datetime.now(UTC), counted)
     rows = store.replace(scores, MART_ANOMALY_SCORES, changed)
     flagged = store.count(MART_ANOMALY_SCORES, changed, "is_anomaly")
@@ -280,11 +283,10 @@ def _scores(run: Run, champion: registry.ModelVersion, changed: Changes) -> Outc
     outcome.said = [f"{flagged:,} readings are flagged ({share:.2%}) by {champion.label}."]
     if rows >= ENOUGH_FOR_A_SHARE and not FLAGGED_SHARE[0] <= share <= FLAGGED_SHARE[1]:
         outcome.said.append("That is outside of 0.5-2 %: look at the data, or train again with `meterlake train`.")
-    outcome.said += watch(run, champion, counted)
     return outcome
 
 
-def _inspections(run: Run, champion: registry.ModelVersion, changed: Changes) -> Outcome:
+def _inspections(run: Run, champion: registry.ModelVersion, changed: Changes, counted: Counted) -> Outcome:
     """The days that deserve an inspection; a day is judged by itself and the 56 before it."""
     store, model, table = run.store, champion.model.days, MART_INSPECTIONS
     if model is None:
@@ -301,7 +303,7 @@ def _inspections(run: Run, champion: registry.ModelVersion, changed: Changes) ->
     )
     first = None if changed.everything else changed.first
     meters = store.read(STG_METERS, run.source.name)
-    found = mart_inspections.build(hourly, meters, run.source, model, champion.label, first)
+    found = mart_inspections.build(hourly, meters, run.source, model, champion.label, first, counted)
     store.replace(found if depend.everything else depend.days_in(found, DAY), table, depend)
     rows = store.count(table, depend)
     said = f"{rows:,} meter-days stand among the inspections."

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from meterlake.anomaly.drift import (
     BINS,
+    DAYS,
     FEWEST_ROWS,
     LEAST_SHARE,
     SCORE,
@@ -152,3 +153,12 @@ def test_a_run_says_once_that_training_is_due_and_how() -> None:
     assert said.startswith("Train again: the readings have moved away from those of meterlake-london/3 (the raw score")
     assert said.endswith("`meterlake train --challenger --source london`.")
     assert advice("meterlake-london/3", "london", [shift("a", 0.0), shift(SCORE, 0.2)]) == []
+
+
+def test_whole_days_are_told_as_such() -> None:
+    of = reference(np.hstack([NORMAL, NORMAL]))
+    found = shifts(of, of.counts(np.hstack([NORMAL, NORMAL + 2])), DAYS)
+    assert found[0].told == "0.000 on 20,000 meter-days, no shift to speak of"
+    assert "of the meter-days in training" in found[1].told
+    (said,) = advice("meterlake-london/3", "london", [found[1], replace(found[0], name="surprise")])
+    assert "the meter-days have moved away from those of meterlake-london/3 (1 of 1 signs are above 0.25 (c1))" in said

@@ -6,6 +6,7 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
+from meterlake.anomaly.drift import DAYS, MODERATE, Shift, shifts, training_is_due
 from meterlake.anomaly.meter_day import (
     LOOKS_BACK_DAYS,
     DayModel,
@@ -19,6 +20,7 @@ from meterlake.anomaly.meter_day import (
     signs_of,
     told,
     two_largest,
+    watched_days,
 )
 
 SLOTS = 48
@@ -163,6 +165,45 @@ def test_unknown_days_and_no_days() -> None:
     of = MeterDays.grid(np.empty((0, 60, SLOTS)))
     assert of.judged.shape == (0,)
     assert list(of.windows(np.arange(0))) == []
+
+
+@pytest.fixture(scope="module")
+def of_thirty_homes() -> DayModel:
+    return fitted(homes(30, 150))
+
+
+def moved(model: DayModel, kwh: np.ndarray) -> list[Shift]:
+    """The shifts of a grid's judged days against those that the model was fitted to."""
+    of = MeterDays.grid(kwh)
+    surprises = model.surprises_of(signs_of(of, np.flatnonzero(of.judged), model.typical_kwh))
+    assert model.reference is not None
+    return shifts(model.reference, model.reference.counts(watched_days(surprises)), DAYS)
+
+
+def test_days_like_those_of_the_training_have_not_moved(of_thirty_homes: DayModel) -> None:
+    found = moved(of_thirty_homes, homes(30, 150, seed=7))
+    assert [shift.name for shift in found][-3:] == ["backwards_day", "backwards_three_days", "surprise"]
+    assert max(shift.psi for shift in found) < MODERATE
+    assert training_is_due(found) is None
+
+
+def test_days_that_fall_everywhere_have_moved(of_thirty_homes: DayModel) -> None:
+    falling = homes(30, 150, seed=7) * np.exp(-0.01 * np.arange(150))[:, None]
+    found = {shift.name: shift for shift in moved(of_thirty_homes, falling)}
+    assert found["low_week"].large
+    assert found["surprise"].large
+    assert found["shifted_week"].psi < MODERATE, "the form of the day is what it was"
+    due = training_is_due(list(found.values()))
+    assert due is not None
+    assert due.startswith("the surprise's PSI is ")
+
+
+def test_an_unknown_sign_counts_as_no_surprise() -> None:
+    model, kwh = fitted(homes(4, 90)), homes(1, 90, seed=3)
+    kwh[:, 30:83] = np.nan  # the last week is known, and no past
+    rows = watched_days(model.surprises_of(signs_of(MeterDays.grid(kwh), np.array([89]), TYPICAL_KWH)))
+    assert rows.shape == (1, len(model.surprises) + 1)
+    assert not np.isnan(rows).any()
 
 
 def test_a_model_is_data() -> None:

@@ -40,7 +40,8 @@ def trained(seed: int = 1) -> TrainedModel:
     training = Training(len(ROWS), first, last, 0.01, seed, 20, 256, 0.01)
     medians = tuple(np.median(ROWS, axis=0).astype(float).tolist())
     reference = Reference.of(watched(ROWS, raw), (*NAMES, SCORE))
-    days = DayModel(12.0, {"low_day": Surprise((0.0, 1.5), (0.05, 4.0), 4.6, 0.5)}, 20.0, 0.6, 3000)
+    low_day = Surprise((0.0, 1.5), (0.05, 4.0), 4.6, 0.5)
+    days = DayModel(12.0, {"low_day": low_day}, 20.0, 0.6, 3000, Reference.of(ROWS[:, :2], ("low_day", "surprise")))
     return TrainedModel(forest, Calibration.of(raw, 0.01, 0.6), NAMES, medians, 0.25, training, reference, days)
 
 
@@ -202,6 +203,19 @@ def test_a_model_without_a_reference_still_scores(settings: Settings) -> None:
     assert back is not None
     assert back.model.reference is None
     np.testing.assert_array_equal(back.model.raw_scores(ROWS), trained().raw_scores(ROWS))
+
+
+def test_a_model_of_days_without_a_reference_still_judges(tmp_path: Path) -> None:
+    tags = model_file.save(trained(), tmp_path)
+    file = tmp_path / model_file.CALIBRATION_FILE
+    described = json.loads(file.read_text())
+    del described["days"]["reference"]
+    file.write_text(json.dumps(described))
+    with pytest.raises(ModelMismatch, match="its files are not those"):
+        model_file.load(tmp_path, tags, "london/1")
+    back, days = model_file.load(tmp_path, tags | {"digest": model_file.digest(tmp_path)}, "london/1"), trained().days
+    assert days is not None
+    assert back.days == replace(days, reference=None)
 
 
 @pytest.mark.parametrize("kind", KINDS)

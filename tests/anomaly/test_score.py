@@ -10,10 +10,11 @@ from pyspark.sql import functions as F
 from tests.lake import VILLAGE, plan_of, run_of
 
 from meterlake import steps, validate
+from meterlake.anomaly.counted import counted_by_task, total
 from meterlake.anomaly.drift import shifts, watched
 from meterlake.anomaly.features import INPUTS, matrix
 from meterlake.anomaly.model import TrainedModel
-from meterlake.anomaly.score import counted_by_task, score, total
+from meterlake.anomaly.score import score
 from meterlake.anomaly.train import TooFewReadings, sample, train
 from meterlake.settings import Model, Settings
 from meterlake.tables.int_consumption_features import INT_CONSUMPTION_FEATURES

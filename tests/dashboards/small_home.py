@@ -4,6 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from meterlake.anomaly.drift import DAYS as WHOLE_DAYS
 from meterlake.anomaly.drift import Shift
 from meterlake.anomaly.watch import expectation
 from meterlake.tables.mart_anomaly_flags import MART_ANOMALY_FLAGS
@@ -71,10 +72,15 @@ def verdicts() -> Rows:
     made = {"severity": "critical", "success": True, "observed": "0 on 1 batch", "checked_at": BEGAN}
     ours = made | {"source": "ami", "run_id": "run-1", "suite": "marts_metrics"}
     theirs = made | {"source": "village", "run_id": "run-2", "suite": "raw_readings", "success": False}
-    shifts = [Shift("hour_of_day", 0.3, 5000, "above 22"), Shift("raw_score", 0.05, 5000, "above 0.6")]
-    watched = ours | {"suite": "model_drift", "severity": "warning"}
+    shifts = [
+        Shift("hour_of_day", 0.3, 5000, "above 22"),
+        Shift("surprise", 0.05, 5000, "above 6", WHOLE_DAYS),
+    ]
     drift = [
-        watched | {"expectation": expectation(one), "success": not one.large, "observed": one.told} for one in shifts
+        ours
+        | {"suite": one.grain.suite, "severity": "warning", "success": not one.large}
+        | {"expectation": expectation(one), "observed": one.told}
+        for one in shifts
     ]
     return [
         *drift,

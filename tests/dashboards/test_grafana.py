@@ -128,6 +128,12 @@ def test_runs_are_told_apart_by_how_they_ended(ask: Ask) -> None:
     assert {row["metric"]: row["value"] for row in ask(question)} == {"passed": 1, "gate failed": 1}
 
 
+@pytest.mark.usefixtures("filled")
+def test_the_drift_of_readings_and_of_days_is_shown(ask: Ask) -> None:
+    (question,) = [one for one in SQL if one.title == "Drift by column"]
+    assert {row["metric"]: row["value"] for row in ask(question)} == {"ami hour_of_day": 0.3, "ami surprise": 0.05}
+
+
 def test_grafana_logs_in_as_roles_that_may_only_read() -> None:
     logins = {one["user"] for one in data_sources().values() if "user" in one}
     assert logins == {"meterlake_auditor", "meterlake_analyst"}

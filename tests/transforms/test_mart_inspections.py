@@ -14,11 +14,15 @@ from tests.lake import VILLAGE, row_of, run_of
 
 from meterlake import steps
 from meterlake.anomaly import registry
-from meterlake.anomaly.meter_day import DayModel, MeterDays, fit
+from meterlake.anomaly.counted import counted_by_task, total
+from meterlake.anomaly.drift import FEWEST_ROWS, Shift
+from meterlake.anomaly.meter_day import DayModel, MeterDays, fit, signs_of, watched_days
+from meterlake.anomaly.watch import expectation
 from meterlake.settings import Settings
 from meterlake.tables.int_readings_daily import INT_READINGS_DAILY
 from meterlake.tables.int_readings_hourly import INT_READINGS_HOURLY
 from meterlake.tables.mart_inspections import MART_INSPECTIONS
+from meterlake.tables.ops import QUALITY_RESULTS
 from meterlake.tables.stg_meters import STG_METERS
 from meterlake.tables.store import Store
 from meterlake.transforms.mart_inspections import build, meter_days
@@ -74,6 +78,30 @@ def test_a_meter_that_stands_still_is_found_and_placed(spark: SparkSession, kwh:
     found.unpersist()
 
 
+@pytest.mark.parametrize("partitions", [1, 2])
+def test_the_pass_counts_what_it_judges_and_a_task_that_runs_twice_once(
+    spark: SparkSession, kwh: np.ndarray, model: DayModel, partitions: int
+) -> None:
+    counted, begin = counted_by_task(spark.sparkContext), 60
+    conf = {"spark.sql.shuffle.partitions": str(partitions), "spark.sql.adaptive.enabled": "false"}  # joins none
+    before = {name: spark.conf.get(name) for name in conf}
+    try:
+        for name, value in conf.items():
+            spark.conf.set(name, value)
+        first = FIRST + timedelta(days=begin)
+        found = build(hourly(spark, kwh), meters(spark), VILLAGE, model, "m/1", first, counted)
+        assert found.count() == found.count() > 0
+    finally:
+        for name, value in before.items():
+            spark.conf.set(name, value)
+    assert len(counted.value) == partitions
+    of = MeterDays.grid(kwh)
+    judged = np.flatnonzero(of.judged & (np.arange(len(of.key)) % DAYS >= begin))
+    surprises = model.surprises_of(signs_of(of, judged, model.typical_kwh))
+    assert model.reference is not None
+    np.testing.assert_array_equal(total(counted, model.reference), model.reference.counts(watched_days(surprises)))
+
+
 def test_estimates_are_no_observation(spark: SparkSession, kwh: np.ndarray, model: DayModel) -> None:
     assert build(hourly(spark, kwh[:2], "estimated"), meters(spark), VILLAGE, model, "m/1").count() == 0
 
@@ -123,6 +151,37 @@ def test_days_that_come_later_end_as_one_load(
     found, wanted = ({tuple(row) for row in store.read(MART_INSPECTIONS).collect()} for store in (bit_by_bit, at_once))
     assert found == wanted
     assert len(wanted) >= DAYS - STOPPED
+
+
+def test_a_run_tells_how_far_whole_days_have_moved(
+    spark: SparkSession, settings: Settings, model: DayModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All homes use less and less; then by a model that does not know what its days looked like."""
+    falling = homes(14, DAYS).reshape(14, DAYS, 24, 2).sum(axis=3) * np.exp(-0.01 * np.arange(DAYS))[:, None]
+    store, said = Store(spark, settings), []
+    store.append(hourly(spark, falling), INT_READINGS_HOURLY)
+    store.append(daily(spark, falling), INT_READINGS_DAILY)
+    few = replace(model, days=FEWEST_ROWS - 1)
+    for number, days in enumerate((model, replace(model, reference=None), few), start=1):
+        champion = registry.ModelVersion("meterlake-village", number, replace(trained(), days=days))
+        monkeypatch.setattr(registry, "champion", lambda source, settings, champion=champion: champion)
+        said.append(run_of(spark, settings).perform("score", steps.score).said[2:])
+    (moved,) = said[0]
+    assert moved.startswith("Train again: the meter-days have moved away from those of meterlake-village/1 (")
+    assert said[1:] == [
+        [
+            "meterlake-village/2 was trained before the drift of meter-days was watched; a model that is trained from "
+            "now on can be."
+        ],
+        [],
+    ]
+    verdicts = store.read(QUALITY_RESULTS).collect()
+    assert {row.suite for row in verdicts} == {"day_drift"}
+    assert len(verdicts) == len(model.surprises) + 1
+    (week,) = [row for row in verdicts if row.expectation == expectation(Shift("low_week", 0.0, 0, ""))]
+    assert (week.success, week.severity) == (False, "warning")
+    judged = MeterDays.grid(falling).judged.sum()
+    assert f" on {judged:,} meter-days, a large shift; most of it above " in week.observed
 
 
 def daily(spark: SparkSession, kwh: np.ndarray) -> DataFrame:

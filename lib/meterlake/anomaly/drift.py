@@ -1,4 +1,4 @@
-"""Whether the readings of a run are still like those that the model was trained on: population stability.
+"""Whether what a run judges, readings or meter-days, is still like what the model was trained on: population stability.
 
 The training rows are cut into ten bins at the deciles of each column that is watched, and the shares of rows in them
 are kept with the model. A run counts its rows in the same bins. With p and q a bin's shares in training and now,
@@ -20,9 +20,9 @@ Ints = NDArray[np.int64]
 
 BINS = 10
 MODERATE, LARGE = 0.1, 0.25
-# Training is due when the score has shifted by more than LARGE, or more than this share of the features has.
+# Training is due when the score has shifted by more than LARGE, or more than this share of the features or signs.
 SHIFTED_FEATURES = 0.25
-# From so many readings on chance alone makes a PSI of about 0.01.
+# From so many independent rows on chance alone makes a PSI of about 0.01.
 FEWEST_ROWS = 1000
 # An empty bin counts as this share, so that the logarithm stays finite; what is empty on both sides adds nothing.
 LEAST_SHARE = 1e-4
@@ -30,11 +30,30 @@ SCORE = "raw_score"
 
 
 @dataclass(frozen=True)
+class Grain:
+    """What is judged and watched, and how its verdicts call it.
+
+    Attributes:
+        suite: of the verdicts, in quality_results.
+        rows: what is counted.
+        columns: what each of them is described by, beside its score.
+    """
+
+    suite: str
+    rows: str
+    columns: str
+
+
+READINGS = Grain("model_drift", "readings", "features")
+DAYS = Grain("day_drift", "meter-days", "signs")
+
+
+@dataclass(frozen=True)
 class Reference:
     """What the training rows looked like.
 
     Attributes:
-        names: the columns that are watched: the features of the model, and its raw score last.
+        names: the columns that are watched: the features or signs that the model sees, and its score last.
         edges: of each column BINS - 1 rising values of it; a bin holds what is above one and not above the next.
             Where values repeat, edges do, and the bins between them are empty.
         shares: of each column the share of the training rows in each of the BINS bins.
@@ -50,7 +69,7 @@ class Reference:
 
         Args:
             rows: (n, columns), see `watched`.
-            weights: (n,) readings that each row stands for; None when all stand for as many.
+            weights: (n,) rows of the source that each one stands for; None when all stand for as many.
         """
         weights = np.ones(len(rows)) if weights is None else weights
         levels = np.arange(1, BINS) / BINS
@@ -88,14 +107,16 @@ class Shift:
     """How far a column has moved from the training.
 
     Attributes:
-        rows: readings that were counted.
+        rows: how many were counted.
         most: the bin that adds most to the PSI, in words.
+        grain: what was counted.
     """
 
     name: str
     psi: float
     rows: int
     most: str
+    grain: Grain = READINGS
 
     @property
     def large(self) -> bool:
@@ -106,11 +127,11 @@ class Shift:
         """In words, for quality_results."""
         size = "a large shift" if self.large else "a moderate shift" if self.psi > MODERATE else "no shift to speak of"
         most = f"; most of it {self.most}" if self.psi > MODERATE else ""
-        return f"{self.psi:.3f} on {self.rows:,} readings, {size}{most}"
+        return f"{self.psi:.3f} on {self.rows:,} {self.grain.rows}, {size}{most}"
 
 
 def watched(matrix: NDArray[np.float32], raw: Floats) -> NDArray[np.float32]:
-    """(n, columns) what a reference is about: the model's matrix and the raw score of its rows."""
+    """(n, columns) what a reference is about: what the model sees of each row, and the score that it gives."""
     return np.column_stack([matrix, raw.astype(np.float32)])
 
 
@@ -128,31 +149,37 @@ def _terms(expected_shares: ArrayLike, counts: ArrayLike) -> Floats:
     return np.asarray((now - expected) * np.log(now / expected))
 
 
-def shifts(reference: Reference, counts: Ints) -> list[Shift]:
+def shifts(reference: Reference, counts: Ints, grain: Grain = READINGS) -> list[Shift]:
     """The shift of each column, in the reference's order; nothing where fewer than FEWEST_ROWS were counted."""
     rows = int(counts[0].sum())
     if rows < FEWEST_ROWS:
         return []
     return [
-        Shift(name, psi(shares, found), rows, _most(edges, shares, found))
+        Shift(name, psi(shares, found), rows, _most(edges, shares, found, grain), grain)
         for name, edges, shares, found in zip(reference.names, reference.edges, reference.shares, counts, strict=True)
     ]
 
 
-def _most(edges: Sequence[float], shares: Sequence[float], counts: Ints) -> str:
+def _most(edges: Sequence[float], shares: Sequence[float], counts: Ints, grain: Grain) -> str:
     bin_ = int(np.argmax(_terms(shares, counts)))
     below = f"above {edges[bin_ - 1]:.3g}" if bin_ else ""
     above = f"up to {edges[bin_]:.3g}" if bin_ < len(edges) else ""
     between = " and ".join(part for part in (below, above) if part)
-    return f"{between}: {shares[bin_]:.1%} of the readings in training, {counts[bin_] / counts.sum():.1%} now"
+    return f"{between}: {shares[bin_]:.1%} of the {grain.rows} in training, {counts[bin_] / counts.sum():.1%} now"
 
 
 def training_is_due(of: Sequence[Shift]) -> str | None:
-    """Why the model should be trained again, in words; None when it need not be."""
-    features = [shift for shift in of if shift.name != SCORE]
-    large = [shift for shift in features if shift.large]
-    score = [f"the raw score's PSI is {shift.psi:.2f}" for shift in of if shift.name == SCORE and shift.large]
-    if not score and len(large) <= SHIFTED_FEATURES * len(features):
+    """Why the model should be trained again, in words; None when it need not be, or nothing was counted.
+
+    Args:
+        of: the shifts of one grain, the score's last.
+    """
+    if not of:
         return None
+    *features, score = of
+    large = [shift for shift in features if shift.large]
+    if not score.large and len(large) <= SHIFTED_FEATURES * len(features):
+        return None
+    moved = [f"the {score.name.replace('_', ' ')}'s PSI is {score.psi:.2f}"] if score.large else []
     named = f" ({', '.join(shift.name for shift in large)})" if large else ""
-    return " and ".join([*score, f"{len(large)} of {len(features)} features are above {LARGE}{named}"])
+    return " and ".join([*moved, f"{len(large)} of {len(features)} {score.grain.columns} are above {LARGE}{named}"])

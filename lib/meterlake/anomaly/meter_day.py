@@ -7,11 +7,13 @@ judged as in the whole series.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
+
+from meterlake.anomaly.drift import Reference, watched
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -44,6 +46,8 @@ AT_ONCE = 2_000
 LEAST_SCALE = 0.05
 # A sign that one in twenty ordinary days has is no news.
 WORTH_TELLING = 3.0
+# What the score of a day is called before it is put between 0 and 1.
+SCORE = "surprise"
 # What is told of a sign that has no number of its own.
 PLAIN = {
     "low_base_week": "its base load has been low for a week",
@@ -357,6 +361,14 @@ def two_largest(surprises: Floats) -> Floats:
     return np.sort(surprises, axis=0)[-2:].sum(axis=0)
 
 
+def watched_days(surprises: Floats) -> NDArray[np.float32]:
+    """(n, signs + 1) what a reference of days is about: the surprise (signs, n) of each sign, and the score.
+
+    The surprise rises with its sign and is known of every day: 0 where the sign is not, as in the score.
+    """
+    return watched(surprises.T.astype(np.float32), two_largest(surprises))
+
+
 @dataclass(frozen=True)
 class DayModel:
     """What an ordinary day is, among the meters of a source.
@@ -367,6 +379,7 @@ class DayModel:
         threshold: the score that the alarm share of ordinary days exceeds.
         published: where that lies from 0 to 1.
         days: so many it was fitted to.
+        reference: what they looked like, see `watched_days`; None in models that were made before it was kept.
     """
 
     typical_kwh: float
@@ -374,6 +387,7 @@ class DayModel:
     threshold: float
     published: float
     days: int
+    reference: Reference | None = None
 
     def surprises_of(self, of: Signs) -> Floats:
         """(signs, n) in the order of `surprises`."""
@@ -403,7 +417,9 @@ def fit(of: MeterDays, judged: Bools, alarm_share: float, published: float) -> D
     for side in (half, ~half):
         scores[side] = two_largest(_surprises(_fitted(found.at(~side)), found.at(side)))
     threshold = float(np.quantile(scores, 1 - alarm_share))
-    return DayModel(typical, _fitted(found), threshold, published, len(days))
+    model = DayModel(typical, _fitted(found), threshold, published, len(days))
+    reference = Reference.of(watched_days(model.surprises_of(found)), (*model.surprises, SCORE))
+    return replace(model, reference=reference)
 
 
 def _fitted(ordinary: Signs) -> dict[str, Surprise]:

@@ -160,7 +160,8 @@ def _days(described: Mapping[str, Any]) -> DayModel:
         name: Surprise(**{**one, "values": tuple(one["values"]), "surprise": tuple(one["surprise"])})
         for name, one in described["surprises"].items()
     }
-    return DayModel(**{**described, "surprises": surprises})
+    reference = described.get("reference")  # absent in the models of the first versions
+    return DayModel(**{**described, "surprises": surprises, "reference": _reference(reference) if reference else None})
 
 
 def _minor(version: str) -> list[str]:

@@ -7,11 +7,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
-from pyspark import Accumulator, AccumulatorParam, Broadcast, SparkContext, TaskContext
+from pyspark import Broadcast
 from pyspark.sql import DataFrame
 
 from meterlake.anomaly.classify import anomaly_types, expected_kwh, reasons
-from meterlake.anomaly.drift import Ints, Reference, watched
+from meterlake.anomaly.counted import Counted, leave
+from meterlake.anomaly.drift import Ints, watched
 from meterlake.anomaly.features import INPUTS, matrix, metered, metered_in
 from meterlake.anomaly.model import TrainedModel
 from meterlake.tables.arrow_pass import ArrowPass, Rows
@@ -24,28 +25,6 @@ Floats = NDArray[np.float64]
 # What goes to the mart as it stands in int_consumption_features.
 KEPT = ("reading_id", "source", "meter_id", "reading_timestamp", "reading_date_local", "active_power_kw")
 ROUNDED, STAMP = pa.decimal128(18, 4), pa.timestamp("us", "UTC")
-
-Counted = Accumulator[dict[int, Ints]]
-
-
-class ByTask(AccumulatorParam[dict[int, Ints]]):
-    """Counts by partition: those of a task that runs twice are the same, and count once."""
-
-    def zero(self, value: dict[int, Ints]) -> dict[int, Ints]:
-        return {}
-
-    def addInPlace(self, value1: dict[int, Ints], value2: dict[int, Ints]) -> dict[int, Ints]:
-        return value1 | value2
-
-
-def counted_by_task(context: SparkContext) -> Counted:
-    """Where the tasks of `score` leave their counts; `total` adds them up."""
-    return context.accumulator({}, ByTask())
-
-
-def total(counted: Counted, reference: Reference) -> Ints:
-    """The readings in each bin of the model's reference, over all tasks that have ended."""
-    return sum(counted.value.values(), start=reference.nothing)
 
 
 def score(
@@ -88,9 +67,7 @@ def _scores(
         columns = {name: batch.column(name) for name in KEPT} | judged(batch, model, counts)
         columns |= {name: pa.repeat(value, batch.num_rows) for name, value in constants.items()}
         yield pa.RecordBatch.from_arrays([columns[name] for name in names], names)
-    task = TaskContext.get()
-    if counted and counts is not None and task:
-        counted.add({task.partitionId(): counts})
+    leave(counted, counts)
 
 
 def judged(batch: pa.RecordBatch, model: TrainedModel, counts: Ints | None = None) -> dict[str, pa.Array]:

@@ -104,7 +104,7 @@ QUALITY_RESULTS = Table(
         Column(
             "suite",
             "string",
-            "Name of the suite: raw_readings, staging_readings, marts_metrics, alerts or model_drift.",
+            "Name of the suite: raw_readings, staging_readings, marts_metrics, alerts, model_drift or day_drift.",
             required=True,
         ),
         Column("expectation", "string", "What was expected, in words.", required=True),

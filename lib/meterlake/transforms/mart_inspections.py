@@ -12,7 +12,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
-from meterlake.anomaly.meter_day import DayModel, Hours, MeterDays, Signs, signs_of, told, two_largest
+from meterlake.anomaly.counted import Counted, leave
+from meterlake.anomaly.meter_day import DayModel, Hours, MeterDays, Signs, signs_of, told, two_largest, watched_days
 from meterlake.sources.source import Source
 from meterlake.tables.arrow_pass import whole_meters
 from meterlake.tables.arrow_writer import Batches
@@ -39,6 +40,7 @@ def build(
     model: DayModel,
     model_version: str,
     first: date | None = None,
+    counted: Counted | None = None,
 ) -> DataFrame:
     """The days above the model's threshold: one shuffle of hours by meter, one sort, one pass.
 
@@ -47,10 +49,11 @@ def build(
         meters: rows of stg_meters, which place them in the grid.
         model_version: what the rows carry as their model.
         first: earlier days are history only; None judges all.
+        counted: takes the judged days in each bin of the model's reference, as they are judged.
     """
     broadcast = hourly.sparkSession.sparkContext.broadcast(model)
     by_meter = metered_hours(hourly).repartition("meter_id").sortWithinPartitions("meter_id", "day", "hour_of_day")
-    work = partial(_inspected, broadcast=broadcast, first=first)
+    work = partial(_inspected, broadcast=broadcast, first=first, counted=counted)
     found = by_meter.mapInArrow(work, from_arrow_schema(pa.schema(FOUND)))
     placed = found.join(meters.select("meter_id", "region", "feeder"), on="meter_id", how="left")
     made = placed.withColumns({"source": F.lit(source.name), "model_version": F.lit(model_version)})
@@ -85,21 +88,29 @@ def meter_days(rows: pa.Table) -> MeterDays:
     return MeterDays(days, Hours(grid("kwh"), grid("most_kw"), grid("least_kw")))
 
 
-def _inspected(batches: Batches, broadcast: Broadcast[DayModel], first: date | None) -> Batches:
+def _inspected(
+    batches: Batches, broadcast: Broadcast[DayModel], first: date | None, counted: Counted | None
+) -> Batches:
     """The pass over one partition, whose rows are sorted by meter, day and hour."""
-    begin = (first - date(1970, 1, 1)).days if first else 0
+    model, begin = broadcast.value, (first - date(1970, 1, 1)).days if first else 0
+    counts = model.reference.nothing if counted and model.reference else None
     for rows in whole_meters(batches, HOURS_AT_ONCE):
         of = meter_days(rows)
         wanted = np.flatnonzero(of.judged & (_day(of.key) >= begin))
         if len(wanted):
             names = pc.unique(rows["meter_id"].combine_chunks())
-            found = signs_of(of, wanted, broadcast.value.typical_kwh)
-            yield _found(found, of.key[wanted], names, broadcast.value)
+            found = signs_of(of, wanted, model.typical_kwh)
+            surprises = model.surprises_of(found)
+            if counts is not None and model.reference:
+                counts += model.reference.counts(watched_days(surprises))
+            yield _found(found, surprises, of.key[wanted], names, model)
+    leave(counted, counts)
 
 
-def _found(of: Signs, key: NDArray[np.int64], names: pa.Array, model: DayModel) -> pa.RecordBatch:
+def _found(
+    of: Signs, surprises: NDArray[np.float64], key: NDArray[np.int64], names: pa.Array, model: DayModel
+) -> pa.RecordBatch:
     """FOUND of the days that stand out."""
-    surprises = model.surprises_of(of)
     scores = two_largest(surprises)
     out = scores > model.threshold
     shown = of.at(out)
