@@ -1,5 +1,6 @@
 """Tables that a bug spoilt are made what they were; what came in since, and what depends on them, is computed again."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,27 @@ def test_given_spoilt_readings_when_restored_then_later_batches_come_again(
     assert rows(spark, settings, daily.name) == wanted
     assert again.nothing_new, "nothing came in since that version"
     assert [row.kind for row in rows(spark, settings, "recoveries")] == ["restore", "restore"]
+
+
+def test_a_copy_of_a_home_goes_on_where_the_home_was(spark: SparkSession, settings: Settings, tmp_path: Path) -> None:
+    """A backup: the folder, copied while no run holds it, and the home lost afterwards."""
+    first, second = village_day(tmp_path / "in", 1), village_day(tmp_path / "in", 2)
+    steps = ("ingest", "stage", "vee", "aggregate")
+    deliver(spark, settings, first, *steps, source=WATT_HOURS)
+    before = contents(spark, settings)
+    copy = settings.model_copy(update={"home": tmp_path / "copy"})
+    shutil.copytree(settings.home, copy.home)
+    shutil.rmtree(settings.home)
+
+    assert unlike(contents(spark, copy), before) == {}
+    again = deliver(spark, copy, first, *steps, source=WATT_HOURS)
+    assert [name for name, outcome in again.items() if not outcome.nothing_new] == []
+    deliver(spark, copy, second, *steps, source=WATT_HOURS)
+
+    other = settings.model_copy(update={"home": tmp_path / "undisturbed"})
+    deliver(spark, other, tmp_path / "in", *steps, source=WATT_HOURS)
+    assert unlike(contents(spark, copy), contents(spark, other)) == {}
+    assert ledger_is_true(spark, copy)
 
 
 @pytest.mark.parametrize(

@@ -363,7 +363,7 @@ def test_a_store_that_goes_away_midway_is_said_in_one_sentence(
 ) -> None:
     """The address of the staging step is real; then nothing listens any more."""
     moved = serving.model_copy(update={"postgres": serving.postgres.model_copy(update={"port": 1, "embedded": False})})
-    with pytest.raises(Unreachable, match=r"PostgreSQL at 127\.0\.0\.1:1 cannot be used"):
+    with pytest.raises(Unreachable, match=r"PostgreSQL at 127\.0\.0\.1:1 cannot be used \(Connection refused\)"):
         publish.publish(mart, rows(), None, moved)
     original = postgres.write
     monkeypatch.setattr(postgres, "write", lambda table, frame, staging, _: original(table, frame, staging, moved))

@@ -45,6 +45,20 @@ def test_maintenance_merges_files_and_changes_no_row(
     assert maintain(settings, upkeep.KEPT_HOURS) == 0, "nothing is left to do"
 
 
+def test_a_table_is_vacuumed_in_few_tasks(spark: SparkSession, settings: Settings) -> None:
+    """Delta lists its folders in 10,000 tasks unless it is told otherwise: half a minute a table."""
+    store, tracker = Store(spark, settings), spark.sparkContext.statusTracker()
+    days.write(store, 0)
+    spark.sparkContext.setJobGroup("vacuum", "one table")
+    try:
+        upkeep.vacuum(store, INT_READINGS_DAILY)
+    finally:
+        spark.sparkContext.setLocalProperty("spark.jobGroup.id", None)
+    jobs = [tracker.getJobInfo(job) for job in tracker.getJobIdsForGroup("vacuum")]
+    stages = [tracker.getStageInfo(stage) for job in jobs if job for stage in job.stageIds]
+    assert 0 < sum(stage.numTasks for stage in stages if stage) < 200
+
+
 def test_a_week_must_stay(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["maintain", "--home", str(tmp_path), "--keep-hours", "24"])

@@ -21,14 +21,15 @@ from meterlake.tables.catalog import MARTS
 from meterlake.tables.table import Table
 
 WRITER_GRANTS = (
-    "GRANT CREATE DATABASE, CREATE TABLE, DROP TABLE, TRUNCATE, ALTER, INSERT, SELECT, SHOW, OPTIMIZE ON {database}.*",
+    "GRANT CREATE DATABASE, CREATE TABLE, DROP TABLE, TRUNCATE, ALTER, INSERT, SELECT, SHOW, OPTIMIZE, BACKUP "
+    "ON {database}.*",
     *(
         # A view is replaced as a table that changes names with the old one.
         f"GRANT CREATE DATABASE, CREATE TABLE, CREATE VIEW, DROP TABLE, DROP VIEW, INSERT, SELECT, SHOW "
         f"ON {{database}}_{role}.*"
         for role in VIEW_ROLES
     ),
-    "GRANT CREATE DATABASE, CREATE TABLE, TRUNCATE, INSERT, SELECT ON {database}_private.*",
+    "GRANT CREATE DATABASE, CREATE TABLE, TRUNCATE, INSERT, SELECT, BACKUP ON {database}_private.*",
     "GRANT TABLE ENGINE ON MergeTree",
 )
 USER = """<{name}>

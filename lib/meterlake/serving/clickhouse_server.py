@@ -29,6 +29,7 @@ START_UP = (
 )
 CONFIG = """<clickhouse>
   <path>{folder}/</path><tmp_path>{folder}/tmp/</tmp_path><user_files_path>{folder}/user_files/</user_files_path>
+  <backups><allowed_path>{folder}/backups/</allowed_path></backups>
   <listen_host>{host}</listen_host><http_port>{http_port}</http_port><tcp_port>{native_port}</tcp_port>
   <logger><log>{logs}/clickhouse.log</log><errorlog>{logs}/clickhouse.error.log</errorlog></logger>
   <query_log><database>system</database><table>query_log</table>

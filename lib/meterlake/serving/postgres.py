@@ -3,6 +3,7 @@
 The mart stays the same table for ever, so that whatever hangs on it stays too: grants, row policies, views, comments.
 """
 
+import re
 import secrets
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -42,7 +43,8 @@ def connect(settings: Settings, login: Login = "etl") -> connection:
             **tls,
         )
     except psycopg2.OperationalError as error:
-        reason = str(error).strip().splitlines()[-1].rpartition(": ")[2]
+        # What follows after a tab is advice.
+        reason = re.sub(r"\n\t.*", "", str(error).strip()).splitlines()[-1].rpartition(": ")[2]
         raise Unreachable(
             f"PostgreSQL at {known.host}:{known.port} cannot be used ({reason}); "
             "start it with `meterlake stores start`, or correct [postgres] and its password."

@@ -102,7 +102,8 @@ def _initialise(settings: Settings, folder: Path, programs: Path, uid: int | Non
     )
     os.close(reading)
     if done.returncode:
-        problem = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        said = done.stderr.strip().splitlines() or ["no reason given"]
+        problem = next((line for line in said if "error:" in line or "FATAL:" in line), said[-1])
         raise Unreachable(f"PostgreSQL cannot make its data folder {folder} ({problem}); mend that and start it again.")
     unfinished.rename(folder)
 
