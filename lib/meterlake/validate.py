@@ -51,7 +51,10 @@ def _validate_raw(run: Run) -> Outcome:
     if not waiting:
         return Outcome(nothing_new=True)
     lines = run.store.read(METER_READINGS, run.source.name).where(F.col("batch_id").isin(waiting))
-    return _judged(run, "raw_readings", {METER_READINGS.name: lines})
+    files = run.files(METER_READINGS, batch_id=waiting)
+    return _judged(
+        run, "raw_readings", {METER_READINGS.name: lines}, files={METER_READINGS.name: files} if files else {}
+    )
 
 
 def _validate_staging(run: Run) -> Outcome:

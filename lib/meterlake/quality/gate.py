@@ -147,7 +147,7 @@ def _profile(
 ) -> DataFrame:
     """The facts of the suite; its first two columns are `kind` and `subject`."""
     if suite == "raw_readings":
-        return raw_profile(frames["meter_readings"])
+        return raw_profile(files.get("meter_readings", frames["meter_readings"]))
     if suite == "staging_readings":
         return staging_profile(frames["stg_meter_readings"], frames["ledger"], source, datetime.now(UTC))
     return marts_profile(frames, source, settings.model.threshold, changed, has_model, files)
