@@ -9,11 +9,10 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from meterlake import validate
+from meterlake.quality.meter_days import of_scores, scores_of_rows
 from meterlake.quality.profile_marts import (
     SUMMED_BY_TASKS,
     Bounds,
-    _of_scores,
-    _scores_of_rows,
     differences_of_lengths,
     marts_profile,
 )
@@ -179,8 +178,8 @@ def test_tasks_find_faults_that_the_table_itself_refuses(spark: SparkSession) ->
     frame = spark.createDataFrame(cases, "anomaly_score double, is_anomaly boolean, anomaly_type string").withColumns(
         {"consumption_kwh": F.lit(1.5).cast("decimal(18,4)"), "meter_id": F.lit("a"), DAY: F.current_date()}
     )
-    (expected,) = [row.asDict() for row in _scores_of_rows(frame, THRESHOLD).collect()]
-    found = _of_scores(frame.toArrow().combine_chunks().to_batches()[0], THRESHOLD)
+    (expected,) = [row.asDict() for row in scores_of_rows(frame, THRESHOLD).collect()]
+    found = of_scores(frame.toArrow().combine_chunks().to_batches()[0], THRESHOLD)
     assert {name: expected[name] for name in found if name != "scores_kwh"} == {
         name: pc.sum(values).as_py() for name, values in found.items() if name != "scores_kwh"
     }

@@ -7,21 +7,16 @@ meters cannot cancel.
 
 from collections.abc import Mapping
 from datetime import date, timedelta
-from functools import partial, reduce
+from functools import reduce
 
-import pyarrow as pa
-import pyarrow.compute as pc
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from meterlake.quality import meter_days
 from meterlake.quality.completeness import completeness
 from meterlake.sources.source import Source
 from meterlake.tables.catalog import TABLES
 from meterlake.tables.file_scan import FileScan
-from meterlake.tables.partial_sums import on_grid, summed
-from meterlake.transforms.int_readings_hourly import exact_sum
-from meterlake.transforms.mart_anomaly_flags import TYPES
-from meterlake.transforms.stg_meter_readings import GRID
 
 EXACT_KWH = 1e-6  # between two sums of unrounded readings
 ROUNDING_KWH = 5e-5  # what publishing with four decimals may move a value
@@ -30,7 +25,6 @@ LEAST_READINGS = 1000  # of fewer readings, the share that is flagged says littl
 KEY = ("kind", "meter_id", "start")
 # What cannot be asked of a source that has no model yet.
 FACTS_OF_A_MODEL = ("readings_without_score", "scores_unlike_readings")
-METER_DAY = ("meter_id", "reading_date_local")
 # Tables of so many rows that tasks add them up where they can read the files.
 SUMMED_BY_TASKS = ("stg_meter_readings", "int_readings_hourly", "mart_anomaly_scores")
 
@@ -87,9 +81,9 @@ def _sums(frames: Frames, files: Files, source: Source, threshold: float, change
     complete = completeness(days["int_readings_daily"], source)
     flags = {"flags_scored": "reading_count", "flags_flagged": "flagged_count", "flags_worst": "worst_score"}
     return [
-        _readings(readings or days["stg_meter_readings"], source),
-        _scores(scores or days["mart_anomaly_scores"], threshold),
-        _in_periods(_hours(hours or around["int_readings_hourly"]), "hours"),
+        _days(meter_days.readings(readings or days["stg_meter_readings"], source)),
+        _days(meter_days.scores(scores or days["mart_anomaly_scores"], threshold)),
+        _in_periods(meter_days.hours(hours or around["int_readings_hourly"]), "hours"),
         _in_periods(around["int_readings_daily"], "days"),
         _rows(around["int_readings_monthly"], "month", month, **_known("months")),
         _metrics(around["mart_consumption_metrics"], source),
@@ -99,110 +93,15 @@ def _sums(frames: Frames, files: Files, source: Source, threshold: float, change
     ]
 
 
-def _readings(readings: DataFrame | FileScan, source: Source) -> DataFrame:
-    """Summed here, as there are millions of them; what is smaller is summed side by side."""
-    if isinstance(readings, FileScan):
-        columns = ("consumption_kwh", "quality", "interval_minutes")
-        days = summed(readings, METER_DAY, columns, partial(_of_readings, source=source))
-        days = days.withColumns({name: F.col(name) / GRID for name in ("readings_kwh", "metered_kwh")})
-    else:
-        days = _readings_of_rows(readings, source)
-    sums = {name: F.col(name) for name in days.columns[2:]}
-    return _rows(days, "day", F.col("reading_date_local"), **sums)
-
-
-def _readings_of_rows(readings: DataFrame, source: Source) -> DataFrame:
-    metered = F.when(F.col("quality") != "estimated", F.col("consumption_kwh"))
-    if source.varies:  # a longer reading is split for the scores: its parts are estimates
-        metered = F.when(F.col("interval_minutes") <= source.interval_minutes, metered)
-    minutes = F.sum(F.when(F.col("metered").isNotNull(), F.col("interval_minutes")).otherwise(0))
-    return (
-        readings.withColumn("metered", metered)
-        .groupBy(*METER_DAY)
-        .agg(
-            exact_sum("consumption_kwh").alias("readings_kwh"),
-            F.count("consumption_kwh").alias("readings_count"),
-            exact_sum("metered").alias("metered_kwh"),  # an estimate gets no score
-            F.count("metered").alias("metered_count"),
-            F.count("*").alias("readings_all"),
-            minutes.alias("metered_minutes"),
-        )
-    )
-
-
-def _of_readings(readings: pa.RecordBatch, source: Source) -> Mapping[str, pa.Array]:
-    """What `_readings_of_rows` counts and adds up, energies on their grid."""
-    kwh = on_grid(readings["consumption_kwh"], GRID)
-    counts = pc.fill_null(pc.not_equal(readings["quality"], "estimated"), False)
-    if source.varies:
-        counts = pc.and_(counts, pc.less_equal(readings["interval_minutes"], source.interval_minutes))
-    metered = pc.if_else(counts, kwh, None)
-    return {
-        "readings_kwh": kwh,
-        "readings_count": pc.is_valid(kwh),
-        "metered_kwh": metered,
-        "metered_count": pc.is_valid(metered),
-        "readings_all": pa.repeat(1, readings.num_rows),
-        "metered_minutes": pc.if_else(pc.is_valid(metered), readings["interval_minutes"], 0).cast(pa.int64()),
-    }
-
-
-def _hours(hours: DataFrame | FileScan) -> DataFrame:
-    if isinstance(hours, FileScan):
-        columns = ("consumption_kwh", "reading_count")
-        days = summed(hours, METER_DAY, columns, _of_hours)
-        return days.withColumn("consumption_kwh", F.col("consumption_kwh") / GRID)
-    return hours.groupBy(*METER_DAY).agg(
-        exact_sum("consumption_kwh").alias("consumption_kwh"), F.sum("reading_count").alias("reading_count")
-    )
-
-
-def _of_hours(hours: pa.RecordBatch) -> Mapping[str, pa.Array]:
-    return {"consumption_kwh": on_grid(hours["consumption_kwh"], GRID), "reading_count": hours["reading_count"]}
-
-
-def _scores(scores: DataFrame | FileScan, threshold: float) -> DataFrame:
-    if isinstance(scores, FileScan):
-        columns = ("consumption_kwh", "is_anomaly", "anomaly_type", "anomaly_score")
-        of_scores = partial(_of_scores, threshold=threshold)
-        days = summed(scores, METER_DAY, columns, of_scores, largest={"worst": "anomaly_score"})
-        days = days.withColumn("scores_kwh", F.col("scores_kwh").cast("double"))
-    else:
-        days = _scores_of_rows(scores, threshold)
-    return _rows(days, "day", F.col("reading_date_local"), **{name: F.col(name) for name in days.columns[2:]})
-
-
-def _scores_of_rows(scores: DataFrame, threshold: float) -> DataFrame:
-    sums = {
-        "scores_kwh": F.sum("consumption_kwh").cast("double"),
-        "scored": F.count("*"),
-        "flagged": F.count_if("is_anomaly"),
-        "worst": F.max("anomaly_score"),
-        **{name: F.count_if(fault) for name, fault in _score_faults(threshold).items()},
-    }
-    return scores.groupBy(*METER_DAY).agg(*(column.alias(name) for name, column in sums.items()))
-
-
-def _of_scores(scores: pa.RecordBatch, threshold: float) -> Mapping[str, pa.Array]:
-    """What `_scores_of_rows` counts and adds up, and which rows have a fault of `_score_faults`."""
-    score, flagged, kind = scores["anomaly_score"], scores["is_anomaly"], scores["anomaly_type"]
-    in_range = pc.and_(pc.greater_equal(score, 0.0), pc.less_equal(score, 1.0))
-    above, marked = (pc.fill_null(told.cast(pa.int8()), -1) for told in (pc.greater(score, threshold), flagged))
-    untyped = pc.invert(pc.is_in(kind, pa.array(TYPES)))
-    return {
-        "scores_kwh": scores["consumption_kwh"],
-        "scored": pa.repeat(1, scores.num_rows),
-        "flagged": flagged,
-        "scores_out_of_range": pc.invert(pc.fill_null(in_range, False)),
-        "flags_unlike_threshold": pc.not_equal(marked, above),
-        "types_unlike_flags": pc.if_else(pc.fill_null(flagged, False), untyped, pc.is_valid(kind)),
-    }
-
-
 def _metrics(metrics: DataFrame, source: Source) -> DataFrame:
     faults = {name: fault.cast("int") for name, fault in _metric_faults(source).items()}
     sums = {"mart_kwh": F.col("consumption_kwh").cast("double"), "mart_count": F.col("reading_count")}
     return _rows(metrics, F.col("period"), F.col("period_start_local"), **sums, **faults)
+
+
+def _days(sums: DataFrame) -> DataFrame:
+    """Sums of meter-days under their own names."""
+    return _rows(sums, "day", F.col("reading_date_local"), **{name: F.col(name) for name in sums.columns[2:]})
 
 
 def _in_periods(daily: DataFrame, name: str) -> DataFrame:
@@ -223,18 +122,6 @@ def _rows(frame: DataFrame, kind: Column | str, start: Column, **measures: Colum
     named = F.lit(kind) if isinstance(kind, str) else kind
     key = [named.alias("kind"), F.col("meter_id"), start.cast("date").alias("start")]
     return frame.select(*key, *(column.alias(name) for name, column in measures.items()))
-
-
-def _score_faults(threshold: float) -> dict[str, Column]:
-    """What can be wrong with a row of mart_anomaly_scores: fact -> condition."""
-    flagged, score, known_type = F.col("is_anomaly"), F.col("anomaly_score"), F.col("anomaly_type").isin(*TYPES)
-    return {
-        "scores_out_of_range": ~F.coalesce(score.between(0, 1), F.lit(False)),
-        "flags_unlike_threshold": ~flagged.eqNullSafe(score > threshold),
-        "types_unlike_flags": F.when(flagged, ~F.coalesce(known_type, F.lit(False))).otherwise(
-            F.col("anomaly_type").isNotNull()
-        ),
-    }
 
 
 def _metric_faults(source: Source) -> dict[str, Column]:
@@ -309,7 +196,7 @@ def _facts(source: Source, threshold: float, has_model: bool) -> list[Column]:
         # A period has a row per meter. Of the run they are not told: counting distinct ones would double its plan.
         F.when(~of_run, F.count("*")).alias("meters"),
         *(F.sum(F.when(kind == of, d.cast("int"))).alias(name) for name, (of, d) in differences.items()),
-        *(F.sum(name).alias(name) for name in (*_score_faults(threshold), *_metric_faults(source))),
+        *(F.sum(name).alias(name) for name in (*meter_days.score_faults(threshold), *_metric_faults(source))),
         F.when(of_run, F.try_divide(F.sum("present"), F.sum("expected"))).alias("completeness"),
         F.when(enough, F.sum("flagged") / F.sum("scored")).alias("flagged_share"),
     ]
