@@ -16,10 +16,11 @@ from pyspark.sql import Row
 
 from meterlake import __version__, object_store
 from meterlake.errors import HomeBusy, Unreachable
-from meterlake.session import size_to
+from meterlake.session import is_small, size_to
 from meterlake.settings import Settings
 from meterlake.sources.source import Source
 from meterlake.tables.changes import Changes
+from meterlake.tables.file_scan import FileScan
 from meterlake.tables.meter_readings import METER_READINGS
 from meterlake.tables.ops import QUALITY_RESULTS, RUNS
 from meterlake.tables.store import Store
@@ -146,6 +147,12 @@ class Run:
         if asked not in self._changes:
             self._changes[asked] = self.store.changes(table, self.source.name, version)
         return self._changes[asked]
+
+    def files(self, table: Table, days: tuple[date, date] | None = None, **values: list[str]) -> FileScan | None:
+        """The files of the source's rows in a table, for tasks that sum them up (`Store.scan`); None also where the
+        work is small: what tasks save there is less than what it takes to ask for the files."""
+        spark, source = self.store.spark, [self.source.name]
+        return None if is_small(spark) else self.store.scan(table, days, source=source, **values)
 
     def verdict(self, suite: str, expectation: str, severity: str, success: bool, observed: str) -> Row:
         """A row of `quality_results`."""

@@ -407,7 +407,8 @@ def _anomaly_flags(run: Run, changed: Changes, meters: DataFrame) -> int:
         changed.days_in(store.read(LOSS_FINDINGS), DAY),
         run.source,
     )
-    scores = changed.days_in(store.read(MART_ANOMALY_SCORES), DAY)
+    files = run.files(MART_ANOMALY_SCORES) if changed.everything else None
+    scores = files or changed.days_in(store.read(MART_ANOMALY_SCORES), DAY)
     flags = mart_anomaly_flags.build(scores, evidence, meters, run.settings.model.base_rate)
     return store.replace(flags, MART_ANOMALY_FLAGS, changed)
 

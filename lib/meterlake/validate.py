@@ -1,17 +1,18 @@
 """The gates: Great Expectations judges what changed in a layer since its suite last passed."""
 
 from collections.abc import Callable
-from datetime import date
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from meterlake.anomaly import registry
 from meterlake.errors import GateFailed
-from meterlake.quality.gate import TABLES_OF, run_gate
+from meterlake.quality.gate import NO_FILES, TABLES_OF, run_gate
+from meterlake.quality.profile_marts import SUMMED_BY_TASKS, Bounds, Files, days_to_read
 from meterlake.run import Outcome, Run
 from meterlake.stage import pending
 from meterlake.tables.catalog import TABLES
+from meterlake.tables.file_scan import FileScan
 from meterlake.tables.int_readings_daily import INT_READINGS_DAILY
 from meterlake.tables.mart_anomaly_scores import MART_ANOMALY_SCORES
 from meterlake.tables.meter_readings import METER_READINGS
@@ -50,7 +51,10 @@ def _validate_raw(run: Run) -> Outcome:
     if not waiting:
         return Outcome(nothing_new=True)
     lines = run.store.read(METER_READINGS, run.source.name).where(F.col("batch_id").isin(waiting))
-    return _judged(run, "raw_readings", {METER_READINGS.name: lines})
+    files = run.files(METER_READINGS, batch_id=waiting)
+    return _judged(
+        run, "raw_readings", {METER_READINGS.name: lines}, files={METER_READINGS.name: files} if files else {}
+    )
 
 
 def _validate_staging(run: Run) -> Outcome:
@@ -83,17 +87,27 @@ def _validate_marts(run: Run) -> Outcome:
     firsts = [day for day in (days.first, scored.first) if day]
     lasts = [day for day in (days.last, scored.last) if day]
     changed = (None, None) if everything else (min(firsts), max(lasts))
-    outcome = _judged(run, "marts_metrics", frames, changed, _has_model(run))
+    outcome = _judged(run, "marts_metrics", frames, changed, _has_model(run), _files(run, changed))
     outcome.inputs = {table.name: run.store.version(table) for table in (INT_READINGS_DAILY, MART_ANOMALY_SCORES)}
     return outcome
+
+
+def _files(run: Run, changed: Bounds) -> dict[str, FileScan]:
+    """The files of the large tables, of the days that the last gate takes from them; where tasks can read them."""
+    scans = {}
+    for name in SUMMED_BY_TASKS:
+        first, last = days_to_read(name, changed)
+        scans[name] = run.files(TABLES[name], (first, last) if first and last else None)
+    return {name: scan for name, scan in scans.items() if scan}
 
 
 def _judged(
     run: Run,
     suite: str,
     frames: dict[str, DataFrame],
-    changed: tuple[date | None, date | None] = (None, None),
+    changed: Bounds = (None, None),
     has_model: bool = True,
+    files: Files = NO_FILES,
 ) -> Outcome:
     """Run a gate, keep its verdicts, and stop the run on a critical failure."""
     result = run_gate(
@@ -104,6 +118,7 @@ def _judged(
         settings=run.settings,
         changed=changed,
         has_model=has_model,
+        files=files,
     )
     run.keep(result.verdicts)
     if result.critical_failures:

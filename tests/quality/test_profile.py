@@ -3,14 +3,17 @@
 from datetime import UTC, datetime
 
 import pytest
+from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from meterlake.quality.profile import raw_profile, staging_profile
+from meterlake.settings import Settings
 from meterlake.sources.source import Source
 from meterlake.tables.meter_readings import METER_READINGS
 from meterlake.tables.ops import LEDGER
 from meterlake.tables.stg_meter_readings import STG_METER_READINGS
+from meterlake.tables.store import Store
 
 NOW = datetime(2024, 12, 1, tzinfo=UTC)
 
@@ -149,6 +152,33 @@ def test_shares_belong_to_batches_and_files_with_enough_lines(bronze: DataFrame)
 
     few = bronze_facts(bronze.withColumns(unparsable).where("line_order < 99"))
     assert few["batch b1"] == {"unparsable": 25}
+
+
+def test_tasks_find_the_same_in_the_files_of_bronze(
+    spark: SparkSession, settings: Settings, bronze: DataFrame, london: Source
+) -> None:
+    faults = {
+        "meter_id": F.when(F.col("line_order") % 3 == 0, "  ").when(F.col("line_order") % 5 > 0, "a"),
+        "parse_error": F.when(F.col("line_order") % 7 == 0, "no number"),
+        "raw_line": F.when(F.col("line_order") % 14 == 0, "1,2"),
+        "stamp_local": F.when(F.col("line_order") % 11 == 0, F.lit(datetime(1970, 1, 1)).cast("timestamp_ntz"))
+        .when(F.col("line_order") % 11 == 1, F.lit(datetime(2024, 12, 3)).cast("timestamp_ntz"))
+        .when(F.col("line_order") % 11 > 2, F.col("stamp_local")),
+        "value": F.when(F.col("line_order") % 13 == 0, float("nan"))
+        .when(F.col("line_order") % 13 == 1, float("-inf"))
+        .when(F.col("line_order") % 13 > 2, F.col("value")),
+    }
+    store = Store(spark, settings)
+    for batch in ("b1", "b2", "b3"):
+        store.append(bronze.withColumns({**faults, "batch_id": F.lit(batch)}), METER_READINGS)
+    DeltaTable.forPath(spark, store.path(METER_READINGS)).delete("line_order % 17 = 0")
+    lines = store.read(METER_READINGS).where("batch_id <> 'b3'")
+    scan = store.scan(METER_READINGS, source=[london.name], batch_id=["b1", "b2"])
+    assert scan is not None
+    expected = sorted(raw_profile(lines).collect(), key=str)
+    assert sorted(raw_profile(scan).collect(), key=str) == expected
+    assert all(expected[0][fact] for fact in ("unparsable", "unexplained", "without_meter", "in_future", "not_finite"))
+    assert len(expected) == 4
 
 
 def test_no_lines_give_no_facts(spark: SparkSession) -> None:

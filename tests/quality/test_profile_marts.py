@@ -1,16 +1,29 @@
 """The facts of the last gate: every way in which the tables can disagree has its fact, and a true story has none."""
 
-from datetime import date
+from datetime import date, datetime
 
+import pyarrow.compute as pc
 import pytest
+from delta.tables import DeltaTable
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from meterlake.quality.profile_marts import Bounds, differences_of_lengths, marts_profile
+from meterlake import validate
+from meterlake.quality.meter_days import of_scores, scores_of_rows
+from meterlake.quality.profile_marts import (
+    SUMMED_BY_TASKS,
+    Bounds,
+    differences_of_lengths,
+    marts_profile,
+)
+from meterlake.run import Run
+from meterlake.settings import Settings
 from meterlake.sources.source import Source
 from meterlake.tables.catalog import TABLES
+from meterlake.tables.store import Store
+from meterlake.transforms.mart_anomaly_flags import TYPES
 
-THRESHOLD = 0.6
+THRESHOLD, DAY = 0.6, "reading_date_local"
 SHARES = ("meters", "completeness", "flagged_share")
 
 Story = dict[str, DataFrame]
@@ -126,6 +139,49 @@ def test_scores_and_flags_that_disagree_are_found_where_they_do(story: Story, lo
         "readings_without_score": {f"day {gone}"},
         "scores_unlike_readings": {f"day {gone}"},
         "flags_unlike_scores": {f"day {gone}", f"day {flag_days[0]}"},
+    }
+
+
+def test_tasks_sum_up_the_same_of_files(
+    spark_for_much: SparkSession, settings: Settings, story: Story, london: Source
+) -> None:
+    store = Store(spark_for_much, settings)
+    odd, third = F.col("reading_timestamp") == datetime(2024, 10, 25, 12), F.abs(F.xxhash64("meter_id", DAY)) % 3 == 0
+    scores = changed(story["mart_anomaly_scores"], odd, anomaly_score=F.lit(0.7))
+    broken = story | {
+        "mart_anomaly_scores": changed(scores, third, anomaly_type=F.lit("odd"), consumption_kwh=F.lit(None)),
+        "stg_meter_readings": changed(
+            story["stg_meter_readings"], third, quality=F.lit("estimated"), interval_minutes=F.lit(60)
+        ),
+    }
+    for name in SUMMED_BY_TASKS:
+        store.append(broken[name].repartition(3, "meter_id", DAY), TABLES[name])
+        DeltaTable.forPath(store.spark, store.path(TABLES[name])).delete(f"meter_id = 'b' AND {DAY} = '2024-11-03'")
+        broken[name] = store.read(TABLES[name])
+    of_lengths = london.model_copy(update={"format": london.format.model_copy(update={"layout": "nem12"})})
+    bounds: Bounds
+    for source, bounds in ((london, (None, None)), (of_lengths, (date(2024, 10, 29), date(2024, 11, 4)))):
+        files = validate._files(Run(source, settings, store), bounds)
+        assert set(files) == set(SUMMED_BY_TASKS)
+        found, expected = (
+            sorted(marts_profile(broken, source, THRESHOLD, bounds, files=some).collect(), key=str)
+            for some in (files, None)
+        )
+        assert found == expected
+        assert sum(row["types_unlike_flags"] or 0 for row in expected)
+
+
+def test_tasks_find_faults_that_the_table_itself_refuses(spark: SparkSession) -> None:
+    """A score beyond its range, and what is required and missing."""
+    cases = [(0.7, True, "odd"), (1.5, True, TYPES[0]), (-0.1, False, None), (None, None, None), (0.7, None, "odd")]
+    cases += [(0.5, True, None), (0.61, False, TYPES[1]), (0.6, False, None)]
+    frame = spark.createDataFrame(cases, "anomaly_score double, is_anomaly boolean, anomaly_type string").withColumns(
+        {"consumption_kwh": F.lit(1.5).cast("decimal(18,4)"), "meter_id": F.lit("a"), DAY: F.current_date()}
+    )
+    (expected,) = [row.asDict() for row in scores_of_rows(frame, THRESHOLD).collect()]
+    found = of_scores(frame.toArrow().combine_chunks().to_batches()[0], THRESHOLD)
+    assert {name: expected[name] for name in found if name != "scores_kwh"} == {
+        name: pc.sum(values).as_py() for name, values in found.items() if name != "scores_kwh"
     }
 
 

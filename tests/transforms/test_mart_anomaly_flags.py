@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, Row, SparkSession
 from tests.lake import VILLAGE, rows, run_of
 
@@ -20,6 +21,7 @@ from meterlake.tables.mart_anomaly_flags import MART_ANOMALY_FLAGS
 from meterlake.tables.mart_anomaly_scores import MART_ANOMALY_SCORES
 from meterlake.tables.mart_inspections import MART_INSPECTIONS
 from meterlake.tables.stg_meters import STG_METERS
+from meterlake.tables.store import Store
 from meterlake.tables.table import Table
 from meterlake.tables.vee_findings import VEE_FINDINGS
 from meterlake.transforms import mart_anomaly_flags
@@ -208,3 +210,34 @@ def test_a_home_of_an_earlier_version_gets_all_that_is_told_of_its_days(
     listed = rows(spark, settings, "mart_anomaly_flags")
     assert [(day["scored_kwh"], day["evidence"]) for day in listed] == [(1, "reading"), (1, "reading"), (1, "day")]
     assert steps._anomaly_flags(run, nothing, meters) == 0, "once"
+
+
+def test_tasks_sum_up_the_same_of_files(spark: SparkSession, settings: Settings, meters: DataFrame) -> None:
+    store = Store(spark, settings)
+    readings = [
+        scored(0, expected_kwh=None),
+        scored(1, HIGH, 0.7, consumption_kwh=Decimal("2.5001")),
+        scored(2, LOW, 0.9, expected_kwh=Decimal("3.2")),
+        scored(3, HIGH, 0.9, reasons="later"),
+        scored(0, UNUSUAL, meter_id="m2", expected_kwh=None),
+        scored(1, meter_id="m3", consumption_kwh=None),
+        scored(30, LOW, 0.8),
+        scored(31, LOW, 0.95),
+    ]
+    for some in (readings[:3], readings[3:]):
+        store.append(spark.createDataFrame(some, MART_ANOMALY_SCORES.schema), MART_ANOMALY_SCORES)
+    DeltaTable.forPath(spark, store.path(MART_ANOMALY_SCORES)).delete("anomaly_score = 0.95")
+    nothing = (spark.createDataFrame([], table.schema) for table in (VEE_FINDINGS, MART_INSPECTIONS, MART_SUSPECTS))
+    evidence = mart_anomaly_flags.evidence_of(*nothing, VILLAGE)
+    files = store.scan(MART_ANOMALY_SCORES, source=["test"])
+    assert files is not None
+    found, expected = (
+        mart_anomaly_flags.build(scores, evidence, meters, BASE_RATE).orderBy(*MART_ANOMALY_FLAGS.key).collect()
+        for scores in (files, store.read(MART_ANOMALY_SCORES))
+    )
+    assert found == expected
+    assert [(day.meter_id, day.flagged_count, day.energy_at_stake_kwh) for day in found] == [
+        ("m1", 3, Decimal("3.7001")),
+        ("m1", 1, Decimal(0)),
+        ("m2", 1, Decimal(0)),
+    ]

@@ -15,7 +15,7 @@ import pandas as pd
 from pyspark.sql import DataFrame, Row
 
 from meterlake.quality.profile import raw_profile, staging_profile
-from meterlake.quality.profile_marts import Bounds, marts_profile
+from meterlake.quality.profile_marts import Bounds, Files, marts_profile
 from meterlake.settings import Settings
 from meterlake.sources.source import Source
 from meterlake.tables.catalog import TABLES
@@ -36,6 +36,7 @@ TABLES_OF = {
         "mart_load_profile",
     ),
 }
+NO_FILES: Files = {}
 COLUMN_FACTS = ["kind", "subject", "column_absent", "column_of_another_type"]
 
 
@@ -76,6 +77,7 @@ def run_gate(
     settings: Settings,
     changed: Bounds = (None, None),
     has_model: bool = True,
+    files: Files = NO_FILES,
 ) -> GateResult:
     """Judge the tables of a suite.
 
@@ -85,9 +87,10 @@ def run_gate(
             changed rows of silver, all rows of the source for the marts.
         changed: first and last changed local day, for the marts; None judges every day.
         has_model: whether the source has a model; without one no reading of the marts has to have a score.
+        files: of some of the tables the files that hold those rows, for tasks to read them.
     """
     checked_at = datetime.now(UTC)
-    facts = facts_of(suite, frames, source, settings, changed, has_model)
+    facts = facts_of(suite, frames, source, settings, changed, has_model, files)
     checkpoint = import_module("meterlake.quality.checkpoint")
     judged, page = checkpoint.judge(suite, facts, run_id, source, settings)
     verdict = Row(*QUALITY_RESULTS.names)
@@ -105,6 +108,7 @@ def facts_of(
     settings: Settings,
     changed: Bounds = (None, None),
     has_model: bool = True,
+    files: Files = NO_FILES,
 ) -> pd.DataFrame:
     """What the suite judges: `kind` and `subject` as text, each fact a number, NaN where it does not apply.
 
@@ -112,7 +116,7 @@ def facts_of(
     """
     rows, names = _column_facts(frames), COLUMN_FACTS
     if not any(row["column_absent"] or row["column_of_another_type"] for row in rows):
-        profile = _profile(suite, frames, source, settings, changed, has_model)
+        profile = _profile(suite, frames, source, settings, changed, has_model, files)
         found = sorted((row.asDict() for row in profile.collect()), key=lambda row: str(row["subject"]))
         rows, names = rows + found, names + profile.columns[2:]
     return pd.DataFrame(rows, columns=names).astype(dict.fromkeys(names[2:], float))
@@ -133,11 +137,17 @@ def _column_facts(frames: Mapping[str, DataFrame]) -> list[dict[str, Any]]:
 
 
 def _profile(
-    suite: str, frames: Mapping[str, DataFrame], source: Source, settings: Settings, changed: Bounds, has_model: bool
+    suite: str,
+    frames: Mapping[str, DataFrame],
+    source: Source,
+    settings: Settings,
+    changed: Bounds,
+    has_model: bool,
+    files: Files,
 ) -> DataFrame:
     """The facts of the suite; its first two columns are `kind` and `subject`."""
     if suite == "raw_readings":
-        return raw_profile(frames["meter_readings"])
+        return raw_profile(files.get("meter_readings", frames["meter_readings"]))
     if suite == "staging_readings":
         return staging_profile(frames["stg_meter_readings"], frames["ledger"], source, datetime.now(UTC))
-    return marts_profile(frames, source, settings.model.threshold, changed, has_model)
+    return marts_profile(frames, source, settings.model.threshold, changed, has_model, files)

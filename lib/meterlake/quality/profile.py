@@ -5,31 +5,45 @@ aggregation turns rows into facts (mostly counts of rows with a fault), and the 
 the facts. `kind` and `subject` name a row in words; a fact is null where it does not apply to the kind of subject.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
+from functools import reduce
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from meterlake.quality.validation import slots
 from meterlake.sources.source import Source
+from meterlake.tables.file_scan import FileScan
+from meterlake.tables.partial_sums import summed
 from meterlake.tables.stg_meter_readings import STG_METER_READINGS
 from meterlake.transforms.int_readings_hourly import QUALITIES
+from meterlake.transforms.plain_readings import trimmed
 from meterlake.transforms.stg_meter_readings import interval_length, local_time
 
 LEAST_LINES = 100  # a share of fewer lines says little: one bad line in three would stop a delivery
 EARLIEST = "1990-01-01"  # no interval meter is older; a clock that lost its battery says 1970 or 1980
 DAY_MICROSECONDS = 86_400_000_000
 ENERGY_STEP = 1e-6  # kW; energy and power are the same number but for float noise
+FILE = ("batch_id", "source_file")
+ORIGIN = ("source", "source_file", "file_id", "line_order", "batch_id", "ingested_at")
+DELIVERED = ("meter_id", "stamp_local", "value", "raw_line", "parse_error")
 
 
-def raw_profile(bronze: DataFrame) -> DataFrame:
+def raw_profile(bronze: DataFrame | FileScan) -> DataFrame:
     """Facts about each batch and each of its files.
 
     Args:
-        bronze: rows of meter_readings, of the batches to judge.
+        bronze: rows of meter_readings, of the batches to judge, or the table's files with those rows.
     """
     faults = _line_faults()
-    files = bronze.groupBy("batch_id", "source_file").agg(F.count("*").alias("lines"), *_counts(faults))
+    if isinstance(bronze, FileScan):
+        # Some 3 CPU seconds instead of 17 for 11.5 M lines (docs/performance.md).
+        files = summed(bronze, FILE, (*ORIGIN, *DELIVERED), _faulty_lines)
+    else:
+        files = bronze.groupBy(*FILE).agg(F.count("*").alias("lines"), *_counts(faults))
     kind = F.explode(F.array(F.lit("batch"), F.lit("file"))).alias("kind")
     name = F.when(F.col("kind") == "batch", F.col("batch_id")).otherwise(F.col("source_file"))
     return (
@@ -96,10 +110,9 @@ def _batches(ledger: DataFrame) -> DataFrame:
 def _line_faults() -> dict[str, Column]:
     """What can be wrong with a line of bronze: fact -> condition."""
     parsed, stamp = F.col("parse_error").isNull(), F.col("stamp_local")
-    required = ("source", "source_file", "file_id", "line_order", "batch_id", "ingested_at")
     return {
         "unparsable": ~parsed,
-        "without_origin": _any_null(*required),
+        "without_origin": _any_null(*ORIGIN),
         "unexplained": parsed != F.col("raw_line").isNull(),
         "without_stamp": parsed & stamp.isNull(),
         "without_meter": parsed & (F.coalesce(F.trim("meter_id"), F.lit("")) == ""),
@@ -109,6 +122,26 @@ def _line_faults() -> dict[str, Column]:
         # The clock's zone is not applied yet: a day covers the farthest one.
         # In numbers: adding an interval of days to a time of every row goes through the calendar of its zone.
         "in_future": F.unix_micros(stamp.cast("timestamp")) - F.unix_micros("ingested_at") > DAY_MICROSECONDS,
+    }
+
+
+def _faulty_lines(lines: pa.RecordBatch) -> Mapping[str, pa.Array]:
+    """Which lines have a fault of `_line_faults`."""
+    parsed, stamp, value = pc.is_null(lines["parse_error"]), lines["stamp_local"], lines["value"]
+    meter, micros = pc.fill_null(trimmed(lines["meter_id"]), ""), stamp.cast(pa.int64())
+    earliest = pa.scalar(datetime.fromisoformat(EARLIEST), stamp.type)
+    late = pc.subtract(micros, lines["ingested_at"].cast(pa.int64()))
+    return {
+        "lines": pa.repeat(1, lines.num_rows),
+        "unparsable": pc.invert(parsed),
+        "without_origin": reduce(pc.or_, (pc.is_null(lines[name]) for name in ORIGIN)),
+        "unexplained": pc.not_equal(parsed, pc.is_null(lines["raw_line"])),
+        "without_stamp": pc.and_(parsed, pc.is_null(stamp)),
+        "without_meter": pc.and_(parsed, pc.equal(meter, "")),
+        "without_value": pc.and_(parsed, pc.is_null(value)),
+        "not_finite": pc.invert(pc.is_finite(value)),
+        "long_past": pc.less(stamp, earliest),
+        "in_future": pc.greater(late, DAY_MICROSECONDS),
     }
 
 
