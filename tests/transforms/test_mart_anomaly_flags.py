@@ -227,7 +227,7 @@ def test_tasks_sum_up_the_same_of_files(spark: SparkSession, settings: Settings,
     for some in (readings[:3], readings[3:]):
         store.append(spark.createDataFrame(some, MART_ANOMALY_SCORES.schema), MART_ANOMALY_SCORES)
     DeltaTable.forPath(spark, store.path(MART_ANOMALY_SCORES)).delete("anomaly_score = 0.95")
-    nothing = (spark.createDataFrame([], table.schema) for table in (VEE_FINDINGS, MART_INSPECTIONS, MART_SUSPECTS))
+    nothing = (spark.createDataFrame([], table.schema) for table in (VEE_FINDINGS, MART_INSPECTIONS, LOSS_FINDINGS))
     evidence = mart_anomaly_flags.evidence_of(*nothing, VILLAGE)
     files = store.scan(MART_ANOMALY_SCORES, source=["test"])
     assert files is not None
