@@ -92,13 +92,14 @@ def _metered() -> Column:
 
 def _explained(rows: pa.Table, loss: TechnicalLoss) -> pa.Table:
     """Inside a task: FOUND of one transformer. A row without an hour only tells that its meter was there that day."""
-    names = rows["meter_id"].combine_chunks().dictionary_encode()
-    meter, day = names.indices.to_numpy(), pc.cast(rows[DAY], pa.int32()).to_numpy()
+    names = pc.unique(rows["meter_id"]).sort()  # sums are then the same in whatever order the rows come
+    meter = pc.index_in(rows["meter_id"], names).to_numpy()
+    day = pc.cast(rows[DAY], pa.int32()).to_numpy()
     hour = rows["hour_of_day"].fill_null(-1).to_numpy()
     kwh = rows["kwh"].to_numpy()
-    is_supply = np.zeros(len(names.dictionary), dtype=bool)
+    is_supply = np.zeros(len(names), dtype=bool)
     is_supply[meter] = rows["is_supply"].to_numpy()
-    customers = names.dictionary.filter(pa.array(~is_supply))
+    customers = names.filter(pa.array(~is_supply))
     member = Members.of(meter, day)
     wanted = np.unique(day[hour >= 0])
     if not len(wanted) or not len(customers):
@@ -151,7 +152,7 @@ def _found(of: Attributed, days: Ints, meters: pa.Array) -> pa.Table:
         "meter_id": meters.take(pa.array(meter)),
         DAY: pa.array(days[day], pa.int32()).cast(pa.date32()),
         "form": pa.array([FORMS[form] for form in of.form[day, meter]], pa.string()),
-        "probability": pa.array(of.probability[day, meter]),
+        "probability": pa.array(of.probability[day, meter].round(6)),  # what lies below is the order of sums
         "hidden_kwh": pa.array(of.hidden_kwh[day, meter]),
         "missing_kwh": pa.array(of.missing_kwh[day]),
         "reason": pa.array([of.told(*one) for one in zip(day, meter, strict=True)], pa.string()),
