@@ -7,8 +7,8 @@ from pyspark.sql import functions as F
 
 from meterlake.anomaly import registry
 from meterlake.errors import GateFailed
-from meterlake.quality.gate import NO_FILES, TABLES_OF, run_gate
-from meterlake.quality.profile_marts import SUMMED_BY_TASKS, Bounds, Files, days_to_read
+from meterlake.quality.gate import TABLES_OF, run_gate
+from meterlake.quality.profile_marts import NO_FILES, SUMMED_BY_TASKS, Bounds, Files, days_to_read
 from meterlake.run import Outcome, Run
 from meterlake.stage import pending
 from meterlake.tables.catalog import TABLES

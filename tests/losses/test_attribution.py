@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from meterlake.losses.attribution import FORMS, HOURS, LEAST_HOURS, NIGHT, Attributed, attribute
+from meterlake.losses.attribution import AT_NIGHT, FORMS, HOURS, LEAST_HOURS, Attributed, attribute
 from meterlake.sources.source import TechnicalLoss
 
 Floats = NDArray[np.float64]
@@ -40,8 +40,8 @@ def judged(used: Floats, wrong: Floats) -> Attributed:
     ("form", "effect", "size"),
     [
         ("share", lambda kwh: 0.5 * kwh, 0.5),
-        ("at_night", lambda kwh: np.where(NIGHT, 0.1 * kwh, kwh), 0.9),
-        ("by_day", lambda kwh: np.where(NIGHT, kwh, 0.4 * kwh), 0.6),
+        ("at_night", lambda kwh: np.where(AT_NIGHT, 0.1 * kwh, kwh), 0.9),
+        ("by_day", lambda kwh: np.where(AT_NIGHT, kwh, 0.4 * kwh), 0.6),
         ("reading", lambda kwh: kwh + 15 * (np.arange(HOURS) == 9), 9),
         ("backwards", lambda kwh: kwh[:, ::-1], 0),
         ("clock", lambda kwh: np.roll(kwh.reshape(-1), 4).reshape(kwh.shape), 4),

@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 from meterlake import validate
 from meterlake.quality.meter_days import of_scores, scores_of_rows
 from meterlake.quality.profile_marts import (
+    NO_FILES,
     SUMMED_BY_TASKS,
     Bounds,
     differences_of_lengths,
@@ -165,7 +166,7 @@ def test_tasks_sum_up_the_same_of_files(
         assert set(files) == set(SUMMED_BY_TASKS)
         found, expected = (
             sorted(marts_profile(broken, source, THRESHOLD, bounds, files=some).collect(), key=str)
-            for some in (files, None)
+            for some in (files, NO_FILES)
         )
         assert found == expected
         assert sum(row["types_unlike_flags"] or 0 for row in expected)

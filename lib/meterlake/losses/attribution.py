@@ -16,6 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from meterlake.anomaly.meter_day import NIGHT
+from meterlake.losses.technical import technical_loss
 from meterlake.sources.source import TechnicalLoss
 
 Floats = NDArray[np.float64]
@@ -34,7 +36,7 @@ ONE_DAY_OF = 100
 NAMED = float(np.log(10))
 # The hours of a day are no independent witnesses: so many of them count as one.
 HOURS_ALIKE = 2
-NIGHT = np.isin(np.arange(HOURS), (22, 23, 0, 1, 2, 3, 4, 5))
+AT_NIGHT = np.isin(np.arange(HOURS), NIGHT)
 # A meter that hides less than this share of what it reads is within what errors of many meters can add up to.
 LEAST_SHARE = 0.05
 LEAST_ERRORS = 1e-9  # kWh^2, of a transformer without load
@@ -121,8 +123,9 @@ def attribute(read: Floats, member: Bools, supplied: Floats, loss: TechnicalLoss
     hours = known.sum(axis=1)
     read = np.where(member[..., None] & known[:, None], np.nan_to_num(read), 0.0)
     supplied = np.where(known, supplied, 0.0)
-    missing = supplied - read.sum(axis=1) - _technical(supplied, hours, loss)
-    missing = np.where(known, missing, 0.0)
+    # Of the day's mean, where the balance takes the month's: a day depends on itself alone.
+    mean = (supplied.sum(axis=1) / np.maximum(hours, 1))[:, None]
+    missing = np.where(known, supplied - read.sum(axis=1) - technical_loss(supplied, mean, loss), 0.0)
     common = _common(supplied, known)
     left = missing - _along(missing, common)
     errors = ((METER_ERROR * read) ** 2).sum(axis=(1, 2)) + ((SUPPLY_ERROR * supplied) ** 2).sum(axis=1)
@@ -146,13 +149,6 @@ def attribute(read: Floats, member: Bools, supplied: Floats, loss: TechnicalLoss
     return Attributed(np.where(judged, _odds(best, member), -np.inf), form, size, hidden, missing.sum(axis=1))
 
 
-def _technical(supplied: Floats, hours: Ints, loss: TechnicalLoss) -> Floats:
-    """(d, 24) kWh, as transforms/mart_energy_balance.py has it, of the mean of the day instead of the month."""
-    mean = (supplied.sum(axis=1) / np.maximum(hours, 1))[:, None]
-    squared = np.divide(supplied**2, mean, out=np.zeros_like(supplied), where=mean > 0)
-    return loss.fixed_share * mean + loss.i2r_share * squared
-
-
 def _common(supplied: Floats, known: Bools) -> tuple[Floats, Floats]:
     """Two directions (d, 24) of length 1: the same in all known hours, and as the supply goes up and down."""
     hours = np.maximum(known.sum(axis=1, keepdims=True), 1)
@@ -169,24 +165,28 @@ def _along(values: Floats, directions: tuple[Floats, ...]) -> Floats:
 def _explanations(read: Floats, left: Floats, known: Bools) -> Iterator[Explanation]:
     there = known[:, None]
     yield Explanation("share", read, 0.0, np.inf, 1)
-    yield Explanation("at_night", np.where(NIGHT, read, 0.0), 0.0, np.inf, 2)
-    yield Explanation("by_day", np.where(NIGHT, 0.0, read), 0.0, np.inf, 2)
+    yield Explanation("at_night", np.where(AT_NIGHT, read, 0.0), 0.0, np.inf, 2)
+    yield Explanation("by_day", np.where(AT_NIGHT, 0.0, read), 0.0, np.inf, 2)
     for width in (1, 2):
         lowest = sum(left[:, first : HOURS - width + 1 + first] for first in range(width))
         hour = np.argmin(lowest, axis=1)
         inside = (np.arange(HOURS) >= hour[:, None]) & (np.arange(HOURS) < hour[:, None] + width)
         yield Explanation("reading", np.where(inside[:, None], -read, 0.0), 0.0, 1.0, 2 * HOURS, hour)
     yield Explanation("backwards", np.where(there, read[..., ::-1] - read, 0.0), 1.0, 1.0, 1, 0.0)
+    around = np.pad(read, ((0, 0), (0, 0), (HOURS, HOURS)), constant_values=np.nan)
     for shift in SHIFTS:
-        moved = _moved(read, shift)
+        moved = _moved(around, shift)
         yield Explanation("clock", np.where(there & ~np.isnan(moved), moved - read, 0.0), 1.0, 1.0, len(SHIFTS), shift)
 
 
-def _moved(read: Floats, hours: float) -> Floats:
-    """What stands so many hours later in the same day; NaN beyond its end. Half an hour lies between two hours."""
+def _moved(around: Floats, hours: float) -> Floats:
+    """(d, m, 24) what stands so many hours later. Half an hour lies between two hours.
+
+    Args:
+        around: (d, m, 72) the day between two unknown ones.
+    """
     whole = int(np.floor(hours))
-    padded = np.pad(read, [(0, 0)] * (read.ndim - 1) + [(HOURS, HOURS)], constant_values=np.nan)
-    one, next_ = (padded[..., HOURS + by : 2 * HOURS + by] for by in (whole, whole + 1))
+    one, next_ = (around[..., HOURS + by : 2 * HOURS + by] for by in (whole, whole + 1))
     return one if whole == hours else (one + next_) / 2
 
 
@@ -197,6 +197,6 @@ def _odds(gain: Floats, member: Bools) -> Floats:
     highest = np.maximum(weight.max(axis=1), nobody)[:, None]
     each = np.exp(weight - highest)
     everything = each.sum(axis=1, keepdims=True) + np.exp(nobody[:, None] - highest)
-    # From the others' sum, not by 1 - p: next to certainty p is 1.
+    # Next to certainty nothing is left for the others; the logarithm stays finite.
     others = np.maximum(everything - each, np.exp(-700.0))
     return weight - highest - np.log(others)

@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meterlake.losses.suspects import Days, Judged, judge
+from meterlake.losses.technical import technical_loss
 from meterlake.resampled import Figure, figure
 from meterlake.sources import generate_supply as supply
 from meterlake.sources.ami import AMI
 from meterlake.sources.generate_load import population
 from meterlake.sources.generate_plan import Plan
 from meterlake.sources.generate_shapes import block
-from meterlake.sources.source import TechnicalLoss
 from meterlake.vee.daytypes import kinds
 
 Floats = NDArray[np.float64]
@@ -76,7 +76,7 @@ def world(seed: int, meters: int) -> World:
     for transformer, supplied in enumerate(taken):
         own = of.transformer == transformer
         level = read[of.region == of.region[own][0]].mean(axis=0)
-        technical = _technical_loss(supplied[~past], AMI.losses.transformer)
+        technical = technical_loss(supplied[~past], supplied[~past].mean(), AMI.losses.transformer).sum(axis=1)
         unexplained = np.full(DAYS, np.nan)
         unexplained[~past] = supplied[~past].sum(axis=1) - read[own][:, ~past].sum(axis=0) - technical
         told = Days(read[own], kinds(days), past, level, unexplained, supplied.sum(axis=1))
@@ -127,12 +127,6 @@ def _days(plan: Plan) -> tuple[Floats, Floats, Floats]:
         hours = np.concatenate(districts)
         taken.append(hours.reshape(len(hours), 24, -1).sum(axis=2))
     return np.stack(used, axis=1), np.stack(read, axis=1), np.stack(taken, axis=1)
-
-
-def _technical_loss(supplied: Floats, shares: TechnicalLoss) -> Floats:
-    """kWh by day from kWh by hour (days, 24), as transforms/mart_energy_balance.py has it."""
-    mean = supplied.mean()
-    return shares.fixed_share * mean * supplied.shape[1] + shares.i2r_share * (supplied**2).sum(axis=1) / mean
 
 
 def _joined(parts: list[Judged]) -> Judged:

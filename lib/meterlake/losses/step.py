@@ -100,12 +100,14 @@ def _loss_findings(run: Run, days: Changes, supply: Changes) -> int:
     hourly, daily, meters = (
         store.read(table).where(both) for table in (INT_READINGS_HOURLY, INT_READINGS_DAILY, STG_METERS)
     )
-    # A home of a version that did not make the mart gets all days with its next readings.
+    # A home of a version that did not make the table gets all days with its next readings.
     first_time = not store.exists(LOSS_FINDINGS) or run.seen("marts", LOSS_FINDINGS) is None
     if days.everything or supply.everything or first_time:
         found = loss_findings.build(hourly, daily, meters, source, None)
         return store.replace_days(found, LOSS_FINDINGS, source.name, "true")
-    changed = reduce(DataFrame.unionByName, (one.days.select("meter_id", "day") for one in (days, supply) if one.days))
+    changed = reduce(
+        DataFrame.unionByName, (one.days.select("meter_id", "day") for one in (days, supply) if one.days is not None)
+    )
     wanted = (
         changed.join(meters.where("transformer IS NOT NULL"), on="meter_id")
         .select("transformer", F.explode(following_days(loss_findings.MEMBER_DAYS)(F.col("day"))).alias(DAY))

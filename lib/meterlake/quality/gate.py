@@ -15,7 +15,7 @@ import pandas as pd
 from pyspark.sql import DataFrame, Row
 
 from meterlake.quality.profile import raw_profile, staging_profile
-from meterlake.quality.profile_marts import Bounds, Files, marts_profile
+from meterlake.quality.profile_marts import NO_FILES, Bounds, Files, marts_profile
 from meterlake.settings import Settings
 from meterlake.sources.source import Source
 from meterlake.tables.catalog import TABLES
@@ -36,7 +36,6 @@ TABLES_OF = {
         "mart_load_profile",
     ),
 }
-NO_FILES: Files = {}
 COLUMN_FACTS = ["kind", "subject", "column_absent", "column_of_another_type"]
 
 

@@ -31,6 +31,7 @@ SUMMED_BY_TASKS = ("stg_meter_readings", "int_readings_hourly", "mart_anomaly_sc
 Frames = Mapping[str, DataFrame]
 Files = Mapping[str, FileScan]
 Bounds = tuple[date | None, date | None]
+NO_FILES: Files = {}
 
 
 def marts_profile(
@@ -39,7 +40,7 @@ def marts_profile(
     threshold: float,
     changed: Bounds = (None, None),
     has_model: bool = True,
-    files: Files | None = None,
+    files: Files = NO_FILES,
 ) -> DataFrame:
     """Facts about each day, week and month that holds a changed day, and about the run as a whole.
 
@@ -52,7 +53,7 @@ def marts_profile(
         files: of SUMMED_BY_TASKS, or some of them, the files that hold the rows of `days_to_read`, in which tasks add
             up millions of rows: some 5 CPU seconds instead of 9 for 11.5 M readings (docs/performance.md).
     """
-    sums = _sums(frames, files or {}, source, threshold, changed)
+    sums = _sums(frames, files, source, threshold, changed)
     side_by_side = reduce(lambda left, right: left.unionByName(right, allowMissingColumns=True), sums)
     names = [name for name in side_by_side.columns if name not in KEY]
     by_meter = side_by_side.where(_concerned(changed)).groupBy(*KEY).agg(*(F.sum(name).alias(name) for name in names))

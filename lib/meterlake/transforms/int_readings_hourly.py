@@ -50,6 +50,11 @@ def exact_sum(energy: str | Column, steps: float = GRID) -> Column:
     return F.sum(F.rint(value * steps).cast("bigint")) / steps
 
 
+def wholly_metered() -> Column:
+    """Whether a row of int_readings_hourly is an observation: an estimate is none, nor is a part of an hour."""
+    return F.col("quality").isin("measured", "edited") & (F.col("completeness") >= 1)
+
+
 def hours_of(source: Source, count: str = "reading_count") -> Column:
     """Hours that the intervals counted in a group's rows of hours or days last together."""
     return minutes_of(count) / 60 if source.varies else F.sum(count) * (source.interval_minutes / 60)

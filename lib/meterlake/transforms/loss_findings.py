@@ -7,13 +7,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from meterlake.losses.attribution import FORMS, HOURS, Attributed, attribute
 from meterlake.sources.source import Source, TechnicalLoss
 from meterlake.tables.loss_findings import LOSS_FINDINGS
+from meterlake.transforms.int_readings_hourly import wholly_metered
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -61,7 +62,12 @@ def build(
         "source", "meter_id", "transformer", "is_supply"
     )
     hours = hourly.join(placed, on=["source", "meter_id"]).select(
-        "transformer", "is_supply", "meter_id", DAY, "hour_of_day", _metered().alias("kwh")
+        "transformer",
+        "is_supply",
+        "meter_id",
+        DAY,
+        "hour_of_day",
+        F.when(wholly_metered(), F.col("consumption_kwh")).alias("kwh"),
     )
     there = daily.where(F.col("reading_count") > 0).join(placed, on=["source", "meter_id"])
     if wanted is not None:
@@ -82,12 +88,6 @@ def build(
     return found.join(places, on="meter_id").select(
         *(F.col(field.name).cast(field.dataType) for field in LOSS_FINDINGS.schema)
     )
-
-
-def _metered() -> Column:
-    """The energy of an hour that is wholly metered: an estimate is no observation."""
-    metered = F.col("quality").isin("measured", "edited") & (F.col("completeness") >= 1)
-    return F.when(metered, F.col("consumption_kwh"))
 
 
 def _explained(rows: pa.Table, loss: TechnicalLoss) -> pa.Table:

@@ -18,6 +18,7 @@ from meterlake.sources.source import Source
 from meterlake.tables.arrow_pass import whole_meters
 from meterlake.tables.arrow_writer import Batches
 from meterlake.tables.mart_inspections import MART_INSPECTIONS
+from meterlake.transforms.int_readings_hourly import wholly_metered
 
 # Hours of whole meters that are worked off together: 20,000 days.
 HOURS_AT_ONCE = 500_000
@@ -61,14 +62,13 @@ def build(
 
 
 def metered_hours(hourly: DataFrame) -> DataFrame:
-    """READ of rows of int_readings_hourly; null what is not wholly metered: an estimate is no observation."""
-    metered = F.col("quality").isin("measured", "edited") & (F.col("completeness") >= 1)
+    """READ of rows of int_readings_hourly; null what is not wholly metered."""
     measures = {"kwh": "consumption_kwh", "most_kw": "max_power_kw", "least_kw": "min_power_kw"}
     return hourly.select(
         "meter_id",
         F.unix_date("reading_date_local").alias("day"),
         "hour_of_day",
-        *(F.when(metered, F.col(column)).alias(name) for name, column in measures.items()),
+        *(F.when(wholly_metered(), F.col(column)).alias(name) for name, column in measures.items()),
     )
 
 

@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 
 from meterlake.anomaly.evaluation.injections import INJECTIONS, draw, injected
 from meterlake.anomaly.evaluation.population import Households, Population
+from meterlake.anomaly.meter_day import Hours
 from meterlake.losses.attribution import HOURS, attribute
+from meterlake.losses.technical import technical_loss
 from meterlake.sources.source import Losses, TechnicalLoss
 
 Floats = NDArray[np.float64]
@@ -29,7 +31,6 @@ UNMETERED = 1 / 3
 DECLARED: TechnicalLoss = Losses(supply_source="supply").transformer
 # Energy that really flows: the meter is right, and its transformer takes it in.
 REALLY_USED = ("cold_load_surge",)
-LEAST_KWH = 1e-9
 # Logarithm of the odds of a day that cannot be judged: below all others.
 UNKNOWN = -50.0
 # A fault that fits nowhere counts as so much of a day: readings into which nothing fits must end, too.
@@ -69,14 +70,14 @@ class Street:
         used, read = _with_faults(neighbours, days, base_rate, random)
         unmetered = np.zeros((among.kwh.shape[1], HOURS))
         if len(others) > NEIGHBOURS and random.random() < UNMETERED:
-            unmetered = np.nan_to_num(_hourly(among.kwh[others[-1]]))
+            unmetered = np.nan_to_num(Hours.of(among.kwh[others[-1]]).kwh)
         supply_gain = (1 + SUPPLY_GAIN * random.standard_normal()) * (
             1 + SUPPLY_NOISE * random.standard_normal(unmetered.shape)
         )
         fixed, i2r = 1 + LOSS_ERROR * random.uniform(-1, 1, 2)
         loss = TechnicalLoss(fixed_share=DECLARED.fixed_share * fixed, i2r_share=DECLARED.i2r_share * i2r)
         gain = 1 + METER_GAIN * random.standard_normal((len(neighbours.meters), 1, 1))
-        return cls(_hourly(used), _hourly(read), unmetered, gain, supply_gain, loss)
+        return cls(Hours.of(used).kwh, Hours.of(read).kwh, unmetered, gain, supply_gain, loss)
 
     def odds(self, days: slice, read_kwh: Floats, really_used: bool) -> Floats:
         """(w,) logarithm of the odds that the household's meter is wrong when it reads this (w, 24) on the days.
@@ -90,8 +91,7 @@ class Street:
             used[0] = read_kwh
         there = np.asarray(~np.isnan(read + used).any(axis=2), dtype=bool)
         flows = self.unmetered_kwh[days] + (np.where(there[..., None], used, 0.0) * self.gain).sum(axis=0)
-        mean = np.maximum(flows.mean(axis=1, keepdims=True), LEAST_KWH)
-        lost = self.loss.fixed_share * mean + self.loss.i2r_share * flows**2 / mean
+        lost = technical_loss(flows, flows.mean(axis=1, keepdims=True), self.loss)
         supplied = (flows + lost) * self.supply_gain[days]
         return np.maximum(attribute(np.swapaxes(read, 0, 1), there.T, supplied, DECLARED).log_odds[:, 0], UNKNOWN)
 
@@ -115,7 +115,7 @@ class Streets:
             days = slice(chosen[0], chosen[-1] + 1)
             begin = int(series.first_day[row]) - self._of.first_day
             there = slice(begin + days.start, begin + days.stop)
-            found = self._street(household).odds(there, _hourly(series.kwh[row, days]), really_used)
+            found = self._street(household).odds(there, Hours.of(series.kwh[row, days]).kwh, really_used)
             odds[row, chosen] = found[chosen - days.start]
         return replace(series, balance_odds=odds)
 
@@ -138,8 +138,3 @@ def _with_faults(of: Households, days: range, base_rate: float, random: np.rando
             wanted -= int(changed.any(axis=1).sum())
         wanted -= 0 if drawn else FITS_NOWHERE
     return used, read
-
-
-def _hourly(kwh: Floats) -> Floats:
-    """(..., 24) of (..., slots)."""
-    return np.asarray(kwh.reshape(*kwh.shape[:-1], HOURS, -1).sum(axis=-1))
