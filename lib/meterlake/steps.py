@@ -70,6 +70,7 @@ from meterlake.transforms import (
     mart_inspections,
     mart_load_factors,
     mart_load_profile,
+    plain_days,
     plain_hours,
     resolution,
     tariff_hours,
@@ -114,21 +115,23 @@ def aggregate(run: Run) -> Outcome:
         # The two share nothing but silver: while one is planned, the other has the cores.
         work = (partial(_hours, run, readings, standing), partial(_features, run, readings, standing, until))
         rows, written = at_once(run.store.spark, work, len(work))
+        rows += _days(run, standing)
     if new:
-        hours, features = run.store.append_passes(new)
-        rows, written = rows + hours, written + features
-    rows += _days_and_months(run, changed)
+        hours, days, features = run.store.append_passes(new)
+        rows, written = rows + hours + days, written + features
+    rows += _months(run, changed)
     return Outcome(rows_in=written, rows_out=rows + written, inputs={STG_METER_READINGS.name: version})
 
 
-def _told_apart(run: Run, changed: Changes) -> tuple[Changes, tuple[ArrowPass, ArrowPass] | None]:
-    """The changes of days of which hours or features stand, and the pass over whole meters that makes both of the days
-    after them: all changes, and none, where nothing is after them or silver's files cannot be read as they are.
+def _told_apart(run: Run, changed: Changes) -> tuple[Changes, tuple[ArrowPass, ArrowPass, ArrowPass] | None]:
+    """The changes of days of which anything stands, and the passes over whole meters that make hours, days and features
+    of the days after them: all changes, and none, where nothing is after them or silver's files cannot be read as they
+    are.
     """
     store, source, first, last = run.store, run.source, changed.first, changed.last
     if source.varies or not (first and last and clock_of(source.time_zone).knows(first, last)):
         return changed, None
-    made = (INT_READINGS_HOURLY, INT_CONSUMPTION_FEATURES)
+    made = (INT_READINGS_HOURLY, INT_READINGS_DAILY, INT_CONSUMPTION_FEATURES)
     asked = f"SELECT max({DAY}) AS day FROM {{}} WHERE source = :source AND {DAY} >= DATE '{first}'"
     found = [store.ask(asked.format(table.name), source=source.name)[0].day for table in made if store.exists(table)]
     until = max((day for day in found if day), default=first - timedelta(days=1))
@@ -143,6 +146,7 @@ def _told_apart(run: Run, changed: Changes) -> tuple[Changes, tuple[ArrowPass, A
     rows = Rows.by_meter(files, sorted({*plain_hours.NEEDED, *int_consumption_features.CARRIED}))
     return changed.until(until), (
         plain_hours.build(rows, source, begin),
+        plain_days.build(rows, source, begin),
         int_consumption_features.build(rows, source, begin),
     )
 
@@ -153,16 +157,18 @@ def _hours(run: Run, readings: DataFrame, changed: Changes) -> int:
     return run.store.replace(hourly, INT_READINGS_HOURLY, changed)
 
 
-def _days_and_months(run: Run, changed: Changes) -> int:
-    """Days and months of the changed meter-days, of their hours; the number of rows written."""
-    store, source = run.store, run.source
-    hourly = changed.days_in(store.read(INT_READINGS_HOURLY), DAY)
-    rows = store.replace(int_readings_daily.build(hourly, source), INT_READINGS_DAILY, changed)
+def _days(run: Run, changed: Changes) -> int:
+    """Days of the changed meter-days, of their hours; the number of rows written."""
+    hourly = changed.days_in(run.store.read(INT_READINGS_HOURLY), DAY)
+    return run.store.replace(int_readings_daily.build(hourly, run.source), INT_READINGS_DAILY, changed)
 
-    months = changed.also(month_of)
+
+def _months(run: Run, changed: Changes) -> int:
+    """Months of the changed meter-days, of their days; the number of rows written."""
+    store, months = run.store, changed.also(month_of)
     daily = changed.meters_in(store.read(INT_READINGS_DAILY), DAY, before=31, after=31)
-    monthly = months.days_in(int_readings_monthly.build(daily, source), "month_local")
-    return rows + store.replace(monthly, INT_READINGS_MONTHLY, months)
+    monthly = months.days_in(int_readings_monthly.build(daily, run.source), "month_local")
+    return store.replace(monthly, INT_READINGS_MONTHLY, months)
 
 
 def _features(run: Run, readings: DataFrame, changed: Changes, until: date | None) -> int:

@@ -13,6 +13,7 @@ PASSES = (
     "meterlake.quality.survey_pass",
     "meterlake.sources.load_plain",
     "meterlake.transforms.int_consumption_features",
+    "meterlake.transforms.plain_days",
     "meterlake.transforms.plain_hours",
     "meterlake.transforms.plain_readings",
     "meterlake.vee.judge",

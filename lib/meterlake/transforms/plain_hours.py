@@ -46,11 +46,11 @@ def build(readings: Rows, source: Source, first: date) -> ArrowPass:
         readings: whole meters, each in order of time, with the columns NEEDED; of years whose clock `clock_of` knows.
         first: earlier days are for others to look back at.
     """
-    return ArrowPass(INT_READINGS_HOURLY, readings, partial(_hours, source=source, first=first))
+    return ArrowPass(INT_READINGS_HOURLY, readings, partial(hours_of, source=source, first=first))
 
 
-def _hours(batches: Batches, source: Source, first: date) -> Batches:
-    """The pass over one partition."""
+def hours_of(batches: Batches, source: Source, first: date) -> Batches:
+    """The pass over one partition; each batch holds whole meters in order of time."""
     schema = to_arrow_schema(INT_READINGS_HOURLY.schema, timezone="UTC")
     for readings in whole_meters(since(batches, first), ROWS_AT_ONCE):
         columns = _columns(readings.select(NEEDED).combine_chunks(), source)
@@ -69,7 +69,7 @@ def _columns(readings: pa.Table, source: Source) -> dict[str, pa.Array]:
     minutes = source.interval_minutes
     expected = max(1, 60 // minutes)
     energy = column["consumption_kwh"]
-    known, kwh = _count(energy, begin), _sum(energy, GRID, begin) / GRID
+    known, kwh = _count(energy, begin), summed(energy, GRID, begin) / GRID
     of_known = partial(pa.array, mask=known == 0)
     power, voltage = column["active_power_kw"], column["voltage_v"]
     volts = _count(voltage, begin)
@@ -82,9 +82,9 @@ def _columns(readings: pa.Table, source: Source) -> dict[str, pa.Array]:
             "interval_minutes": pa.repeat(minutes, len(begin)),
             "consumption_kwh": of_known(kwh),
             "avg_power_kw": of_known(kwh / (known * (minutes / 60))),
-            "max_power_kw": _extreme(power, np.fmax, begin),
-            "min_power_kw": _extreme(power, np.fmin, begin),
-            "avg_voltage_v": pa.array(_sum(voltage, MICRO, begin) / volts / MICRO, mask=volts == 0),
+            "max_power_kw": extreme(power, np.fmax, begin),
+            "min_power_kw": extreme(power, np.fmin, begin),
+            "avg_voltage_v": pa.array(summed(voltage, MICRO, begin) / volts / MICRO, mask=volts == 0),
             "reading_count": pa.array(known),
             "expected_count": pa.repeat(expected, len(begin)),
             "completeness": pa.array(known / expected),
@@ -105,7 +105,7 @@ def _hour_start(start: pa.Array, source: Source) -> Ints:
     return stamp - local % HOUR
 
 
-def _sum(values: pa.Array, steps: float, begin: Ints) -> Ints:
+def summed(values: pa.Array, steps: float, begin: Ints) -> Ints:
     """Sum of the known values of each run, on a grid of `steps` per unit: exact, whatever the order."""
     return np.add.reduceat(np.rint(pc.fill_null(values, 0.0).to_numpy() * steps).astype(np.int64), begin)
 
@@ -114,6 +114,6 @@ def _count(values: pa.Array, begin: Ints) -> Ints:
     return np.add.reduceat(values.is_valid().to_numpy(zero_copy_only=False), begin, dtype=np.int64)
 
 
-def _extreme(values: pa.Array, better: Callable[..., Floats], begin: Ints) -> pa.Array:
+def extreme(values: pa.Array, better: Callable[..., Floats], begin: Ints) -> pa.Array:
     """The largest or smallest known value of each run; null where none is known."""
     return pa.array(better.reduceat(values.to_numpy(zero_copy_only=False), begin), from_pandas=True)  # type: ignore[attr-defined]

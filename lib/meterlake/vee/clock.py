@@ -44,6 +44,14 @@ class Clock:
         guess = wall - self.offset(wall - self.offsets.max())
         return np.where(guess + self.offset(guess) == wall, guess, wall - self.offset(wall))
 
+    def first_minute(self, day: Ints) -> Ints:
+        """UTC minute at which each local day (days since 1970) begins: at its midnight, the first of two, and where
+        there is none, at the change of the clock that leaves it out.
+        """
+        last = np.append(self.changes[1:], np.iinfo(np.int64).max)
+        begins = np.maximum(self.changes, day[:, None] * DAY_MINUTES - self.offsets)
+        return np.asarray(np.where(begins < last, begins, last.max()).min(axis=1))
+
     def divides(self, interval_minutes: int) -> bool:
         """Whether every change of the clock is a whole number of intervals: then intervals are evenly spaced in UTC."""
         return not np.any(np.diff(self.offsets) % interval_minutes)
