@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 
 from meterlake import bootstrap
 from meterlake.errors import Unreachable
-from meterlake.session import _scratch, size_to, spark_session
+from meterlake.session import FIRST_COMPILER, FIRST_COMPILER_BYTES, _options, _scratch, size_to, spark_session
 from meterlake.settings import PROJECT, Settings
 
 MB = 1 << 20
@@ -86,6 +86,23 @@ def test_shuffles_are_sized_to_the_work(
         assert compiled == (partitions > 1)
     finally:
         size_to(spark, 0, settings)
+
+
+@pytest.mark.parametrize(
+    ("master", "text_bytes", "alone"),
+    [
+        ("local[2]", FIRST_COMPILER_BYTES, True),
+        ("local[2]", FIRST_COMPILER_BYTES + 1, False),
+        ("local[2]", None, False),
+        ("local-cluster[2,1,1024]", 1, False),
+        ("spark://127.0.0.1:7077", 1, False),
+    ],
+)
+def test_only_a_jvm_that_loads_little_by_itself_does_without_the_second_compiler(
+    settings: Settings, master: str, text_bytes: int | None, alone: bool
+) -> None:
+    options = _options(settings, master, text_bytes)["spark.driver.extraJavaOptions"]
+    assert [option in options for option in FIRST_COMPILER] == [alone, alone]
 
 
 def test_a_session_writes_only_into_its_home(tmp_path: Path) -> None:

@@ -26,10 +26,10 @@ SLOW_IMPORTS = (
 )
 
 
-def session(settings: Settings, app_name: str) -> Future[SparkSession]:
+def session(settings: Settings, app_name: str, text_bytes: int | None = None) -> Future[SparkSession]:
     """Spark starts while the caller imports what the steps need: its JVM takes 5 s, scikit-learn 3 s."""
     pool = ThreadPoolExecutor(1)
-    started = pool.submit(spark_session, settings, app_name)
+    started = pool.submit(spark_session, settings, app_name, text_bytes)
     pool.shutdown(wait=False)
     return started
 

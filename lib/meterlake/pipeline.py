@@ -13,7 +13,7 @@ from meterlake.object_store import is_s3
 from meterlake.run import Run, holding, told
 from meterlake.settings import Settings
 from meterlake.sources.catalog import source_named, supply_sources
-from meterlake.sources.delivery import files_of
+from meterlake.sources.delivery import bytes_of, files_of
 from meterlake.tables.store import Store
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def _run(parsed: argparse.Namespace, settings: Settings) -> Run:
     source = source_named(parsed.source, settings)
     if is_s3(getattr(parsed, "input", "")) and not settings.uses_s3:
         raise UsageError(f"{parsed.input} lies in an object store; name its region in [s3] (docs/scaling.md).")
-    starting = headstart.session(settings, f"meterlake {parsed.name} {source.name}")
+    starting = headstart.session(settings, f"meterlake {parsed.name} {source.name}", _text_bytes(parsed))
     import_module("meterlake.steps")  # scikit-learn and more; not at the top, so that Spark starts meanwhile
     return Run(
         source=source,
@@ -112,6 +112,13 @@ def _run(parsed: argparse.Namespace, settings: Settings) -> Run:
         last=getattr(parsed, "last", None),
         run_id=parsed.run_id or "",
     )
+
+
+def _text_bytes(parsed: argparse.Namespace) -> int | None:
+    """Size of the delivery; None for a step that takes none."""
+    if not getattr(parsed, "input", ""):
+        return None
+    return bytes_of(files_of(parsed.input, getattr(parsed, "first", None), getattr(parsed, "last", None)))
 
 
 def summary(run: Run, seconds: float) -> str:

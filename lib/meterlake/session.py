@@ -29,13 +29,21 @@ SMALL = {
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
     "spark.sql.adaptive.enabled": "false",
 }
+# Up to so much text the JVM's second compiler costs more than its faster code saves: most of what it compiles is the
+# planner and code generated for one query, while rows are read and written by Arrow (docs/performance.md).
+FIRST_COMPILER_BYTES = 1 << 30
+# Without the second compiler the JVM would take a code cache of 48 MB, which a run fills.
+FIRST_COMPILER = ("-XX:TieredStopAtLevel=1", "-XX:ReservedCodeCacheSize=240m")
 LOGGING = "log4j2.properties"
 WORKER_DAEMON = "meterlake.worker_daemon"
 HADOOP_JARS = "SPARK_DIST_CLASSPATH"
 
 
-def spark_session(settings: Settings, app_name: str) -> SparkSession:
+def spark_session(settings: Settings, app_name: str, text_bytes: int | None = None) -> SparkSession:
     """The active session, or a new one; what spark-submit was given wins over what stands here.
+
+    Args:
+        text_bytes: size of the files that it is started to load, where that is known.
 
     Raises:
         Unreachable: Java or the jars are missing, or the cluster or the object store of the lake does not answer.
@@ -49,7 +57,7 @@ def spark_session(settings: Settings, app_name: str) -> SparkSession:
     if not given:
         _answers(master)
         _prepare_environment(settings, master)
-    options = _defaults() | _options(settings, master) | _jars(settings, given, master)
+    options = _defaults() | _options(settings, master, text_bytes) | _jars(settings, given, master)
     options |= {name: value for name, value in given.items() if name in options and name != "spark.jars"}
     builder = SparkSession.builder.appName(app_name)
     for name, value in options.items():
@@ -116,15 +124,16 @@ def _defaults() -> dict[str, str]:
     return {name: value.strip() for name, value in pairs}
 
 
-def _options(settings: Settings, master: str) -> dict[str, str]:
-    """What depends on this machine, this home and this cluster."""
+def _options(settings: Settings, master: str, text_bytes: int | None) -> dict[str, str]:
+    """What depends on this machine, this home, this cluster and the work."""
     logs = settings.folder("logs")
     events = logs / "spark-events"
     events.mkdir(exist_ok=True)
+    is_short = _is_one_jvm(master) and text_bytes is not None and text_bytes <= FIRST_COMPILER_BYTES
     options = {
         "spark.master": master,
         "spark.driver.memory": settings.spark.driver_memory,
-        "spark.driver.extraJavaOptions": _java_options(logs),
+        "spark.driver.extraJavaOptions": _java_options(logs, is_short),
         "spark.sql.warehouse.dir": str(settings.folder("warehouse")),
         "spark.eventLog.enabled": "true",
         "spark.eventLog.dir": events.as_uri(),
@@ -138,10 +147,11 @@ def _options(settings: Settings, master: str) -> dict[str, str]:
     return options | (object_store.spark_options(settings) if settings.uses_s3 else {})
 
 
-def _java_options(logs: Path) -> str:
-    """Logging to the home folder, and the class archive (ignored where the class path is another, without a word)."""
+def _java_options(logs: Path, is_short: bool) -> str:
+    """Logging to the home folder, the class archive (ignored where the class path is another, without a word), and
+    which compilers a JVM with little work has."""
     options = [f"-Dmeterlake.logs={logs}", f"-Dlog4j2.configurationFile={(PROJECT / 'conf' / LOGGING).as_uri()}"]
-    options += archive_options()
+    options += [*archive_options(), *(FIRST_COMPILER if is_short else ())]
     return " ".join(f'"{option}"' for option in options)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from meterlake.errors import InputError
-from meterlake.sources.delivery import files_of, meter_named_by
+from meterlake.sources.delivery import bytes_of, files_of, meter_named_by
 
 
 @pytest.fixture
@@ -33,6 +33,14 @@ def test_a_glob_and_a_file(folder: Path) -> None:
 def test_a_period_leaves_out_files_dated_otherwise(folder: Path) -> None:
     day = date(2024, 1, 2)
     assert named(files_of(str(folder), day, day)) == ["b.csv", "c_20240102.csv"]
+
+
+def test_a_delivery_has_a_size(folder: Path) -> None:
+    (folder / "b.csv").write_text("twelve bytes")
+    paths = files_of(str(folder))
+    assert bytes_of(paths) == 14
+    (folder / "b.csv").unlink()
+    assert bytes_of(paths) == 2
 
 
 def test_a_missing_path_and_an_empty_period_are_told(folder: Path) -> None:

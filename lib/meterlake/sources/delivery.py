@@ -32,6 +32,12 @@ def files_of(given: str, first: date | None = None, last: date | None = None) ->
     return wanted
 
 
+def bytes_of(paths: list[str]) -> int:
+    """Size of a delivery's files together; one that is gone since counts nothing."""
+    filesystem, _ = filesystem_of(paths[0])
+    return sum(info.size or 0 for info in filesystem.get_file_info([filesystem_of(path)[1] for path in paths]))
+
+
 def _local(given: str) -> list[str]:
     path = Path(given).expanduser()
     if path.is_file():
