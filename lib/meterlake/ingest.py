@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from pyspark.sql import Row
@@ -9,7 +10,7 @@ from pyspark.sql import functions as F
 
 from meterlake.errors import InputError, LedgerUnbalanced
 from meterlake.run import Outcome, Run
-from meterlake.session import SMALL_BYTES
+from meterlake.session import SMALL_BYTES, beside
 from meterlake.sources.delivery import files_of, meter_named_by
 from meterlake.sources.inspect import Inspected, inspect_files
 from meterlake.sources.load_plain import load_plain
@@ -55,7 +56,9 @@ def ingest(run: Run) -> Outcome:
     books = _books(run)
     if books.unfinished:
         run.store.delete_batch(METER_READINGS, books.unfinished)
-    delivery = inspect_delivery(run, books.known)
+    # A session's first work with Delta takes seconds, which need not wait for the look at the files.
+    with beside(run.store.spark, partial(run.store.ensure, METER_READINGS)):
+        delivery = inspect_delivery(run, books.known)
     outcome = Outcome(said=_told(delivery), nothing_new=not delivery.new)
     outcome.figures = {"files_known": len(delivery.known), "files_refused": len(delivery.refused)}
     run.keep([_refusal(run, file) for file in delivery.refused])
@@ -143,7 +146,6 @@ def _write(run: Run, files: list[tuple[Inspected, int, str]], constants: dict[st
     """
     store, batch = run.store, constants["batch_id"]
     if sum(seen.size for seen, _, _ in files) > SMALL_BYTES and is_plain(run.source):
-        store.ensure(METER_READINGS)
         plain = load_plain(store.spark, files, run.source, constants, store.path(METER_READINGS))
         store.append_files(plain.files, METER_READINGS, note=batch)
         lines = read_doubtful(plain.doubtful, files, run.source)

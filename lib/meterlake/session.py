@@ -109,6 +109,15 @@ def at_once(spark: SparkSession, work: Sequence[Callable[[], T]], threads: int) 
     return [one.result() for one in begun]
 
 
+@contextmanager
+def beside(spark: SparkSession, work: Callable[[], object]) -> Iterator[None]:
+    """Do the work in a thread while the block runs, both for the caller's step; its error is raised at the end."""
+    with ThreadPoolExecutor(1) as pool:
+        begun = pool.submit(inheritable_thread_target(spark)(work))
+        yield
+        begun.result()
+
+
 def _submitted() -> dict[str, str]:
     """The settings of the spark-submit that runs this program; empty when there is none."""
     if "PYSPARK_GATEWAY_PORT" not in os.environ:
