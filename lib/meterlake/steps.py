@@ -52,6 +52,7 @@ from meterlake.tables.mart_consumption_metrics import MART_CONSUMPTION_METRICS
 from meterlake.tables.mart_inspections import MART_INSPECTIONS
 from meterlake.tables.mart_load_factors import MART_LOAD_FACTORS
 from meterlake.tables.mart_load_profile import MART_LOAD_PROFILE
+from meterlake.tables.mart_weekly_load_profile import MART_WEEKLY_LOAD_PROFILE
 from meterlake.tables.months import about, all_months, changed_months, later, within
 from meterlake.tables.shared_columns import READING_DATE_LOCAL
 from meterlake.tables.stg_meter_readings import STG_METER_READINGS
@@ -70,6 +71,8 @@ from meterlake.transforms import (
     mart_inspections,
     mart_load_factors,
     mart_load_profile,
+    mart_weekly_load_profile,
+    place_loads,
     plain_days,
     plain_hours,
     resolution,
@@ -337,7 +340,7 @@ def marts(run: Run) -> Outcome:
         losses_and_flags,
         partial(_consumption_metrics, run, days, meters),
         partial(_load_profile, run, days, meters),
-        partial(_load_factors, run, days, meters),
+        partial(_loads, run, days, meters),
         partial(outages, run, days, found),
     )
     rows = sum(at_once(store.spark, work, len(work)))
@@ -362,26 +365,35 @@ def _load_profile(run: Run, days: Changes, meters: DataFrame) -> int:
     return run.store.replace(profile, MART_LOAD_PROFILE, months)
 
 
-def _load_factors(run: Run, days: Changes, meters: DataFrame) -> int:
-    """The months with a changed day, and beside them anew the same months a year later, which are compared with them.
+def _loads(run: Run, days: Changes, meters: DataFrame) -> int:
+    """What the source, its regions and feeders use in the months with a changed day: load factors, weekly profiles."""
+    store, source = run.store, run.source
+    if not source.tells_hours:
+        return 0
+    # A home of a version that did not make one of them gets all months of a source with its next readings.
+    made = (MART_LOAD_FACTORS, MART_WEEKLY_LOAD_PROFILE)
+    everything = days.everything or not all(store.has(table, source.name) for table in made)
+    months = all_months(store, source.name) if everything else changed_months(days)
+    if not months:
+        return 0
+    hourly = store.read(INT_READINGS_HOURLY, source.name).where(within(months))
+    loads = place_loads.build(hourly, meters).persist()
+    count = _load_factors(run, loads, meters, months, everything)
+    profile = mart_weekly_load_profile.build(loads, source)
+    count += store.replace_days(profile, MART_WEEKLY_LOAD_PROFILE, source.name, about(months, everything))
+    loads.unpersist()
+    return count
+
+
+def _load_factors(run: Run, loads: DataFrame, meters: DataFrame, months: list[date], everything: bool) -> int:
+    """Load factors of the months, and beside them anew the same months a year later, which are compared with them.
 
     What stands of other months is not computed again, but read where it is compared.
     """
     store, source = run.store, run.source
-    if not source.tells_hours:
-        return 0
-    # A home of a version that did not make the mart gets all months of a source with its next readings.
-    everything = days.everything or not store.has(MART_LOAD_FACTORS, source.name)
-    months = all_months(store, source.name) if everything else changed_months(days)
-    if not months:
-        return 0
-    figures = mart_load_factors.build(
-        store.read(INT_READINGS_HOURLY, source.name).where(within(months)),
-        store.read(INT_READINGS_MONTHLY, source.name).where(about(months)),
-        meters,
-        store.spark.createDataFrame(tariff_hours.calendar(months, source)),
-        source,
-    ).persist()
+    monthly = store.read(INT_READINGS_MONTHLY, source.name).where(about(months))
+    hours = store.spark.createDataFrame(tariff_hours.calendar(months, source))
+    figures = mart_load_factors.build(loads, monthly, meters, hours, source).persist()
     written = sorted({*months, *(later(month, 12) for month in months)})
     around = {*written, *(later(month, -12) for month in months)}.difference(months)
     standing = store.read(MART_LOAD_FACTORS, source.name).where("false" if everything else about(sorted(around)))

@@ -124,6 +124,20 @@ FROM (
 )
 """
 
+WEEKLY_PROFILE = """
+SELECT
+  source, region, feeder, month_local, weekday, hour_of_day, meters,
+  toFloat64(energy_kwh) / hours AS mean_load_kw, energy_kwh, hours
+FROM (
+  SELECT
+    source, $region AS region, $feeder AS feeder, toStartOfMonth(reading_date_local) AS month_local,
+    toDayOfWeek(reading_date_local) AS weekday, toHour(reading_timestamp) AS hour_of_day,
+    uniqExact(meter_id) AS meters, sum(consumption_kwh) AS energy_kwh, toFloat64(count()) AS hours
+  FROM $db.anomaly_scores
+  GROUP BY source, region, feeder, month_local, weekday, hour_of_day
+)
+"""
+
 # One element-day of twenty has no balance.
 BALANCE = """
 SELECT
@@ -250,6 +264,7 @@ ROWS = {
     "mart_anomaly_flags": FLAGS,
     "mart_inspections": INSPECTIONS,
     "mart_load_profile": PROFILE,
+    "mart_weekly_load_profile": WEEKLY_PROFILE,
     "mart_energy_balance": BALANCE,
     "mart_suspects": SUSPECTS,
     "mart_region_kpis": REGIONS,

@@ -34,7 +34,7 @@ SQL_WORDS = {
         "toFloat64",
         "nullIf",
     ),
-    *("floor", "least", "formatDateTime"),
+    *("floor", "least", "formatDateTime", "CASE", "WHEN", "THEN", "END"),
 }
 
 

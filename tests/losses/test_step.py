@@ -154,7 +154,22 @@ def test_bands_add_up_to_the_month_on_every_level(spark: SparkSession, grid: tup
         assert all(0 < row.load_factor <= 1 and row.capacity_kw <= row.peak_load_kw for row in of_month)
 
 
-@pytest.mark.parametrize("mart", ["mart_energy_balance", "mart_region_kpis", "mart_load_factors"])
+def test_weekly_profiles_hold_the_energy_of_their_months(spark: SparkSession, grid: tuple[Path, Settings]) -> None:
+    _, settings = grid
+    used: dict[date, float] = {}
+    for row in rows(spark, settings, "int_readings_monthly"):
+        used[row.month_local] = used.get(row.month_local, 0.0) + (row.consumption_kwh if row.source == "ami" else 0.0)
+    cells = [row for row in rows(spark, settings, "mart_weekly_load_profile") if row.source == "ami"]
+    for month, kwh in used.items():
+        assert float(sum(row.energy_kwh for row in cells if row.month_local == month)) == pytest.approx(kwh, abs=0.1)
+    assert {(row.weekday, row.hour_of_day) for row in cells} == {
+        (day, hour) for day in range(1, 8) for hour in range(24)
+    }
+
+
+@pytest.mark.parametrize(
+    "mart", ["mart_energy_balance", "mart_region_kpis", "mart_load_factors", "mart_weekly_load_profile"]
+)
 def test_changed_days_are_found_whatever_a_row_is_about(
     spark: SparkSession, grid: tuple[Path, Settings], mart: str
 ) -> None:

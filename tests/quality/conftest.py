@@ -24,6 +24,8 @@ from meterlake.transforms import (
     mart_anomaly_flags,
     mart_consumption_metrics,
     mart_load_profile,
+    mart_weekly_load_profile,
+    place_loads,
     stg_meter_readings,
 )
 from meterlake.transforms.stg_meter_readings import local_time
@@ -78,6 +80,9 @@ def story(spark: SparkSession, readings: DataFrame, london: Source) -> dict[str,
         "mart_anomaly_scores": scores,
         "mart_anomaly_flags": mart_anomaly_flags.build(scores, _no_evidence(spark, london), meters, 0.01),
         "mart_load_profile": _published(mart_load_profile.build(hourly, meters, london)),
+        "mart_weekly_load_profile": _published(
+            mart_weekly_load_profile.build(place_loads.build(hourly, meters), london)
+        ),
     }
     return {name: frame.persist() for name, frame in tables.items()}
 

@@ -41,6 +41,7 @@ METRICS, SCORES, BALANCE, FORECAST, *GROUPS = (
         "load_forecast",
         "region_kpis",
         "load_factors",
+        "weekly_load_profile",
         "feeder_outages",
         "reliability",
     )

@@ -14,7 +14,7 @@ from meterlake.tables.changes import Changes
 from meterlake.tables.int_readings_hourly import INT_READINGS_HOURLY
 from meterlake.tables.int_readings_monthly import INT_READINGS_MONTHLY
 from meterlake.tables.stg_meters import STG_METERS
-from meterlake.transforms import mart_load_factors, tariff_hours
+from meterlake.transforms import mart_load_factors, place_loads, tariff_hours
 
 JUNE, YEAR_BEFORE = date(2024, 6, 1), date(2023, 6, 1)
 TOWN = VILLAGE.model_copy(
@@ -61,8 +61,10 @@ def figures(spark: SparkSession) -> dict[tuple[str, str], Row]:
         spark.createDataFrame(rows, table.schema)
         for rows, table in ((hourly, INT_READINGS_HOURLY), (monthly, INT_READINGS_MONTHLY), (meters, STG_METERS))
     ]
-    hours = spark.createDataFrame(tariff_hours.calendar([JUNE], TOWN))
-    return {(row.element, row.band): row for row in mart_load_factors.build(*frames, hours, TOWN).collect()}
+    of_hours, of_months, places = frames
+    loads, hours = place_loads.build(of_hours, places), spark.createDataFrame(tariff_hours.calendar([JUNE], TOWN))
+    made = mart_load_factors.build(loads, of_months, places, hours, TOWN).collect()
+    return {(row.element, row.band): row for row in made}
 
 
 def test_every_element_has_the_month_and_its_bands(figures: dict[tuple[str, str], Row]) -> None:
@@ -141,7 +143,7 @@ def test_a_year_that_comes_late_gives_growth_and_the_same_as_a_rebuild(spark: Sp
     )
 
     def made(changes: Changes) -> list[Row]:
-        steps._load_factors(run, changes, run.store.read(STG_METERS, VILLAGE.name))
+        steps._loads(run, changes, run.store.read(STG_METERS, VILLAGE.name))
         return rows(spark, settings, "mart_load_factors")
 
     write(settings, STG_METERS, [{"source": "village", "meter_id": "a"}])

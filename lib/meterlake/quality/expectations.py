@@ -89,6 +89,7 @@ def marts_metrics(source: Source, settings: Settings) -> list[ExpectColumnValues
         none("weeks_unlike_mart", "The metrics of a week are the sum of its days"),
         none("months_unlike_mart", "The metrics of a month are the sum of its days"),
         none("profiles_unlike_hours", "The load profile of a month holds the energy of its hours"),
+        none("weekly_profiles_unlike_hours", "The weekly load profiles of a month hold the energy of its hours"),
         none("load_factors_out_of_range", "Load factors are at most 1"),
         none("readings_without_score", "Every metered reading has one score"),
         none("scores_unlike_readings", "Scored readings hold the energy of silver's metered readings"),

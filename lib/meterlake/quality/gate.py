@@ -34,6 +34,7 @@ TABLES_OF = {
         "mart_anomaly_scores",
         "mart_anomaly_flags",
         "mart_load_profile",
+        "mart_weekly_load_profile",
     ),
 }
 COLUMN_FACTS = ["kind", "subject", "column_absent", "column_of_another_type"]

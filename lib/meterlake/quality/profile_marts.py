@@ -2,7 +2,7 @@
 
 Every table contributes its sums per meter and period; one shuffle by meter and period brings them side by side, and a
 meter whose sums differ is counted in a fact of the period. Meters are compared one by one, so that the errors of two
-meters cannot cancel.
+meters cannot cancel. A mart that knows no meter is compared with the sum of all.
 """
 
 from collections.abc import Mapping
@@ -89,6 +89,7 @@ def _sums(frames: Frames, files: Files, source: Source, threshold: float, change
         _rows(around["int_readings_monthly"], "month", month, **_known("months")),
         _metrics(around["mart_consumption_metrics"], source),
         _rows(around["mart_load_profile"], "month", month, profile_kwh=F.col("energy_kwh").cast("double")),
+        _weeks(around["mart_weekly_load_profile"]),
         _rows(days["mart_anomaly_flags"], "day", day, **{name: F.col(column) for name, column in flags.items()}),
         _rows(complete, "day", day, expected=F.col("expected_count"), present=F.col("reading_count")),
     ]
@@ -98,6 +99,13 @@ def _metrics(metrics: DataFrame, source: Source) -> DataFrame:
     faults = {name: fault.cast("int") for name, fault in _metric_faults(source).items()}
     sums = {"mart_kwh": F.col("consumption_kwh").cast("double"), "mart_count": F.col("reading_count")}
     return _rows(metrics, F.col("period"), F.col("period_start_local"), **sums, **faults)
+
+
+def _weeks(profile: DataFrame) -> DataFrame:
+    """Energy and number of the cells of a month's weekly profiles, of no meter."""
+    of_all = profile.withColumn("meter_id", F.lit(None).cast("string"))
+    sums = {"weekly_kwh": F.col("energy_kwh").cast("double"), "weekly_cells": F.lit(1)}
+    return _rows(of_all, "month", F.col("month_local"), **sums)
 
 
 def _days(sums: DataFrame) -> DataFrame:
@@ -195,12 +203,20 @@ def _facts(source: Source, threshold: float, has_model: bool) -> list[Column]:
         differences = {name: told for name, told in differences.items() if name not in FACTS_OF_A_MODEL}
     return [
         # A period has a row per meter. Of the run they are not told: counting distinct ones would double its plan.
-        F.when(~of_run, F.count("*")).alias("meters"),
+        F.when(~of_run, F.count("meter_id")).alias("meters"),
         *(F.sum(F.when(kind == of, d.cast("int"))).alias(name) for name, (of, d) in differences.items()),
+        *([_weekly_differs().alias("weekly_profiles_unlike_hours")] if source.tells_hours else []),
         *(F.sum(name).alias(name) for name in (*meter_days.score_faults(threshold), *_metric_faults(source))),
         F.when(of_run, F.try_divide(F.sum("present"), F.sum("expected"))).alias("completeness"),
         F.when(enough, F.sum("flagged") / F.sum("scored")).alias("flagged_share"),
     ]
+
+
+def _weekly_differs() -> Column:
+    """Of a month 1 where its weekly profiles do not hold the energy of its hours, each cell rounded."""
+    hours, weekly, cells = (F.coalesce(F.sum(name), F.lit(0)) for name in ("hours_kwh", "weekly_kwh", "weekly_cells"))
+    differs = F.abs(hours - weekly) > cells * ROUNDING_KWH + EXACT_KWH
+    return F.when(F.col("kind") == "month", differs.cast("int"))
 
 
 def _between(frames: Frames, bounds: Bounds) -> dict[str, DataFrame]:

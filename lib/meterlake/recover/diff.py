@@ -14,6 +14,7 @@ ENERGY = {
     "mart_anomaly_flags": "energy_at_stake_kwh",
     "mart_inspections": "consumption_kwh",
     "mart_load_profile": "energy_kwh",
+    "mart_weekly_load_profile": "energy_kwh",
     "mart_load_factors": "CASE WHEN level = 'source' AND band = 'all' THEN energy_kwh END",
     "mart_energy_balance": "CASE WHEN level = 'feeder' THEN delivered_kwh END",
     "mart_suspects": "recoverable_kwh",

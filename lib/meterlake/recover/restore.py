@@ -30,6 +30,7 @@ WRITERS = {
     "mart_consumption_metrics": "marts",
     "mart_anomaly_flags": "marts",
     "mart_load_profile": "marts",
+    "mart_weekly_load_profile": "marts",
     "mart_load_factors": "marts",
     "mart_energy_balance": "marts",
     "mart_suspects": "marts",

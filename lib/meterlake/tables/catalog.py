@@ -18,6 +18,7 @@ from meterlake.tables.mart_load_profile import MART_LOAD_PROFILE
 from meterlake.tables.mart_region_kpis import MART_REGION_KPIS
 from meterlake.tables.mart_reliability import MART_RELIABILITY
 from meterlake.tables.mart_suspects import MART_SUSPECTS
+from meterlake.tables.mart_weekly_load_profile import MART_WEEKLY_LOAD_PROFILE
 from meterlake.tables.meter_readings import METER_READINGS
 from meterlake.tables.ops import LEDGER, LOADED_FILES, QUALITY_RESULTS, RUNS
 from meterlake.tables.quarantined_readings import QUARANTINED_READINGS
@@ -47,6 +48,7 @@ TABLES: dict[str, Table] = {
         MART_ANOMALY_FLAGS,
         MART_INSPECTIONS,
         MART_LOAD_PROFILE,
+        MART_WEEKLY_LOAD_PROFILE,
         MART_LOAD_FACTORS,
         MART_ENERGY_BALANCE,
         MART_SUSPECTS,

@@ -69,6 +69,7 @@ RECOVERY_DIFFS = Table(
         "mart_anomaly_flags",
         "mart_inspections",
         "mart_load_profile",
+        "mart_weekly_load_profile",
         "mart_load_factors",
         "mart_energy_balance",
         "mart_suspects",

@@ -10,28 +10,29 @@ from pyspark.sql import functions as F
 from meterlake.sources.source import Source
 from meterlake.sources.tariff import ALL
 from meterlake.transforms.int_readings_hourly import MICRO, exact_sum
+from meterlake.transforms.place_loads import PLACE
 
 ELEMENT = ("level", "element")
 BAND_OF_MONTH = (*ELEMENT, "month_local", "band")
 LARGEST = 10  # hours whose mean is the capacity
 
 
-def build(hourly: DataFrame, monthly: DataFrame, meters: DataFrame, hours: DataFrame, source: Source) -> DataFrame:
+def build(loads: DataFrame, monthly: DataFrame, meters: DataFrame, hours: DataFrame, source: Source) -> DataFrame:
     """What the months of `hours` say by themselves: rows of `mart_load_factors` without the year before.
 
     Args:
-        hourly, monthly: all hours and months of the source in those months.
+        loads: of `place_loads`, all hours of the source in those months.
+        monthly: all its rows of `int_readings_monthly` of those months.
         meters: rows of `stg_meters` of the source.
         hours: rows of `tariff_hours.calendar`.
     """
-    places = meters.select("meter_id", "region", "feeder")
-    loads = (
-        _hours_of_elements(hourly, places, source)
+    known = (
+        _hours_of_elements(loads, source)
         .join(F.broadcast(hours), on="hour_start")
-        .join(_members(monthly, places, source), on=[*ELEMENT, "month_local"])
+        .join(_members(monthly, meters, source), on=[*ELEMENT, "month_local"])
         .withColumn("load_kw", _load(source.coverage_floor))
     )
-    bands = loads.groupBy(*BAND_OF_MONTH).agg(
+    bands = known.groupBy(*BAND_OF_MONTH).agg(
         *(F.max(name).alias(name) for name in ("region", "meters", "hours")),
         F.count("load_kw").alias("hours_known"),
         exact_sum("known", MICRO).alias("known"),
@@ -58,19 +59,15 @@ def compared(figures: DataFrame, source: Source) -> DataFrame:
     return figures.join(before, on=list(BAND_OF_MONTH), how="left").withColumn("growth_pct", growth)
 
 
-def _hours_of_elements(hourly: DataFrame, places: DataFrame, source: Source) -> DataFrame:
-    """`kwh` of each element and hour, and how many meters are `known` in it. First by place, which is little to add."""
-    of_places = (
-        hourly.join(places, on="meter_id", how="left")
-        .groupBy("region", "feeder", "hour_start")
-        .agg(exact_sum("consumption_kwh").alias("kwh"), exact_sum("completeness", MICRO).alias("known"))
-    )
-    of_elements = on_every_level(of_places, source).groupBy(*ELEMENT, "hour_start")
+def _hours_of_elements(loads: DataFrame, source: Source) -> DataFrame:
+    """`kwh` of each element and hour, and how many meters are `known` in it."""
+    of_elements = on_every_level(loads, source).groupBy(*ELEMENT, "hour_start")
     return of_elements.agg(exact_sum("kwh").alias("kwh"), exact_sum("known", MICRO).alias("known"))
 
 
-def _members(monthly: DataFrame, places: DataFrame, source: Source) -> DataFrame:
+def _members(monthly: DataFrame, meters: DataFrame, source: Source) -> DataFrame:
     """The meters of each element that have a reading in the month, and the region it lies in."""
+    places = meters.select("meter_id", *PLACE)
     present = monthly.where(F.col("reading_count") > 0).join(places, on="meter_id", how="left")
     of_elements = on_every_level(present, source).groupBy(*ELEMENT, "month_local")
     return of_elements.agg(F.count("*").alias("meters"), F.max("region_of").alias("region"))
