@@ -58,6 +58,20 @@ def test_a_gap_is_estimated_and_the_second_time_nothing_changes() -> None:
     assert changes(table(kwh, stands, code)) == []
 
 
+def test_what_is_missing_while_nothing_was_supplied_is_zero() -> None:
+    kwh = household(20)
+    kwh[300:312] = np.nan
+    begin, end = (FIRST // 60_000_000 + 30 * n for n in (303, 310))
+    given = judged(table(kwh), VILLAGE, {"a": np.array([[begin + 10, end]]), "b": np.array([[begin, end + 60]])})
+    made = [row for row in given.to_pylist() if row["rule"] is None]
+    assert [row["method"] for row in made] == ["like_day_bridge"] * 4 + ["no_supply"] * 6 + ["like_day_bridge"] * 2
+    assert [row["after_kwh"] == 0.0 for row in made] == [row["method"] == "no_supply" for row in made]
+    stands, code = kwh.copy(), np.full(len(kwh), MEASURED)
+    stands[300:312], code[300:312] = [row["after_kwh"] for row in made], ABSENT
+    restored = changes(table(kwh, stands, code))
+    assert [row["method"] for row in restored if row["before_kwh"] == 0.0] == ["like_day_bridge"] * 6
+
+
 def test_a_declared_gap_keeps_its_row() -> None:
     kwh, code = household(4), np.full(4 * DAY, MEASURED)
     kwh[70], code[70] = np.nan, MISSING

@@ -11,9 +11,13 @@ from meterlake import steps
 from meterlake.errors import UsageError
 from meterlake.settings import Settings
 from meterlake.sources.nem12 import NEM12
+from meterlake.sources.source import Columns, Losses
 from meterlake.vee.policy import RuleConf, Vee
 from meterlake.vee.undo import undo
 
+PLACED = Columns(meter_id="meter", timestamp="at", value="kwh", transformer="station")
+MAINS = VILLAGE.model_copy(update={"name": "mains", "interval_minutes": 60, "columns": PLACED})
+SUPPLIED = VILLAGE.model_copy(update={"columns": PLACED, "losses": Losses(supply_source="mains")})
 STEPS = ("ingest", "stage", "vee")
 MONDAY = datetime(2024, 1, 1)
 HOLES = ("2024-01-01 10:00", "2024-01-01 10:30")
@@ -102,6 +106,48 @@ def test_bit_by_bit_or_killed_it_ends_as_at_once_and_an_undo_gives_back(
     assert len(delivered) == len(lines)
     assert max(row.consumption_kwh for row in delivered) == 9.0
     assert run_of(spark, at_once, EDITING).perform("vee", steps.vee).nothing_new, "the undo is not undone by itself"
+
+
+def test_who_is_silent_while_nothing_was_supplied_used_nothing(
+    spark: SparkSession, settings: Settings, tmp_path: Path
+) -> None:
+    """Station T is dark on the 12th from 9 to 13 h; b and c are silent from 8:30 to 13 h, c at another station.
+
+    The supply comes late, and is corrected later.
+    """
+    header = "meter,at,kwh,station"
+    silent = [f"2024-01-12 {hour:02}:{minute}" for hour in range(9, 13) for minute in ("00", "30")]
+    lines = [f"{line[:21]},0,T" if line[2:18] in silent else f"{line},T" for line in half_hours("a", MONDAY, 960)]
+    for meter, station in (("b", "T"), ("c", "U")):
+        lines += [f"{line},{station}" for line in without(half_hours(meter, MONDAY, 960), "2024-01-12 08:30", *silent)]
+    used = written(tmp_path / "used.csv", *lines, header=header)
+    hours = [MONDAY + timedelta(hours=n) for n in range(480)]
+    dark = [datetime(2024, 1, 12, hour) for hour in range(9, 13)]
+    supply = [
+        f"s{at},{hour},{0.01 if (at, hour) in [('T', d) for d in dark] else 3.0},{at}" for at in "TU" for hour in hours
+    ]
+    mains = written(tmp_path / "mains.csv", *supply, header=header)
+
+    def estimates() -> dict[str, dict[str, float]]:
+        readings = [row for row in rows(spark, settings, "stg_meter_readings") if row.quality == "estimated"]
+        return {
+            m: {f"{r.reading_timestamp:%H:%M}": r.consumption_kwh for r in readings if r.meter_id == m} for m in "bc"
+        }
+
+    deliver(spark, settings, used, *STEPS, source=SUPPLIED)
+    assert min(estimates()["b"].values()) > 0.1
+    deliver(spark, settings, mains, *STEPS, source=MAINS)
+    run_of(spark, settings, SUPPLIED).perform("vee", steps.vee)
+    assert run_of(spark, settings, SUPPLIED).perform("vee", steps.vee).nothing_new
+    made = estimates()
+    assert {at for at, kwh in made["b"].items() if kwh == 0} == {stamp[-5:] for stamp in silent}
+    assert made["b"]["08:30"] > 0.1
+    assert min(made["c"].values()) > 0.1, "its own station was supplied"
+
+    corrected = [line.replace(",0.01,", ",3.0,") for line in supply]
+    deliver(spark, settings, written(tmp_path / "corrected.csv", *corrected, header=header), *STEPS, source=MAINS)
+    run_of(spark, settings, SUPPLIED).perform("vee", steps.vee)
+    assert min(estimates()["b"].values()) > 0.1, "it was supplied after all"
 
 
 def test_readings_that_bring_their_own_quality_are_left_alone(

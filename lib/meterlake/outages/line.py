@@ -80,9 +80,10 @@ def told_of_line(runs: pa.Table, zero_is_dark: bool) -> pa.Table:
     )
 
 
-def _numbered(names: pa.ChunkedArray) -> tuple[Objects, Ints, Ints]:
+def _numbered(column: pa.ChunkedArray) -> tuple[Objects, Ints, Ints]:
     """The names and behind them None, the number of each row's (-1: it has none), and a row of each name."""
-    encoded = names.combine_chunks().dictionary_encode()
+    encoded = column.combine_chunks().dictionary_encode()
     number = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
     _, row = np.unique(number, return_index=True)
-    return np.array([*encoded.dictionary.to_pylist(), None], object), number, row[-len(encoded.dictionary) :]
+    names = encoded.dictionary.to_pylist()
+    return np.array([*names, None], object), number, row[len(row) - len(names) :]

@@ -45,5 +45,5 @@ CORRECTED_READINGS = Table(
     key=("reading_id", "run_id", "batch_id"),
     day="reading_date_local",
     cluster_by=("source", "reading_date_local"),
-    derives_from=("stg_meter_readings", "meter_readings"),
+    derives_from=("stg_meter_readings", "stg_meters", "meter_readings"),
 )

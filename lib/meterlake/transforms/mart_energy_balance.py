@@ -42,8 +42,8 @@ def build(hourly: DataFrame, daily: DataFrame, monthly: DataFrame, meters: DataF
     losses = source.losses
     assert losses is not None
     present = monthly.where(F.col("reading_count") > 0).select("source", "meter_id", "month_local")
-    customers = _placed(meters.where(F.col("source") == source.name))
-    supply_meters = _placed(meters.where(F.col("source") == losses.supply_source)).where(F.col("level").isNotNull())
+    customers = placed(meters.where(F.col("source") == source.name))
+    supply_meters = placed(meters.where(F.col("source") == losses.supply_source)).where(F.col("level").isNotNull())
     delivered = _delivered(daily, present, customers)
     supplied = _supplied(hourly, daily, present, supply_meters, losses)
     floor = losses.coverage_floor
@@ -66,7 +66,7 @@ def rolled_up(own: DataFrame, source: Source) -> DataFrame:
     return told.withColumn("source", F.lit(source.name)).withColumns(_losses()).select(*MART_ENERGY_BALANCE.names)
 
 
-def _placed(meters: DataFrame) -> DataFrame:
+def placed(meters: DataFrame) -> DataFrame:
     """Meters with their place; `level` and `element` are the lowest that is known of it."""
     lowest = [F.when(F.col(level).isNotNull(), F.lit(level)) for level in LEVELS]
     return meters.select(

@@ -25,8 +25,9 @@ METHODS = (
     "register_spread",
     "left_missing_too_long",
     "left_missing_too_little_history",
+    "no_supply",
 )
-LINEAR, LIKE_DAY_MEAN, LIKE_DAY_BRIDGE, REGISTER, TOO_LONG, TOO_LITTLE_HISTORY = range(1, len(METHODS))
+LINEAR, LIKE_DAY_MEAN, LIKE_DAY_BRIDGE, REGISTER, TOO_LONG, TOO_LITTLE_HISTORY, NO_SUPPLY = range(1, len(METHODS))
 DEFAULT = EstimationPolicy()
 
 

@@ -4,6 +4,7 @@ Every verdict is about the readings as delivered, never about an earlier estimat
 gives the same, and what changed is found by comparing with what stands.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -14,12 +15,14 @@ from numpy.typing import NDArray
 
 from meterlake.sources.source import Source
 from meterlake.vee.daytypes import kinds
-from meterlake.vee.estimate import METHODS, estimate
+from meterlake.vee.estimate import METHODS, NO_SUPPLY, estimate
 from meterlake.vee.findings import Findings
 from meterlake.vee.rulebook import RULES, Rule, parameters_of, severity_of
 from meterlake.vee.series import Bools, Floats, Ints, Series, series_of
 
 Codes = NDArray[np.int8]
+# Meter -> (s, 2) when it was supplied with nothing: from which minute since 1970 UTC to before which.
+Dark = Mapping[str, Ints]
 # Qualities by code; ABSENT: silver has no row for the interval.
 QUALITIES = ("measured", "edited", "estimated", "missing")
 MEASURED, EDITED, ESTIMATED, MISSING, ABSENT = range(5)
@@ -68,13 +71,14 @@ class Outcome:
     method: Codes
 
 
-def judged(readings: pa.Table, source: Source) -> pa.Table:
+def judged(readings: pa.Table, source: Source, dark: Dark | None = None) -> pa.Table:
     """Rows of JUDGED for the readings of whole meters.
 
     Args:
         readings: sorted by meter_id and reading_timestamp: `delivered` (kWh as delivered), `consumption_kwh` and
             `code` (quality code; ABSENT for a row that no line delivered and that stands by an estimate only), and
             those of CHANNELS that the source has.
+        dark: what was supplied with nothing; its missing intervals are 0.
     """
     if not readings.num_rows:
         return JUDGED.empty_table()
@@ -82,7 +86,7 @@ def judged(readings: pa.Table, source: Source) -> pa.Table:
     standing = Standing(np.full(series.size, np.nan), np.full(series.size, ABSENT, dtype=np.int8))
     standing.kwh[series.row_of] = _numbers(readings["consumption_kwh"], pa.float64())
     standing.quality[series.row_of] = _numbers(readings["code"], pa.int8())
-    findings, outcome = validated(series, source)
+    findings, outcome = validated(series, source, _unsupplied(series, meters, dark or {}))
     told = [_told(RULES[name], found, series, outcome, meters) for name, found in findings.items() if len(found)]
     return pa.concat_tables([JUDGED.empty_table(), *told, _changes(series, standing, outcome, meters)])
 
@@ -105,8 +109,11 @@ def series_from(readings: pa.Table, source: Source) -> tuple[Series, pa.Array]:
     return series, meters
 
 
-def validated(series: Series, source: Source) -> tuple[dict[str, Findings], Outcome]:
-    """What each rule that is not off found, and what the readings should be."""
+def validated(series: Series, source: Source, unsupplied: Bools | None = None) -> tuple[dict[str, Findings], Outcome]:
+    """What each rule that is not off found, and what the readings should be.
+
+    `unsupplied` tells the intervals, (n,), in which nothing could be used.
+    """
     conf = source.vee.rules
     active = {name: rule for name, rule in RULES.items() if severity_of(rule, conf) != "off"}
     found = {n: r.function(series, **parameters_of(r, conf)) for n, r in active.items() if n not in LATE}
@@ -117,11 +124,24 @@ def validated(series: Series, source: Source) -> tuple[dict[str, Findings], Outc
         found["prolonged_estimation"] = prolonged.function(series, wanted, **parameters_of(prolonged, conf))
         wanted = wanted & ~found["prolonged_estimation"].mask(series.size)
     dead = found["outage"].mask(series.size) if "outage" in found else np.zeros(series.size, dtype=bool)
-    outcome = _estimated(series, wanted, edit, reject, dead, source)
+    none = wanted & unsupplied if unsupplied is not None else np.zeros(series.size, dtype=bool)
+    outcome = _estimated(series, wanted, edit, reject, dead, none, source)
     if "register_sum" in active:
         rule = RULES["register_sum"]
         found["register_sum"] = rule.function(series, outcome.kwh, **parameters_of(rule, conf))
     return found, outcome
+
+
+def _unsupplied(series: Series, meters: pa.Array, dark: Dark) -> Bools:
+    """(n,) the intervals that lie whole in a stretch without supply."""
+    mask = np.zeros(series.size, dtype=bool)
+    if dark:
+        for number, meter in enumerate(meters.take(pa.array(series.meter)).to_pylist()):
+            part = slice(series.bounds[number], series.bounds[number + 1])
+            minute = series.minute[part]
+            for begin, end in dark.get(meter, ()):
+                mask[part] |= (minute >= begin) & (minute + series.interval_minutes <= end)
+    return mask
 
 
 def _marked(series: Series, found: dict[str, Findings], source: Source, severity: str) -> Bools:
@@ -133,15 +153,21 @@ def _marked(series: Series, found: dict[str, Findings], source: Source, severity
     return mask & series.known
 
 
-def _estimated(series: Series, wanted: Bools, edit: Bools, reject: Bools, dead: Bools, source: Source) -> Outcome:
-    """The outcome of each interval. What cannot be estimated stays as delivered; what was rejected goes missing."""
+def _estimated(
+    series: Series, wanted: Bools, edit: Bools, reject: Bools, dead: Bools, none: Bools, source: Source
+) -> Outcome:
+    """The outcome of each interval. What cannot be estimated stays as delivered; what was rejected goes missing.
+
+    `none` is 0, and known to be: no other interval is estimated across it, and a register's rise is not shared with it.
+    """
     values, method = np.full(series.size, np.nan), np.zeros(series.size, dtype=np.int8)
-    usable = series.known & ~edit & ~reject & ~dead
+    wanted, known_kwh = wanted & ~none, np.where(none, 0.0, series.kwh)
+    usable = series.known & ~edit & ~reject & ~dead & ~none
     register = None if series.register_kwh is None else _unrolled(series, source)
     for number in np.unique(series.number[wanted]):
         part = slice(series.bounds[number], series.bounds[number + 1])
         made = estimate(
-            series.kwh[part],
+            known_kwh[part],
             usable[part],
             wanted[part],
             series.day[part].astype(np.int32),
@@ -152,6 +178,7 @@ def _estimated(series: Series, wanted: Bools, edit: Bools, reject: Bools, dead: 
             source.vee.estimation,
         )
         values[part], method[part] = made.values, made.method
+    values[none], method[none] = 0.0, NO_SUPPLY
     found = ~np.isnan(values)
     kwh = np.where(found, values, np.where(reject, np.nan, series.kwh))
     quality = np.where(np.isnan(kwh), MISSING, MEASURED)

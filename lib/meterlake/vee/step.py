@@ -24,11 +24,13 @@ from meterlake.tables.shared_columns import READING_DATE_LOCAL
 from meterlake.tables.stg_meter_readings import STG_METER_READINGS
 from meterlake.tables.vee_findings import VEE_FINDINGS
 from meterlake.transforms.stg_meter_readings import local_time
-from meterlake.vee.judge import ABSENT, JUDGED, MEASURED, QUALITIES, judged
+from meterlake.vee import unsupplied
+from meterlake.vee.judge import ABSENT, JUDGED, MEASURED, QUALITIES, Dark, judged
 from meterlake.vee.rulebook import LOOKS_AHEAD_DAYS, LOOKS_BACK_DAYS, RULES, VERSION, severity_of
 
 DAY = READING_DATE_LOCAL.name
 TRAIL = "vee:"  # begins the batch_id of this step's rows in corrected_readings
+REACH_DAYS = LOOKS_AHEAD_DAYS + LOOKS_BACK_DAYS
 READ = ("meter_id", "reading_timestamp", "consumption_kwh", "delivered_kwh", "quality", "batch_id")
 ROWS_AT_ONCE = 500_000  # readings of whole meters that are worked off together: about 150 MB
 AMENDED = ("consumption_kwh", "delivered_kwh", "active_power_kw", "quality")
@@ -45,7 +47,7 @@ class Scope:
 def vee(run: Run) -> Outcome:
     """Judge the changed meters, keep what the rules found, and estimate and edit what the source says."""
     store, source = run.store, run.source
-    changed = run.changes("vee", STG_METER_READINGS)
+    changed = run.changes("vee", STG_METER_READINGS).or_in(unsupplied.concerned(run))
     if changed.nothing:
         return Outcome(nothing_new=True)
     if source.varies:
@@ -54,7 +56,7 @@ def vee(run: Run) -> Outcome:
     version = store.version(STG_METER_READINGS)
     files = store.scan(STG_METER_READINGS, source=[source.name]) if changed.everything else None
     scope = Scope(changed, files) if files else _scope(changed, store.read(STG_METER_READINGS, version=version))
-    told = _judged(scope, source).persist()
+    told = _judged(scope, source, unsupplied.dark(run, changed, REACH_DAYS)).persist()
     found = _findings(told.where(F.col("rule").isNotNull()), source)
     changes = told.where(F.col("rule").isNull())
     rows = store.replace(found, VEE_FINDINGS, scope.verdicts)
@@ -88,9 +90,7 @@ def _left_alone(run: Run) -> Outcome:
 
 def _scope(changed: Changes, readings: DataFrame) -> Scope:
     """A day's verdict depends on the days around it; the changed days of a meter are taken as one range."""
-    near = changed.meters_in(
-        readings, DAY, before=LOOKS_AHEAD_DAYS + LOOKS_BACK_DAYS, after=LOOKS_BACK_DAYS + LOOKS_AHEAD_DAYS
-    )
+    near = changed.meters_in(readings, DAY, before=REACH_DAYS, after=REACH_DAYS)
     if changed.days is None or changed.first is None or changed.last is None:
         return Scope(changed, near)
     first, last = F.date_sub(F.min("day"), LOOKS_AHEAD_DAYS), F.date_add(F.max("day"), LOOKS_BACK_DAYS)
@@ -99,10 +99,10 @@ def _scope(changed: Changes, readings: DataFrame) -> Scope:
     return Scope(Changes(changed.source, days, *bounds), near)
 
 
-def _judged(scope: Scope, source: Source) -> DataFrame:
+def _judged(scope: Scope, source: Source, dark: Dark) -> DataFrame:
     """Rows of judge.JUDGED about the meter-days of the scope: one shuffle by meter, one sort, one pass."""
     told = Rows.by_meter(scope.readings, _read(source)).through(
-        partial(_pass, source=source), from_arrow_schema(JUDGED)
+        partial(_pass, source=source, dark=dark), from_arrow_schema(JUDGED)
     )
     return scope.verdicts.days_in(told.withColumn("source", F.lit(source.name)), DAY)
 
@@ -118,10 +118,10 @@ def _sub_meters(source: Source) -> list[str]:
     return [f"sub_metering_{n}_kwh" for n in (1, 2, 3) if getattr(source.columns, f"sub_metering_{n}")]
 
 
-def _pass(batches: Batches, source: Source) -> Batches:
+def _pass(batches: Batches, source: Source, dark: Dark) -> Batches:
     """The pass over one partition, whose rows are sorted by meter and time: whole meters at a time."""
     for readings in whole_meters(batches, ROWS_AT_ONCE):
-        yield from judged(_delivered(readings, source), source).to_batches()
+        yield from judged(_delivered(readings, source), source, dark).to_batches()
 
 
 def _delivered(readings: pa.Table, source: Source) -> pa.Table:
