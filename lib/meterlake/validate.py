@@ -53,7 +53,7 @@ def _validate_raw(run: Run) -> Outcome:
     lines = run.store.read(METER_READINGS, run.source.name).where(F.col("batch_id").isin(waiting))
     files = run.files(METER_READINGS, batch_id=waiting)
     return _judged(
-        run, "raw_readings", {METER_READINGS.name: lines}, files={METER_READINGS.name: files} if files else {}
+        run, "raw_readings", {METER_READINGS.name: lines}, files={METER_READINGS.name: files} if files else NO_FILES
     )
 
 
@@ -64,15 +64,18 @@ def _validate_staging(run: Run) -> Outcome:
         return Outcome(nothing_new=True)
     version = run.store.version(STG_METER_READINGS)
     readings = changed.days_in(run.store.read(STG_METER_READINGS, version=version), READING_DATE_LOCAL.name)
-    if run.store.exists(RELEASED_READINGS):
-        # What an operator took as valid is not held against the source's limits again.
+    # What an operator took as valid is not held against the source's limits again.
+    is_released = run.store.has(RELEASED_READINGS, run.source.name)
+    by_tasks = changed.everything and not (is_released or run.source.varies)
+    files = run.files(STG_METER_READINGS) if by_tasks else None
+    if is_released:
         released = run.store.read(RELEASED_READINGS, run.source.name).select("reading_id")
         readings = readings.join(F.broadcast(released), on="reading_id", how="left_anti")
     frames = {
         STG_METER_READINGS.name: readings,
         LEDGER.name: run.store.read(LEDGER, run.source.name).where(F.col("batch_id").isin(batches)),
     }
-    outcome = _judged(run, "staging_readings", frames)
+    outcome = _judged(run, "staging_readings", frames, files={STG_METER_READINGS.name: files} if files else NO_FILES)
     outcome.inputs = {STG_METER_READINGS.name: version, LEDGER.name: run.store.version(LEDGER)}
     return outcome
 

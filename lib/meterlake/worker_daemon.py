@@ -10,6 +10,7 @@ from pyspark.daemon import manager
 
 PASSES = (
     "meterlake.anomaly.score",
+    "meterlake.quality.reading_blocks",
     "meterlake.quality.survey_pass",
     "meterlake.sources.load_plain",
     "meterlake.transforms.int_consumption_features",

@@ -7,6 +7,7 @@ from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from meterlake.quality import reading_blocks
 from meterlake.quality.profile import raw_profile, staging_profile
 from meterlake.settings import Settings
 from meterlake.sources.source import Source
@@ -179,6 +180,45 @@ def test_tasks_find_the_same_in_the_files_of_bronze(
     assert sorted(raw_profile(scan).collect(), key=str) == expected
     assert all(expected[0][fact] for fact in ("unparsable", "unexplained", "without_meter", "in_future", "not_finite"))
     assert len(expected) == 4
+
+
+def test_tasks_find_the_same_in_the_files_of_silver(
+    spark: SparkSession, settings: Settings, readings: DataFrame, ledger: DataFrame, london: Source
+) -> None:
+    number = F.abs(F.xxhash64("reading_timestamp", "meter_id"))
+    becomes: dict[str, tuple[object, ...]] = {
+        "reading_id": ("london:c:0",),
+        "consumption_kwh": (100.5, float("nan"), None),
+        "active_power_kw": (50.0, float("nan"), None),
+        "voltage_v": (300.0, float("inf"), None),
+        "temperature_c": (61.0, -12.5),
+        "humidity_pct": (-1.0, 50.0),
+        "interval_minutes": (15,),
+        "hour_of_day": (24,),
+        "quality": ("missing",),
+        "is_anomaly": (True, None),
+        "reading_date_local": (datetime(2024, 11, 1).date(),),
+    }
+    changes = {}
+    for prime, (name, values) in zip((7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43), becomes.items(), strict=True):
+        kind = STG_METER_READINGS.schema[name].dataType
+        changes[name] = F.col(name)
+        for rest, value in enumerate(values):
+            changes[name] = F.when(number % prime == rest, F.lit(value).cast(kind)).otherwise(changes[name])
+    store, broken = Store(spark, settings), readings.withColumns(changes)
+    store.append(broken, STG_METER_READINGS)
+    store.append(broken.where(number % 47 == 0), STG_METER_READINGS)
+    DeltaTable.forPath(spark, store.path(STG_METER_READINGS)).delete("hour_of_day = 3")
+    scan = store.scan(STG_METER_READINGS, source=[london.name])
+    assert scan is not None
+    expected = staging_profile(store.read(STG_METER_READINGS), ledger, london, NOW)
+    found = staging_profile(scan, ledger, london, NOW)
+    assert sorted(found.collect(), key=str) == sorted(expected.collect(), key=str)
+    facts = (*reading_blocks.faults(london), "repeated_intervals", "on_another_day")
+    sums = found.agg(*(F.sum(fact).alias(fact) for fact in facts)).first()
+    assert sums is not None
+    # Delta refuses a row without a required value, and another quality.
+    assert {fact for fact in facts if not sums[fact]} == {"without_required", "unknown_quality"}
 
 
 def test_no_lines_give_no_facts(spark: SparkSession) -> None:

@@ -149,5 +149,6 @@ def _profile(
     if suite == "raw_readings":
         return raw_profile(files.get("meter_readings", frames["meter_readings"]))
     if suite == "staging_readings":
-        return staging_profile(frames["stg_meter_readings"], frames["ledger"], source, datetime.now(UTC))
+        readings = files.get("stg_meter_readings", frames["stg_meter_readings"])
+        return staging_profile(readings, frames["ledger"], source, datetime.now(UTC))
     return marts_profile(frames, source, settings.model.threshold, changed, has_model, files)

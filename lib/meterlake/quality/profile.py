@@ -14,19 +14,16 @@ import pyarrow.compute as pc
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from meterlake.quality.validation import slots
+from meterlake.quality import reading_blocks
 from meterlake.sources.source import Source
 from meterlake.tables.file_scan import FileScan
 from meterlake.tables.partial_sums import summed
-from meterlake.tables.stg_meter_readings import STG_METER_READINGS
-from meterlake.transforms.int_readings_hourly import QUALITIES
 from meterlake.transforms.plain_readings import trimmed
-from meterlake.transforms.stg_meter_readings import interval_length, local_time
+from meterlake.transforms.stg_meter_readings import local_time
 
 LEAST_LINES = 100  # a share of fewer lines says little: one bad line in three would stop a delivery
 EARLIEST = "1990-01-01"  # no interval meter is older; a clock that lost its battery says 1970 or 1980
 DAY_MICROSECONDS = 86_400_000_000
-ENERGY_STEP = 1e-6  # kW; energy and power are the same number but for float noise
 FILE = ("batch_id", "source_file")
 ORIGIN = ("source", "source_file", "file_id", "line_order", "batch_id", "ingested_at")
 DELIVERED = ("meter_id", "stamp_local", "value", "raw_line", "parse_error")
@@ -54,7 +51,7 @@ def raw_profile(bronze: DataFrame | FileScan) -> DataFrame:
     )
 
 
-def staging_profile(readings: DataFrame, ledger: DataFrame, source: Source, now: datetime) -> DataFrame:
+def staging_profile(readings: DataFrame | FileScan, ledger: DataFrame, source: Source, now: datetime) -> DataFrame:
     """Facts about each local day of current readings and about each batch that was staged.
 
     Whether `reading_id` is unique is found exactly and without a shuffle of the readings: an id must spell its own
@@ -62,24 +59,11 @@ def staging_profile(readings: DataFrame, ledger: DataFrame, source: Source, now:
     mark, so that readings without a bit of their own repeat an interval.
 
     Args:
-        readings: rows of stg_meter_readings of one source.
+        readings: rows of stg_meter_readings of one source, or the table's files, see `reading_blocks`.
         ledger: rows of the ledger, of the batches to judge.
         now: the moment of the check, with its time zone.
     """
-    faults = _reading_faults(source)
-    block, mark = slots(source.grid_minutes)
-    blocks = (
-        readings.withColumn("block", block)
-        .withColumn("mark", mark)
-        .groupBy("meter_id", "reading_date_local", "block")
-        .agg(
-            F.count("*").alias("readings"),
-            F.bit_count(F.bit_or("mark")).alias("intervals"),
-            F.min("reading_timestamp").alias("first"),
-            F.max("reading_timestamp").alias("last"),
-            *_counts(faults),
-        )
-    )
+    blocks = reading_blocks.blocks(readings, source)
     ahead = (F.unix_timestamp(F.max("last")) - F.lit(int(now.timestamp()))) / 3600
     days = blocks.groupBy("reading_date_local").agg(
         F.lit("day").alias("kind"),
@@ -88,7 +72,7 @@ def staging_profile(readings: DataFrame, ledger: DataFrame, source: Source, now:
         F.sum(F.col("readings") - F.col("intervals")).alias("repeated_intervals"),
         F.sum(_on_another_day(source).cast("int")).alias("on_another_day"),
         ahead.alias("hours_ahead_of_now"),
-        *(F.sum(name).alias(name) for name in faults),
+        *(F.sum(name).alias(name) for name in reading_blocks.faults(source)),
     )
     return days.drop("reading_date_local").unionByName(_batches(ledger), allowMissingColumns=True)
 
@@ -158,30 +142,6 @@ def _line_shares() -> list[Column]:
     }
     enough = lines >= LEAST_LINES
     return [F.when(enough & (F.col("kind") == kind), share).alias(name) for name, (kind, share) in shares.items()]
-
-
-def _reading_faults(source: Source) -> dict[str, Column]:
-    """What can be wrong with a current reading: fact -> condition."""
-    own_id = F.concat_ws(":", "source", "meter_id", F.unix_timestamp("reading_timestamp"))
-    unknown, energy, limits = F.col("consumption_kwh").isNull(), F.col("consumption_kwh"), source.limits
-    power_of_energy = energy / (interval_length(source) / 60)
-    return {
-        "without_required": _any_null(*(column.name for column in STG_METER_READINGS.columns if column.required)),
-        "ids_of_another": ~F.col("reading_id").eqNullSafe(own_id),
-        "energy_out_of_range": ~energy.between(*limits.consumption_kwh),
-        "voltage_out_of_range": ~F.col("voltage_v").between(*limits.voltage_v),
-        "temperature_out_of_range": ~F.col("temperature_c").between(*limits.temperature_c),
-        "humidity_out_of_range": ~F.col("humidity_pct").between(*limits.humidity_pct),
-        "power_not_of_energy": F.abs(F.col("active_power_kw") - power_of_energy) > ENERGY_STEP,
-        "power_without_energy": F.col("active_power_kw").isNull() != unknown,
-        "missing_unlike_null": (F.col("quality") == "missing") != unknown,
-        "unknown_quality": ~F.col("quality").isin(*QUALITIES),
-        "other_interval": F.pmod("interval_minutes", F.lit(source.grid_minutes)) != 0
-        if source.varies
-        else F.col("interval_minutes") != source.interval_minutes,
-        "off_the_clock": ~(F.col("hour_of_day").between(0, 23) & F.col("day_of_week").between(1, 7)),
-        "label_unlike_text": (F.col("anomaly_label") == "anomaly") != F.col("is_anomaly"),
-    }
 
 
 def _on_another_day(source: Source) -> Column:

@@ -85,7 +85,7 @@ def is_sure(lines: pa.RecordBatch, source: Source) -> NDArray[np.bool_]:
 def _summed_up(lines: pa.RecordBatch, unsure: NDArray[np.bool_], slot: pa.Array) -> pa.RecordBatch:
     number = slot.fill_null(0).to_numpy()
     block = pa.array(number // SLOTS, mask=_as_numpy(slot.is_null()))
-    key = _numbered([*(lines.column(name) for name in KEYS), block]) * SLOTS + number % SLOTS
+    key = numbered([*(lines.column(name) for name in KEYS), block]) * SLOTS + number % SLOTS
     order = np.argsort(key, kind="stable")
     key = key[order]
     # Where another slot begins among the lines, and another group among the slots, and among the lines.
@@ -111,7 +111,7 @@ def _summed_up(lines: pa.RecordBatch, unsure: NDArray[np.bool_], slot: pa.Array)
     return pa.RecordBatch.from_arrays([columns[field.name].cast(field.type) for field in SURVEYED], schema=SURVEYED)
 
 
-def _numbered(columns: list[pa.Array]) -> NDArray[np.int64]:
+def numbered(columns: list[pa.Array]) -> NDArray[np.int64]:
     """A number for each row, the same for rows that are the same in all columns; null is a value, too."""
     numbers = np.zeros(len(columns[0]), dtype=np.int64)
     for column in columns:

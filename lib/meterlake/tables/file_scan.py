@@ -19,7 +19,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.pandas.types import to_arrow_schema
 
 from meterlake.files import filesystem_of
-from meterlake.tables.arrow_writer import Batches
+from meterlake.tables.arrow_writer import UNIQUE, Batches
 from meterlake.tables.table import Table
 
 PIECE = "path string, part int, parts int"
@@ -46,7 +46,7 @@ class FileScan:
     Attributes:
         wanted: a condition on the table's columns; a row group whose statistics exclude it is not read.
         coded: whether texts are read as dictionaries, as the files hold them: for work that looks at each text once;
-            not those that `wanted` names.
+            not those that `wanted` names, nor those of UNIQUE.
     """
 
     spark: SparkSession
@@ -95,8 +95,8 @@ class FileScan:
         schema, wanted = to_arrow_schema(self.table.schema, timezone="UTC"), self.wanted
         if self.coded:
             # Of a dictionary that is all null by its statistics, Arrow 25 takes no row for null.
-            asked = set(re.findall(r"\w+", str(wanted)))
-            schema = pa.schema([f if f.name in asked else f.with_type(_coded(f.type)) for f in schema])
+            plain = {*re.findall(r"\w+", str(wanted)), *UNIQUE}
+            schema = pa.schema([f if f.name in plain else f.with_type(_coded(f.type)) for f in schema])
         gone = {file.path: file.deleted for file in self.files if file.deleted is not None}
         deleted = self.spark.sparkContext.broadcast(gone)
 
