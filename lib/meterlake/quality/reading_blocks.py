@@ -51,7 +51,7 @@ def blocks(readings: DataFrame | FileScan, source: Source) -> DataFrame:
         readings: rows of stg_meter_readings of one source, or the table's files with them, if it does not vary.
     """
     if isinstance(readings, FileScan):
-        # Some 4 CPU seconds instead of 19 for 11.5 M readings (docs/performance.md).
+        # The gate takes 8 s instead of 17 for 11.5 M readings (docs/performance.md).
         schema = _schema(source)
         work = partial(_begun, source=source, schema=schema)
         begun = Rows.of_files(replace(readings, coded=True), NEEDED).through(work, from_arrow_schema(schema))
