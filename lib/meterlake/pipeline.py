@@ -29,10 +29,10 @@ def whole_run(parsed: argparse.Namespace, settings: Settings) -> int:
         MeterlakeError: see errors.py; its exit code says which kind.
     """
     source = source_named(parsed.source, settings)
-    files_of(parsed.input, parsed.first, parsed.last)  # a wrong path is told before Spark starts
+    text_bytes = _text_bytes(parsed, settings)  # a wrong path is told before Spark starts
     with holding(settings):
         began = time.monotonic()
-        run = _run(parsed, settings)
+        run = _run(parsed, settings, text_bytes)
         headstart.imports()
         from meterlake import steps
 
@@ -69,7 +69,7 @@ def one_step(parsed: argparse.Namespace, settings: Settings) -> int:
     """The step that the command names."""
     labels = _labels(parsed)  # a wrong file is told before Spark starts
     with holding(settings):
-        run = _run(parsed, settings)
+        run = _run(parsed, settings, _text_bytes(parsed, settings))
         from meterlake import steps
 
         name, step = parsed.name, getattr(steps, parsed.name)
@@ -96,11 +96,9 @@ def _labels(parsed: argparse.Namespace) -> "Inspections | None":
     return found
 
 
-def _run(parsed: argparse.Namespace, settings: Settings) -> Run:
+def _run(parsed: argparse.Namespace, settings: Settings, text_bytes: int | None) -> Run:
     source = source_named(parsed.source, settings)
-    if is_s3(getattr(parsed, "input", "")) and not settings.uses_s3:
-        raise UsageError(f"{parsed.input} lies in an object store; name its region in [s3] (docs/scaling.md).")
-    starting = headstart.session(settings, f"meterlake {parsed.name} {source.name}", _text_bytes(parsed))
+    starting = headstart.session(settings, f"meterlake {parsed.name} {source.name}", text_bytes)
     import_module("meterlake.steps")  # scikit-learn and more; not at the top, so that Spark starts meanwhile
     return Run(
         source=source,
@@ -114,10 +112,12 @@ def _run(parsed: argparse.Namespace, settings: Settings) -> Run:
     )
 
 
-def _text_bytes(parsed: argparse.Namespace) -> int | None:
+def _text_bytes(parsed: argparse.Namespace, settings: Settings) -> int | None:
     """Size of the delivery; None for a step that takes none."""
     if not getattr(parsed, "input", ""):
         return None
+    if is_s3(parsed.input) and not settings.uses_s3:
+        raise UsageError(f"{parsed.input} lies in an object store; name its region in [s3] (docs/scaling.md).")
     return bytes_of(files_of(parsed.input, getattr(parsed, "first", None), getattr(parsed, "last", None)))
 
 

@@ -16,12 +16,14 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
+from meterlake.quality.rules import within
 from meterlake.quality.survey_pass import numbered
 from meterlake.quality.validation import SLOTS, slot_minutes, slots
 from meterlake.sources.source import Source
 from meterlake.tables.arrow_pass import Rows
 from meterlake.tables.arrow_writer import Batches, joined
 from meterlake.tables.file_scan import FileScan
+from meterlake.tables.partial_sums import one_batch
 from meterlake.tables.stg_meter_readings import STG_METER_READINGS
 from meterlake.transforms.int_readings_hourly import QUALITIES
 from meterlake.transforms.stg_meter_readings import interval_length
@@ -69,12 +71,6 @@ def blocks(readings: DataFrame | FileScan, source: Source) -> DataFrame:
     )
 
 
-def limits(name: str, source: Source) -> tuple[float, float]:
-    """Least and most that a value of the column may be."""
-    least, most = getattr(source.limits, name)
-    return least, most
-
-
 def faults(source: Source) -> dict[str, Column]:
     """What can be wrong with a current reading: fact -> condition."""
     own_id = F.concat_ws(":", "source", "meter_id", F.unix_timestamp("reading_timestamp"))
@@ -83,7 +79,7 @@ def faults(source: Source) -> dict[str, Column]:
     return {
         "without_required": F.greatest(*(F.col(name).isNull() for name in REQUIRED)),
         "ids_of_another": ~F.col("reading_id").eqNullSafe(own_id),
-        **{fact: ~F.col(name).between(*limits(name, source)) for fact, name in LIMITED.items()},
+        **{fact: ~F.col(name).between(*getattr(source.limits, name)) for fact, name in LIMITED.items()},
         "power_not_of_energy": F.abs(F.col("active_power_kw") - power_of_energy) > ENERGY_STEP,
         "power_without_energy": F.col("active_power_kw").isNull() != unknown,
         "missing_unlike_null": (F.col("quality") == "missing") != unknown,
@@ -99,8 +95,7 @@ def faults(source: Source) -> dict[str, Column]:
 def _begun(batches: Batches, source: Source, schema: pa.Schema) -> Batches:
     """The sums of one partition; of a block that comes again and again, some rows."""
     for rows in joined(batches, ROWS_AT_ONCE):
-        whole = [column.combine_chunks() for column in rows.unify_dictionaries().columns]
-        columns = _sums(pa.RecordBatch.from_arrays(whole, rows.column_names), source)
+        columns = _sums(one_batch(rows), source)
         yield pa.RecordBatch.from_arrays([columns[field.name].cast(field.type) for field in schema], schema=schema)
 
 
@@ -129,11 +124,11 @@ def _faulty(readings: pa.RecordBatch, source: Source) -> Mapping[str, pa.Array]:
     energy, power, quality = readings["consumption_kwh"], readings["active_power_kw"], readings["quality"]
     unknown = pc.is_null(energy)
     off_power = pc.abs(pc.subtract(power, pc.divide(energy, source.interval_minutes / 60)))
-    on_the_clock = pc.and_kleene(_between(readings["hour_of_day"], 0, 23), _between(readings["day_of_week"], 1, 7))
+    on_the_clock = pc.and_(within(readings["hour_of_day"], 0, 23), within(readings["day_of_week"], 1, 7))
     return {
         "without_required": reduce(pc.or_, (pc.is_null(readings[name]) for name in REQUIRED)),
         "ids_of_another": pc.fill_null(pc.not_equal(readings["reading_id"], _own_id(readings, source)), True),
-        **{fact: pc.invert(_between(readings[name], *limits(name, source))) for fact, name in LIMITED.items()},
+        **{fact: pc.invert(within(readings[name], *getattr(source.limits, name))) for fact, name in LIMITED.items()},
         "power_not_of_energy": pc.invert(pc.less_equal(off_power, ENERGY_STEP)),  # also of what is no number
         "power_without_energy": pc.not_equal(pc.is_null(power), unknown),
         "missing_unlike_null": pc.not_equal(pc.equal(quality, "missing"), unknown),
@@ -148,10 +143,6 @@ def _own_id(readings: pa.RecordBatch, source: Source) -> pa.Array:
     """The id that spells each reading's meter and interval."""
     seconds = pa.array(readings["reading_timestamp"].cast(pa.int64()).to_numpy() // 1_000_000).cast(pa.string())
     return pc.binary_join_element_wise(source.name, readings["meter_id"].cast(pa.string()), seconds, ":")
-
-
-def _between(values: pa.Array, least: float, most: float) -> pa.Array:
-    return pc.and_(pc.greater_equal(values, least), pc.less_equal(values, most))
 
 
 def _counted(faulty: pa.Array, order: Ints, begin: Ints) -> Ints:

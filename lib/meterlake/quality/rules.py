@@ -122,20 +122,20 @@ RULES: dict[str, RowRule] = {
     ),
     "negative_energy": RowRule(
         energy_is_not_negative,
-        lambda rows, source: _within(rows["consumption_kwh"], min(0.0, source.limits.consumption_kwh[0]), np.inf),
+        lambda rows, source: within(rows["consumption_kwh"], min(0.0, source.limits.consumption_kwh[0]), np.inf),
     ),
     "energy_out_of_range": RowRule(
         energy_is_in_range,
-        lambda rows, source: _within(rows["consumption_kwh"], -np.inf, source.limits.consumption_kwh[1]),
+        lambda rows, source: within(rows["consumption_kwh"], -np.inf, source.limits.consumption_kwh[1]),
     ),
     "voltage_out_of_range": RowRule(
-        voltage_is_in_range, lambda rows, source: _within(rows["voltage_v"], *source.limits.voltage_v)
+        voltage_is_in_range, lambda rows, source: within(rows["voltage_v"], *source.limits.voltage_v)
     ),
     "temperature_out_of_range": RowRule(
-        temperature_is_in_range, lambda rows, source: _within(rows["temperature_c"], *source.limits.temperature_c)
+        temperature_is_in_range, lambda rows, source: within(rows["temperature_c"], *source.limits.temperature_c)
     ),
     "humidity_out_of_range": RowRule(
-        humidity_is_in_range, lambda rows, source: _within(rows["humidity_pct"], *source.limits.humidity_pct)
+        humidity_is_in_range, lambda rows, source: within(rows["humidity_pct"], *source.limits.humidity_pct)
     ),
     "future_timestamp": RowRule(
         timestamp_is_not_in_future, lambda rows, _: pc.less_equal(rows["reading_timestamp"], rows["ingested_at"])
@@ -192,7 +192,7 @@ def _everywhere(rows: Arrays, flag: bool) -> pa.BooleanArray:
     return pa.repeat(flag, len(rows["meter_id"]))
 
 
-def _within(values: pa.Array, least: float, most: float) -> pa.BooleanArray:
+def within(values: pa.Array, least: float, most: float) -> pa.BooleanArray:
     """NaN is within nothing."""
     within = pc.and_(pc.greater_equal(values, least), pc.less_equal(values, most))
     return pc.or_kleene(values.is_null(), within)

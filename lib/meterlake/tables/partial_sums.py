@@ -62,6 +62,12 @@ def on_grid(values: pa.Array, steps: float) -> pa.Array:
     return pa.array(whole, mask=values.is_null().to_numpy(zero_copy_only=False)).cast(pa.int64())
 
 
+def one_batch(rows: pa.Table) -> pa.RecordBatch:
+    """The rows in one piece, each column of texts with one dictionary."""
+    whole = [column.combine_chunks() for column in rows.unify_dictionaries().columns]
+    return pa.RecordBatch.from_arrays(whole, rows.column_names)
+
+
 def _begun(batches: Batches, key: list[str], addends: Addends, most: dict[str, str]) -> Batches:
     """The sums of one partition; of a key that comes again and again, some rows."""
     for rows in joined(batches, ROWS_AT_ONCE):
@@ -70,8 +76,7 @@ def _begun(batches: Batches, key: list[str], addends: Addends, most: dict[str, s
 
 def _sums(rows: pa.Table, key: list[str], addends: Addends, most: dict[str, str]) -> pa.Table:
     """The key as texts, then the sums under the names of their addends, then the largest values."""
-    whole = [column.combine_chunks() for column in rows.unify_dictionaries().columns]
-    batch = pa.RecordBatch.from_arrays(whole, rows.column_names)
+    batch = one_batch(rows)
     numbers = {name: _countable(values) for name, values in addends(batch).items()}
     columns = {name: batch[name] for name in key} | numbers | {name: batch[of] for name, of in most.items()}
     wanted = [*((name, "sum") for name in numbers), *((name, "max") for name in most)]

@@ -17,7 +17,7 @@ from meterlake.tables.arrow_pass import ArrowPass, Rows
 from meterlake.tables.arrow_writer import Batches
 from meterlake.tables.int_readings_daily import INT_READINGS_DAILY
 from meterlake.transforms.int_readings_hourly import MICRO, QUALITIES, SHARES
-from meterlake.transforms.plain_hours import extreme, hours_of, summed
+from meterlake.transforms.plain_hours import extreme, hours_of, run_sum
 from meterlake.transforms.stg_meter_readings import GRID
 from meterlake.vee.clock import DAY_MINUTES, clock_of
 
@@ -49,8 +49,10 @@ def _columns(hours: pa.RecordBatch, source: Source) -> dict[str, pa.Array]:
     count = hours["reading_count"].to_numpy()
     known, energy = np.add.reduceat(count, begin), hours["consumption_kwh"]
     of_known = partial(pa.array, mask=known == 0)
-    kwh = summed(energy, GRID, begin) / GRID
-    voltage = hours["avg_voltage_v"]
+    kwh = run_sum(energy, GRID, begin) / GRID
+    voltage = pc.multiply(
+        hours["avg_voltage_v"], hours["reading_count"].cast(pa.float64())
+    )  # an hour's for each reading
     volts = np.add.reduceat(np.where(voltage.is_valid().to_numpy(zero_copy_only=False), count, 0), begin)
     shares = {name: pc.fill_null(hours[f"{name}_share"], 0.0).to_numpy() for name in SHARES}
     quality = pc.index_in(hours["quality"], pa.array(QUALITIES)).to_numpy(zero_copy_only=False)
@@ -65,7 +67,7 @@ def _columns(hours: pa.RecordBatch, source: Source) -> dict[str, pa.Array]:
             "avg_power_kw": of_known(kwh / (known * (source.interval_minutes / 60))),
             "max_power_kw": power,
             "min_power_kw": extreme(hours["min_power_kw"], np.fmin, begin),
-            "avg_voltage_v": pa.array(_volts(voltage, count, begin) / volts, mask=volts == 0),
+            "avg_voltage_v": pa.array(run_sum(voltage, MICRO, begin) / MICRO / volts, mask=volts == 0),
             "reading_count": pa.array(known),
             "expected_count": pa.array(expected),
             "completeness": pa.array(known / expected),
@@ -79,12 +81,6 @@ def _columns(hours: pa.RecordBatch, source: Source) -> dict[str, pa.Array]:
             "peak_hour_kwh": energy.take(peak),
             "peak_power_kw": power,
         }
-
-
-def _volts(voltage: pa.Array, count: Ints, begin: Ints) -> NDArray[np.float64]:
-    """Sum of each day's volts, an hour's as often as it has readings."""
-    volts = np.rint(pc.fill_null(voltage, 0.0).to_numpy() * count * MICRO).astype(np.int64)
-    return np.asarray(np.add.reduceat(volts, begin) / MICRO)
 
 
 def _peak(energy: pa.Array, begin: Ints) -> pa.Array:

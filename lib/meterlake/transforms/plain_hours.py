@@ -69,7 +69,7 @@ def _columns(readings: pa.Table, source: Source) -> dict[str, pa.Array]:
     minutes = source.interval_minutes
     expected = max(1, 60 // minutes)
     energy = column["consumption_kwh"]
-    known, kwh = _count(energy, begin), summed(energy, GRID, begin) / GRID
+    known, kwh = _count(energy, begin), run_sum(energy, GRID, begin) / GRID
     of_known = partial(pa.array, mask=known == 0)
     power, voltage = column["active_power_kw"], column["voltage_v"]
     volts = _count(voltage, begin)
@@ -84,7 +84,7 @@ def _columns(readings: pa.Table, source: Source) -> dict[str, pa.Array]:
             "avg_power_kw": of_known(kwh / (known * (minutes / 60))),
             "max_power_kw": extreme(power, np.fmax, begin),
             "min_power_kw": extreme(power, np.fmin, begin),
-            "avg_voltage_v": pa.array(summed(voltage, MICRO, begin) / volts / MICRO, mask=volts == 0),
+            "avg_voltage_v": pa.array(run_sum(voltage, MICRO, begin) / volts / MICRO, mask=volts == 0),
             "reading_count": pa.array(known),
             "expected_count": pa.repeat(expected, len(begin)),
             "completeness": pa.array(known / expected),
@@ -105,7 +105,7 @@ def _hour_start(start: pa.Array, source: Source) -> Ints:
     return stamp - local % HOUR
 
 
-def summed(values: pa.Array, steps: float, begin: Ints) -> Ints:
+def run_sum(values: pa.Array, steps: float, begin: Ints) -> Ints:
     """Sum of the known values of each run, on a grid of `steps` per unit: exact, whatever the order."""
     return np.add.reduceat(np.rint(pc.fill_null(values, 0.0).to_numpy() * steps).astype(np.int64), begin)
 

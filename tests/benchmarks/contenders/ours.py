@@ -48,7 +48,7 @@ def run(job: Job) -> None:
     asked = Namespace(name="run", source="ami", input=str(job.input), run_id=None)
     with holding(settings):
         with job.step("start"):
-            run = pipeline._run(asked, settings)
+            run = pipeline._run(asked, settings, pipeline._text_bytes(asked, settings))
             headstart.imports()
         from meterlake import steps
 
