@@ -147,9 +147,10 @@ def _told_apart(run: Run, changed: Changes) -> tuple[Changes, tuple[ArrowPass, A
     if files is None:
         return changed, None
     rows = Rows.by_meter(files, sorted({*plain_hours.NEEDED, *int_consumption_features.CARRIED}))
+    hours = plain_hours.build(rows, source, begin)
     return changed.until(until), (
-        plain_hours.build(rows, source, begin),
-        plain_days.build(rows, source, begin),
+        hours,
+        plain_days.build(hours, source),
         int_consumption_features.build(rows, source, begin),
     )
 

@@ -39,7 +39,8 @@ def test_it_says_what_spark_says(spark: SparkSession, settings: Settings, zone: 
     store.append(spark.createDataFrame(readings(source), STG_METER_READINGS.schema), STG_METER_READINGS)
     files = store.scan(STG_METER_READINGS, source=[source.name])
     assert files is not None
-    made = plain_days.build(Rows.by_meter(files, plain_hours.NEEDED), source, date(2024, 1, 1)).frame()
+    by_arrow = plain_hours.build(Rows.by_meter(files, plain_hours.NEEDED), source, date(2024, 1, 1))
+    made = plain_days.build(by_arrow, source).frame()
     hours = int_readings_hourly.build(store.read(STG_METER_READINGS), source)
     expected = int_readings_daily.build(hours, source).select(*INT_READINGS_DAILY.names)
     order = ["meter_id", "reading_date_local"]

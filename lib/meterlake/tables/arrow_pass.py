@@ -55,22 +55,26 @@ class ArrowPass:
 
     Attributes:
         work: makes batches of the table's columns, in their order, of the batches of one partition.
+        of: the pass over the same rows whose batches the work takes instead of the rows.
     """
 
     table: Table
     rows: Rows
     work: Work
+    of: "ArrowPass | None" = None
 
     def frame(self) -> DataFrame:
         """The rows as Spark's, to filter or to merge."""
         types = ", ".join(f"{field.name} {field.dataType.simpleString()}" for field in self.table.schema)
-        return self.rows.through(self.work, types)
+        work, first = self.work, self.of.work if self.of else iter
+        return self.rows.through(lambda batches: work(first(batches)), types)
 
 
 def make_files(passes: Sequence[ArrowPass], folders: Sequence[str]) -> list[list[Row]]:
     """Make the rows of passes over the same rows as files of their tables in these folders, which no commit knows yet.
 
-    Where there are several, each task holds what it read until the last one is done.
+    Where there are several, each task holds what it read until the last one is done. A pass stands
+    behind the one that it is of.
 
     Returns:
         What was written (WRITTEN), by pass.
@@ -78,12 +82,17 @@ def make_files(passes: Sequence[ArrowPass], folders: Sequence[str]) -> list[list
     rows = passes[0].rows
     assert all(one.rows is rows for one in passes)
     read = rows.read
+    sources = [passes.index(one.of) if one.of else None for one in passes]
     each = [(one.work, file_writer(one.table, folder)) for one, folder in zip(passes, folders, strict=True)]
 
     def written(batches: Batches) -> Batches:
-        copies = tee(read(batches), len(each))
-        for number, ((work, write), copy) in enumerate(zip(each, copies, strict=True)):
-            for file in write(work(copy)):
+        copies = iter(tee(read(batches), sources.count(None)))
+        kept: dict[int | None, Batches] = {}
+        for number, ((work, write), source) in enumerate(zip(each, sources, strict=True)):
+            table_rows = work(next(copies) if source is None else kept.pop(source))
+            if number in sources:
+                table_rows, kept[number] = tee(table_rows)
+            for file in write(table_rows):
                 yield pa.RecordBatch.from_pylist([file._asdict() | {"number": number}], schema=_WRITTEN)
 
     made = rows.frame.mapInArrow(written, f"{WRITTEN}, number int").collect()

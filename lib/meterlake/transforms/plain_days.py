@@ -3,7 +3,6 @@
 Spark would read the hours again that the pass has just written, and shuffle them; here a day is a run of neighbours.
 """
 
-from datetime import date
 from functools import partial
 
 import numpy as np
@@ -13,32 +12,32 @@ from numpy.typing import NDArray
 from pyspark.sql.pandas.types import to_arrow_schema
 
 from meterlake.sources.source import Source
-from meterlake.tables.arrow_pass import ArrowPass, Rows
+from meterlake.tables.arrow_pass import ArrowPass
 from meterlake.tables.arrow_writer import Batches
 from meterlake.tables.int_readings_daily import INT_READINGS_DAILY
 from meterlake.transforms.int_readings_hourly import MICRO, QUALITIES, SHARES
-from meterlake.transforms.plain_hours import extreme, hours_of, run_sum
+from meterlake.transforms.plain_hours import extreme, run_sum
 from meterlake.transforms.stg_meter_readings import GRID
 from meterlake.vee.clock import DAY_MINUTES, clock_of
 
 Ints = NDArray[np.int64]
 
 
-def build(readings: Rows, source: Source, first: date) -> ArrowPass:
-    """Rows of `int_readings_daily`, of what `plain_hours.build` takes."""
-    return ArrowPass(INT_READINGS_DAILY, readings, partial(_days, source=source, first=first))
+def build(hours: ArrowPass, source: Source) -> ArrowPass:
+    """Rows of `int_readings_daily`, of the hours that the pass of `plain_hours.build` makes."""
+    return ArrowPass(INT_READINGS_DAILY, hours.rows, partial(_days, source=source), of=hours)
 
 
-def _days(batches: Batches, source: Source, first: date) -> Batches:
-    """The pass over one partition."""
+def _days(batches: Batches, source: Source) -> Batches:
+    """The pass over one partition; each batch holds the hours of whole meters in order of time."""
     schema = to_arrow_schema(INT_READINGS_DAILY.schema, timezone="UTC")
-    for hours in hours_of(batches, source, first):
+    for hours in batches:
         columns = _columns(hours, source)
         yield pa.RecordBatch.from_arrays([columns[field.name].cast(field.type) for field in schema], schema.names)
 
 
 def _columns(hours: pa.RecordBatch, source: Source) -> dict[str, pa.Array]:
-    """Columns of days; `hours` are those of whole meters in order of time."""
+    """Columns of days."""
     meter = hours["meter_id"].dictionary_encode().indices.to_numpy()
     day = hours["reading_date_local"].cast(pa.int32()).to_numpy()
     order = np.lexsort((day, meter))  # a clock that goes back over midnight comes to the day before again

@@ -46,10 +46,10 @@ def build(readings: Rows, source: Source, first: date) -> ArrowPass:
         readings: whole meters, each in order of time, with the columns NEEDED; of years whose clock `clock_of` knows.
         first: earlier days are for others to look back at.
     """
-    return ArrowPass(INT_READINGS_HOURLY, readings, partial(hours_of, source=source, first=first))
+    return ArrowPass(INT_READINGS_HOURLY, readings, partial(_hours, source=source, first=first))
 
 
-def hours_of(batches: Batches, source: Source, first: date) -> Batches:
+def _hours(batches: Batches, source: Source, first: date) -> Batches:
     """The pass over one partition; each batch holds whole meters in order of time."""
     schema = to_arrow_schema(INT_READINGS_HOURLY.schema, timezone="UTC")
     for readings in whole_meters(since(batches, first), ROWS_AT_ONCE):
