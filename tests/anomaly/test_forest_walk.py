@@ -42,7 +42,7 @@ def test_what_is_constant_makes_trees_of_one_leaf() -> None:
 
 
 def test_compiling_begins_when_it_pays_and_changes_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(forest_walk, "WORTH_COMPILING", 5_000)
+    monkeypatch.setattr(forest_walk, "WORTH_LOADING", 5_000)
     scores = ForestScores(forest(ROUNDED))
     first, second = scores(ROUNDED), scores(ROUNDED)
     assert scores._trees is not None, "the second 3,000 rows pass the mark"
@@ -52,7 +52,7 @@ def test_compiling_begins_when_it_pays_and_changes_no_bit(monkeypatch: pytest.Mo
 def test_few_rows_and_deep_forests_are_left_to_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
     few = ForestScores(forest(ROUNDED))
     few(ROUNDED)
-    monkeypatch.setattr(forest_walk, "WORTH_COMPILING", 0)
+    monkeypatch.setattr(forest_walk, "WORTH_LOADING", 0)
     monkeypatch.setattr(forest_walk, "DEEPEST", 7)
     deep = ForestScores(forest(ROUNDED))
     deep(ROUNDED)

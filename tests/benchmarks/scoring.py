@@ -53,7 +53,7 @@ def measured(folder: str) -> list[tuple[str, float, float]]:
     model = fit({name: values[some] for name, values in train.items()}, now, now, load().model)
     inputs = matrix(test, model.typical_kwh)
     batches = pa.table({name: pa.array(test[name], from_pandas=True) for name in INPUTS}).to_batches(BATCH)
-    forest_walk.WORTH_COMPILING = 0
+    forest_walk.WORTH_LOADING = 0
     model.raw_scores(inputs[:1])  # compiles
     ways: dict[str, Callable[[], object]] = {
         "scikit-learn's `score_samples`": lambda: model.forest.score_samples(inputs),

@@ -47,8 +47,8 @@ def fill(store: Store, source: str, hours: int) -> None:
 
 
 def found(scan: file_scan.FileScan) -> list[tuple[object, ...]]:
-    read = scan.reader(COLUMNS)
-    made = scan.pieces().mapInArrow(read, "source string, meter_id string, at timestamp, score double, reasons string")
+    shares, read = scan.by_tasks(COLUMNS)
+    made = shares.mapInArrow(read, "source string, meter_id string, at timestamp, score double, reasons string")
     return sorted(map(tuple, made.collect()))
 
 

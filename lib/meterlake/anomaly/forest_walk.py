@@ -17,8 +17,8 @@ from sklearn.ensemble._iforest import _average_path_length
 
 Floats = NDArray[np.float64]
 
-# Compiling takes a process about as long as scikit-learn takes for so many rows.
-WORTH_COMPILING = 500_000
+# Loading the compiled walk takes a process about as long as scikit-learn takes for so many rows.
+WORTH_LOADING = 100_000
 # A full tree this deep has 4,095 nodes and leaves for 4,096 rows (`model.subsample`); deeper ones are scikit-learn's.
 DEEPEST = 12
 # Rows that are walked through all trees before the next: their values stay in the core's nearest cache.
@@ -70,7 +70,7 @@ class FullTrees:
 
 
 class ForestScores:
-    """Raw scores of one forest: by scikit-learn until so many rows have come that compiling pays."""
+    """Raw scores of one forest: by scikit-learn until so many rows have come that loading the compiled walk pays."""
 
     def __init__(self, forest: IsolationForest) -> None:
         self.forest = forest
@@ -81,7 +81,7 @@ class ForestScores:
     def __call__(self, matrix: NDArray[np.float32]) -> Floats:
         """(rows,) scores from 0 to 1, higher is stranger, of a matrix without NaN."""
         self._rows += len(matrix)
-        if self._rows < WORTH_COMPILING or self._is_deep:
+        if self._rows < WORTH_LOADING or self._is_deep:
             return -self.forest.score_samples(matrix)
         return self.compiled(matrix)
 
@@ -100,9 +100,13 @@ def _not_above(threshold: Floats) -> NDArray[np.float32]:
 
 @cache
 def _compiled() -> Callable[..., None]:
-    import numba  # takes half a second, and few rows never need it
+    """The walk, kept on disk once it is compiled: each process of each run would compile it, a second or two."""
+    import numba  # takes a third of a second, and few rows never need it
 
-    return numba.njit(nogil=True)(_walk)
+    try:
+        return numba.njit(nogil=True, cache=True)(_walk)
+    except RuntimeError:  # no folder that it may keep it in
+        return numba.njit(nogil=True)(_walk)
 
 
 def _walk(

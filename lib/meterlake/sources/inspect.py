@@ -8,14 +8,17 @@ import codecs
 import csv
 import hashlib
 import io
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
 from itertools import chain
 
 import numpy as np
+import pyarrow as pa
 from pyspark.sql import SparkSession
+from pyspark.sql.pandas.types import from_arrow_schema
 
 from meterlake.files import filesystem_of
+from meterlake.shares import shared_out
 from meterlake.sources.nem12_inspect import Tally
 from meterlake.sources.source import Source
 
@@ -49,8 +52,14 @@ def inspect_files(spark: SparkSession, paths: list[str], source: Source) -> list
     """Every file looked at, in the order given: here when it is one, by Spark's tasks when they are many."""
     if len(paths) == 1:
         return [inspect(paths[0], source)]
-    slices = max(1, min(len(paths), 4 * spark.sparkContext.defaultParallelism))
-    return spark.sparkContext.parallelize(paths, slices).map(lambda path: inspect(path, source)).collect()
+    shares, own = shared_out(spark, paths, 4 * spark.sparkContext.defaultParallelism)
+
+    def looked_at(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for path in own(batches):
+            yield pa.RecordBatch.from_pylist([asdict(inspect(path, source))], _TOLD)
+
+    rows = shares.mapInArrow(looked_at, from_arrow_schema(_TOLD)).collect()
+    return [Inspected(**row.asDict() | {"header": tuple(row.header)}) for row in rows]
 
 
 def inspect(path: str, source: Source) -> Inspected:
@@ -188,3 +197,18 @@ def _like_header(
     length = ends[doubtful] - starts[doubtful]
     near = (length >= len(header)) & (length <= len(header) + 8)
     return doubtful[near | (data[starts[doubtful]] <= 0x20)]
+
+
+# The fields of Inspected.
+_TOLD = pa.schema(
+    [
+        ("path", pa.string()),
+        ("sha256", pa.string()),
+        ("size", pa.int64()),
+        ("lines", pa.int64()),
+        ("header_line", pa.string()),
+        ("header", pa.list_(pa.string())),
+        ("problem", pa.string()),
+        ("remedy", pa.string()),
+    ]
+)

@@ -1,15 +1,16 @@
 """Plain files -> files of bronze, in one pass of Spark's tasks that read, parse and write with Arrow."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_schema
 
+from meterlake.shares import shared_out
 from meterlake.sources import plain_lines
 from meterlake.sources.inspect import Inspected
 from meterlake.sources.plain_lines import NUMBER, STAMP, Layout
@@ -18,11 +19,21 @@ from meterlake.sources.source import Source
 from meterlake.tables.arrow_writer import WRITTEN, Batches, file_writer
 from meterlake.tables.meter_readings import METER_READINGS
 
-PIECE = "path string, file_id bigint, file_meter string, start bigint, stop bigint, layout int"
 DOUBTFUL = "file_id bigint, line_order bigint, line binary"
 # Bytes that a task reads at most; a task writes about a tenth of that.
 PIECE_BYTES = 64 << 20
 BEYOND = 1 << 62
+
+
+class Piece(NamedTuple):
+    """A range of bytes of a file: of the lines that begin in it. `meter` is the one that the file's name tells."""
+
+    path: str
+    file_id: int
+    meter: str
+    start: int
+    stop: int
+    layout: int
 
 
 @dataclass(frozen=True)
@@ -56,8 +67,9 @@ def load_plain(
     pieces = [piece for file in files for piece in _pieces(file, headers.index(file[0].header_line))]
     total = sum(seen.size for seen, _, _ in files)
     tasks = max(spark.sparkContext.defaultParallelism, math.ceil(total / PIECE_BYTES))
-    work = spark.createDataFrame(spark.sparkContext.parallelize(pieces, min(tasks, len(pieces))), PIECE)
-    made = work.mapInArrow(_loader(layouts, constants, bronze), f"{WRITTEN}, {DOUBTFUL}").persist()
+    shares, own = shared_out(spark, pieces, tasks)
+    load = _loader(layouts, constants, bronze)
+    made = shares.mapInArrow(lambda batches: load(own(batches)), f"{WRITTEN}, {DOUBTFUL}").persist()
     written = made.where(F.col("path").isNotNull()).select("path", "size", "rows", "statistics").collect()
     return Loaded(written, made.where(F.col("path").isNull()).select("file_id", "line_order", "line"))
 
@@ -81,23 +93,22 @@ def _layout(source: Source, seen: Inspected) -> Layout:
     )
 
 
-def _pieces(file: tuple[Inspected, int, str], layout: int) -> Iterator[tuple[Any, ...]]:
+def _pieces(file: tuple[Inspected, int, str], layout: int) -> Iterator[Piece]:
     """Ranges of bytes of a file, in order; a compressed file is one."""
     seen, file_id, meter = file
     whole = seen.path.endswith(".gz")
     for start in range(0, 1 if whole else max(1, seen.size), PIECE_BYTES):
         stop = BEYOND if whole else min(start + PIECE_BYTES, seen.size)
-        yield seen.path, file_id, meter, start, stop, layout
+        yield Piece(seen.path, file_id, meter, start, stop, layout)
 
 
-def _loader(layouts: list[Layout], constants: dict[str, Any], bronze: str) -> Any:
+def _loader(layouts: list[Layout], constants: dict[str, Any], bronze: str) -> Callable[[Iterable[Piece]], Batches]:
     """What a task does with its pieces: a row about each file it wrote, then the doubtful lines."""
     write = file_writer(METER_READINGS, bronze)
     schema = to_arrow_schema(METER_READINGS.schema, timezone="UTC")
 
-    def load(batches: Batches) -> Batches:
+    def load(pieces: Iterable[Piece]) -> Batches:
         doubtful: list[dict[str, Any]] = []
-        pieces = [piece for batch in batches for piece in batch.to_pylist()]
         for file in write(_rows(pieces, layouts, constants, schema, doubtful)):
             yield _told([file._asdict()])
         yield _told(doubtful)
@@ -106,7 +117,7 @@ def _loader(layouts: list[Layout], constants: dict[str, Any], bronze: str) -> An
 
 
 def _rows(
-    pieces: list[dict[str, Any]],
+    pieces: Iterable[Piece],
     layouts: list[Layout],
     constants: dict[str, Any],
     schema: pa.Schema,
@@ -114,12 +125,11 @@ def _rows(
 ) -> Batches:
     """Batches of bronze; lines that are not plain are appended to `doubtful`."""
     for piece in pieces:
-        layout = layouts[piece["layout"]]
-        of_file = constants | {"source_file": piece["path"], "file_id": piece["file_id"]}
-        of_file |= {"meter_id": piece["file_meter"]}
-        for offset, block in plain_lines.blocks(piece["path"], piece["start"], piece["stop"]):
+        layout = layouts[piece.layout]
+        of_file = constants | {"source_file": piece.path, "file_id": piece.file_id, "meter_id": piece.meter}
+        for offset, block in plain_lines.blocks(piece.path, piece.start, piece.stop):
             lines = plain_lines.parse(block, offset, layout)
-            doubtful += [{"file_id": piece["file_id"], "line_order": at, "line": line} for at, line in lines.doubtful]
+            doubtful += [{"file_id": piece.file_id, "line_order": at, "line": line} for at, line in lines.doubtful]
             known = lines.columns | {"line_order": pa.array(lines.order)}
             arrays = [_array(field, known, of_file, len(lines.order)) for field in schema]
             yield pa.RecordBatch.from_arrays(arrays, schema=schema)

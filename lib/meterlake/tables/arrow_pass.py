@@ -34,7 +34,7 @@ class Rows:
     @classmethod
     def of_files(cls, scan: FileScan, columns: Sequence[str]) -> "Rows":
         """These columns of files, which the tasks read with Arrow."""
-        return cls(scan.pieces(), scan.reader(columns))
+        return cls(*scan.by_tasks(columns))
 
     @classmethod
     def by_meter(cls, rows: FileScan | DataFrame, columns: Sequence[str]) -> "Rows":

@@ -15,6 +15,7 @@ from itertools import chain
 from typing import Any, NamedTuple
 from uuid import uuid4
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -30,6 +31,8 @@ GROUP_ROWS, FILE_ROWS = 250_000, 4_000_000
 LONGEST_STATISTIC = 32
 # Texts of which each row has its own: their common beginnings are stored once.
 UNIQUE = ("reading_id",)
+# Rows by which a file tells whether a column of numbers repeats itself.
+SAMPLE_ROWS = 10_000
 
 Batches = Iterator[pa.RecordBatch]
 
@@ -137,21 +140,37 @@ def _write_file(
     out: pa.NativeFile, groups: Iterator[pa.Table], schema: pa.Schema, skipped_by: list[str]
 ) -> tuple[int, dict[str, Any]]:
     """Write one file; its rows and Delta's statistics of it."""
-    rows, seen = 0, _Statistics(skipped_by)
-    unique = [name for name in schema.names if name in UNIQUE]
+    rows, seen, first = 0, _Statistics(skipped_by), next(groups)
+    own = _encodings(first)
     with pq.ParquetWriter(
         out,
         schema,
         compression="zstd",
-        use_dictionary=[name for name in schema.names if name not in UNIQUE],
-        column_encoding=dict.fromkeys(unique, "DELTA_BYTE_ARRAY") or None,
+        use_dictionary=[name for name in schema.names if name not in own],
+        column_encoding=own or None,
         write_statistics=skipped_by,
+        store_decimal_as_integer=True,
     ) as file:
-        for group in groups:
+        for group in chain([first], groups):
             file.write_table(group, row_group_size=GROUP_ROWS)
             rows += group.num_rows
             seen.add(group)
     return rows, seen.as_delta(rows)
+
+
+def _encodings(group: pa.Table) -> dict[str, str]:
+    """Encodings of the columns that a dictionary would only make larger and slower: numbers of which hardly two are the
+    same, and UNIQUE texts.
+    """
+    texts = {name: "DELTA_BYTE_ARRAY" for name in group.column_names if name in UNIQUE}
+    kinds = {f.name: f.type for f in group.schema if pa.types.is_integer(f.type) or pa.types.is_floating(f.type)}
+    some = group.select(list(kinds)).take(np.arange(0, group.num_rows, -(-group.num_rows // SAMPLE_ROWS)))
+    numbers = {
+        name: "DELTA_BINARY_PACKED" if pa.types.is_integer(kind) else "PLAIN"
+        for name, kind in kinds.items()
+        if 2 * pc.count_distinct(some.column(name)).as_py() > some.num_rows
+    }
+    return texts | numbers
 
 
 class _Statistics:

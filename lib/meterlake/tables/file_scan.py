@@ -6,7 +6,7 @@ much as the work of a pass does (docs/performance.md).
 
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -19,10 +19,10 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.pandas.types import to_arrow_schema
 
 from meterlake.files import filesystem_of
+from meterlake.shares import shared_out
 from meterlake.tables.arrow_writer import UNIQUE, Batches
 from meterlake.tables.table import Table
 
-PIECE = "path string, part int, parts int"
 # Bytes of a piece of a file, unless a row group is larger, and of what a task reads where there is much.
 PIECE_BYTES, TASK_BYTES = 4 << 20, 128 << 20
 WANTED = "_wanted"
@@ -37,6 +37,14 @@ class File(NamedTuple):
     size: int
     rows: int
     deleted: Positions | None = None
+
+
+class Piece(NamedTuple):
+    """A share of a file's row groups, number `part` of `parts`."""
+
+    path: str
+    part: int
+    parts: int
 
 
 @dataclass(frozen=True)
@@ -63,35 +71,32 @@ class FileScan:
         """How many rows the files hold, wanted or not."""
         return sum(file.rows for file in self.files)
 
-    def pieces(self) -> DataFrame:
-        """Parts of the files, shared out to tasks: a multiple of the cores, so that all have about the same to do."""
-        parts, context = self._parts(), self.spark.sparkContext
-        cores = context.defaultParallelism
-        rounds = math.ceil(sum(file.size for file in self.files) / TASK_BYTES / cores)
-        tasks = min(len(parts), max(1, rounds) * cores)
-        return self.spark.createDataFrame(context.parallelize(parts, max(1, tasks)), PIECE)
+    def by_tasks(self, columns: Sequence[str]) -> tuple[DataFrame, Callable[[Batches], Batches]]:
+        """A frame with a partition per task, a multiple of the cores, so that all have about the same to do; and what
+        a task makes of its own: these columns of its share of the rows, as `here` reads them."""
+        pieces, cores = self._pieces(), self.spark.sparkContext.defaultParallelism
+        rounds = max(1, math.ceil(sum(file.size for file in self.files) / TASK_BYTES / cores))
+        frame, own = shared_out(self.spark, pieces, rounds * cores)
+        read = self._reader(columns)
+        return frame, lambda batches: read(own(batches))
 
     def here(self, columns: Sequence[str]) -> Batches:
-        """What tasks read, read by this process: of a small table, for which a job of Spark's takes longer."""
-        parts = pa.Table.from_pylist(
-            [dict(zip(("path", "part", "parts"), part, strict=True)) for part in self._parts()]
-        )
-        return self.reader(columns)(iter(parts.to_batches()))
+        """Batches of these columns of the wanted rows, in the order of the files, read by this process: of a small
+        table, for which a job of Spark's takes longer.
 
-    def _parts(self) -> list[tuple[str, int, int]]:
-        """Path, number of the part and how many there are of that file."""
+        Columns that a file of an earlier version lacks are null.
+        """
+        return self._reader(columns)(self._pieces())
+
+    def _pieces(self) -> list[Piece]:
         return [
-            (file.path, part, count)
+            Piece(file.path, part, count)
             for file in self.files
             for count in (max(1, math.ceil(file.size / PIECE_BYTES)),)
             for part in range(count)
         ]
 
-    def reader(self, columns: Sequence[str]) -> Callable[[Batches], Batches]:
-        """What a task does with its pieces: batches of these columns of the wanted rows, in the order of the files.
-
-        Columns that a file of an earlier version lacks are null.
-        """
+    def _reader(self, columns: Sequence[str]) -> Callable[[Iterable[Piece]], Batches]:
         schema, wanted = to_arrow_schema(self.table.schema, timezone="UTC"), self.wanted
         if self.coded:
             # Of a dictionary that is all null by its statistics, Arrow 25 takes no row for null.
@@ -100,34 +105,32 @@ class FileScan:
         gone = {file.path: file.deleted for file in self.files if file.deleted is not None}
         deleted = self.spark.sparkContext.broadcast(gone)
 
-        def read(pieces: Batches) -> Iterator[pa.RecordBatch]:
-            for batch in pieces:
-                for piece in batch.to_pylist():
-                    rows = _Piece(**piece, schema=schema, columns=list(columns), wanted=wanted)
-                    yield from rows.standing(deleted.value.get(piece["path"]))
+        def read(pieces: Iterable[Piece]) -> Iterator[pa.RecordBatch]:
+            for piece in pieces:
+                rows = _Rows(piece, schema, list(columns), wanted)
+                yield from rows.standing(deleted.value.get(piece.path))
 
         return read
 
 
 @dataclass(frozen=True)
-class _Piece:
-    """A share of a file's row groups, number `part` of `parts`."""
+class _Rows:
+    """Some columns of a piece."""
 
-    path: str
-    part: int
-    parts: int
+    piece: Piece
     schema: pa.Schema
     columns: list[str]
     wanted: pc.Expression
 
     def standing(self, deleted: Positions | None) -> Iterator[pa.RecordBatch]:
         """The wanted rows that are not deleted."""
-        filesystem, file = filesystem_of(self.path)
+        path, part, parts = self.piece
+        filesystem, file = filesystem_of(path)
         coded = [field.name for field in self.schema if pa.types.is_dictionary(field.type)]
         options = ds.ParquetReadOptions(dictionary_columns=coded, coerce_int96_timestamp_unit="us")
         fragment = ds.ParquetFileFormat(read_options=options).make_fragment(file, filesystem)
         groups = fragment.num_row_groups
-        own = list(range(groups * self.part // self.parts, groups * (self.part + 1) // self.parts))
+        own = list(range(groups * part // parts, groups * (part + 1) // parts))
         if not own:
             return
         some = fragment.subset(row_group_ids=own)

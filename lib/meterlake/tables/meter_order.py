@@ -33,13 +33,13 @@ def sent(scan: FileScan, columns: Sequence[str]) -> DataFrame:
     """
     cores = scan.spark.sparkContext.defaultParallelism
     parts = math.ceil(scan.rows / ROWS_OF_PART / cores) * cores or 1
-    read = scan.reader(columns)
+    shares, read = scan.by_tasks(columns)
 
-    def cut(pieces: Batches) -> Batches:
-        for rows in joined(read(pieces), ROWS_AT_ONCE):
+    def cut(share: Batches) -> Batches:
+        for rows in joined(read(share), ROWS_AT_ONCE):
             yield from _cut(rows, parts)
 
-    return scan.pieces().mapInArrow(cut, SENT).repartitionById(parts, "part")
+    return shares.mapInArrow(cut, SENT).repartitionById(parts, "part")
 
 
 def received(values: Batches) -> Batches:
