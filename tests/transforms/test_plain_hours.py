@@ -80,9 +80,7 @@ def test_every_part_holds_whole_meters_in_order_of_time(
     files = store.scan(STG_METER_READINGS, source=[VILLAGE.name])
     assert files is not None
     sent = Rows.by_meter(files, ("meter_id", "reading_timestamp"))
-    kept = sent.frame.mapInArrow(sent.read, "meter_id string, at timestamp").selectExpr(
-        "spark_partition_id() part", "*"
-    )
+    kept = sent.through(iter, "meter_id string, at timestamp").selectExpr("spark_partition_id() part", "*")
     found = [tuple(row) for row in kept.collect()]
     assert found == sorted(found)
     meters = {(part, meter) for part, meter, _ in found}

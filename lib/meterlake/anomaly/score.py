@@ -1,5 +1,6 @@
 """Judge readings with a model: one pass, no shuffle, no join back."""
 
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
@@ -17,6 +18,7 @@ from meterlake.anomaly.features import INPUTS, matrix, metered, metered_in
 from meterlake.anomaly.model import TrainedModel
 from meterlake.tables.arrow_pass import ArrowPass, Rows
 from meterlake.tables.arrow_writer import Batches
+from meterlake.tables.coded import same
 from meterlake.tables.file_scan import FileScan
 from meterlake.tables.mart_anomaly_scores import MART_ANOMALY_SCORES
 
@@ -50,7 +52,9 @@ def score(
     counted = counted if model.reference else None
     work = partial(_scores, broadcast=broadcast, constants=constants, counted=counted)
     if isinstance(features, FileScan):
-        return ArrowPass(MART_ANOMALY_SCORES, Rows.of_files(metered_in(features), (*KEPT, *INPUTS)), work)
+        return ArrowPass(
+            MART_ANOMALY_SCORES, Rows.of_files(replace(metered_in(features), coded=True), (*KEPT, *INPUTS)), work
+        )
     return ArrowPass(MART_ANOMALY_SCORES, Rows(metered(features).select(*KEPT, *INPUTS)), work)
 
 
@@ -65,7 +69,7 @@ def _scores(
     counts = model.reference.nothing if counted and model.reference else None
     for batch in batches:
         columns = {name: batch.column(name) for name in KEPT} | judged(batch, model, counts)
-        columns |= {name: pa.repeat(value, batch.num_rows) for name, value in constants.items()}
+        columns |= {name: same(value, batch.num_rows) for name, value in constants.items()}
         yield pa.RecordBatch.from_arrays([columns[name] for name in names], names)
     leave(counted, counts)
 

@@ -22,8 +22,8 @@ from meterlake.quality.validation import SLOTS, slot_minutes, slots
 from meterlake.sources.source import Source
 from meterlake.tables.arrow_pass import Rows
 from meterlake.tables.arrow_writer import Batches, joined
+from meterlake.tables.coded import one_batch
 from meterlake.tables.file_scan import FileScan
-from meterlake.tables.partial_sums import one_batch
 from meterlake.tables.stg_meter_readings import STG_METER_READINGS
 from meterlake.transforms.int_readings_hourly import QUALITIES
 from meterlake.transforms.stg_meter_readings import interval_length

@@ -17,6 +17,7 @@ from meterlake.sources.plain_lines import NUMBER, STAMP, Layout
 from meterlake.sources.read import MAX_LINE, NUMBERS
 from meterlake.sources.source import Source
 from meterlake.tables.arrow_writer import WRITTEN, Batches, file_writer
+from meterlake.tables.coded import coded, declared, same
 from meterlake.tables.meter_readings import METER_READINGS
 
 DOUBTFUL = "file_id bigint, line_order bigint, line binary"
@@ -85,7 +86,9 @@ def _layout(source: Source, seen: Inspected) -> Layout:
         separator=source.format.separator.encode(),
         width=len(header),
         fields={
-            name: (header.index(text), kinds.get(name, pa.string())) for name, text in names.items() if text in header
+            name: (header.index(text), kinds.get(name, coded(pa.string())))
+            for name, text in names.items()
+            if text in header
         },
         null_marks=source.format.null_marks,
         header=seen.header_line.encode(),
@@ -131,14 +134,8 @@ def _rows(
             lines = plain_lines.parse(block, offset, layout)
             doubtful += [{"file_id": piece.file_id, "line_order": at, "line": line} for at, line in lines.doubtful]
             known = lines.columns | {"line_order": pa.array(lines.order)}
-            arrays = [_array(field, known, of_file, len(lines.order)) for field in schema]
-            yield pa.RecordBatch.from_arrays(arrays, schema=schema)
-
-
-def _array(field: pa.Field, known: dict[str, pa.Array], constants: dict[str, Any], rows: int) -> pa.Array:
-    if field.name in known:
-        return known[field.name]
-    return pa.repeat(pa.scalar(constants.get(field.name), field.type), rows)
+            rest = {f.name: pa.scalar(of_file.get(f.name), f.type) for f in schema if f.name not in known}
+            yield declared(known | {name: same(value, len(lines.order)) for name, value in rest.items()}, schema)
 
 
 def _told(rows: list[dict[str, Any]]) -> pa.RecordBatch:

@@ -12,6 +12,7 @@ from pyspark.sql.types import StructType
 
 from meterlake.tables import meter_order
 from meterlake.tables.arrow_writer import WRITTEN, Batches, Written, file_writer
+from meterlake.tables.coded import as_texts
 from meterlake.tables.file_scan import FileScan
 from meterlake.tables.shared_columns import READING_DATE_LOCAL
 from meterlake.tables.table import Table
@@ -46,7 +47,7 @@ class Rows:
     def through(self, work: Work, types: StructType | str) -> DataFrame:
         """What the work makes of them, as rows of Spark's."""
         read = self.read
-        return self.frame.mapInArrow(lambda batches: work(read(batches)), types)
+        return self.frame.mapInArrow(lambda batches: map(as_texts, work(read(batches))), types)
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from pyspark.sql import Row, SparkSession
 from pyspark.sql.pandas.types import to_arrow_schema
 
 from meterlake.files import filesystem_of
+from meterlake.tables.coded import plain
 from meterlake.tables.table import Table
 
 # Rows that are held in memory and become a row group; rows after which a task begins a new file (about 100 MB).
@@ -76,7 +77,7 @@ def file_writer(table: Table, path: str) -> Callable[[Batches], Iterator[Written
             file = f"part-{number:05d}-{uuid4()}.zstd.parquet"
             rows_of = (_conformed(group, schema, name) for group in groups)
             with filesystem.open_output_stream(f"{folder}/{file}") as out:
-                rows, statistics = _write_file(out, rows_of, schema, skipped_by)
+                rows, statistics = _write_file(out, rows_of, skipped_by)
                 size = out.tell()
             yield Written(file, size, rows, json.dumps(statistics))
 
@@ -129,27 +130,28 @@ def _files(groups: Iterator[pa.Table]) -> Iterator[Iterator[pa.Table]]:
 
 
 def _conformed(group: pa.Table, schema: pa.Schema, table: str) -> pa.Table:
-    """The declared columns in their order and types."""
+    """The declared columns in their order and types; coded texts stay coded, by one dictionary."""
     for field in schema:
         if not field.nullable and group.column(field.name).null_count:
             raise RequiredValueMissing(table, field.name)
-    return group.select(schema.names).cast(schema)
+    kinds = ((field, group.schema.field(field.name).type) for field in schema)
+    kept = [field.with_type(kind) if plain(kind) == field.type else field for field, kind in kinds]
+    return group.select(schema.names).cast(pa.schema(kept)).unify_dictionaries()
 
 
-def _write_file(
-    out: pa.NativeFile, groups: Iterator[pa.Table], schema: pa.Schema, skipped_by: list[str]
-) -> tuple[int, dict[str, Any]]:
+def _write_file(out: pa.NativeFile, groups: Iterator[pa.Table], skipped_by: list[str]) -> tuple[int, dict[str, Any]]:
     """Write one file; its rows and Delta's statistics of it."""
     rows, seen, first = 0, _Statistics(skipped_by), next(groups)
     own = _encodings(first)
     with pq.ParquetWriter(
         out,
-        schema,
+        first.schema,
         compression="zstd",
-        use_dictionary=[name for name in schema.names if name not in own],
+        use_dictionary=[name for name in first.column_names if name not in own],
         column_encoding=own or None,
         write_statistics=skipped_by,
         store_decimal_as_integer=True,
+        store_schema=False,  # of dictionaries only Arrow knows
     ) as file:
         for group in chain([first], groups):
             file.write_table(group, row_group_size=GROUP_ROWS)
@@ -184,6 +186,8 @@ class _Statistics:
         for name in self.nulls:
             column = group.column(name)
             self.nulls[name] += column.null_count
+            if pa.types.is_dictionary(column.type):
+                column = pc.unique(column).cast(column.type.value_type)
             found = pc.min_max(column).as_py()
             if found["min"] is not None:
                 lowest, highest = self.bounds.get(name, (found["min"], found["max"]))

@@ -21,6 +21,7 @@ from pyspark.sql.pandas.types import to_arrow_schema
 from meterlake.files import filesystem_of
 from meterlake.shares import shared_out
 from meterlake.tables.arrow_writer import UNIQUE, Batches
+from meterlake.tables.coded import coded
 from meterlake.tables.table import Table
 
 # Bytes of a piece of a file, unless a row group is larger, and of what a task reads where there is much.
@@ -101,7 +102,7 @@ class FileScan:
         if self.coded:
             # Of a dictionary that is all null by its statistics, Arrow 25 takes no row for null.
             plain = {*re.findall(r"\w+", str(wanted)), *UNIQUE}
-            schema = pa.schema([f if f.name in plain else f.with_type(_coded(f.type)) for f in schema])
+            schema = pa.schema([f if f.name in plain else f.with_type(coded(f.type)) for f in schema])
         gone = {file.path: file.deleted for file in self.files if file.deleted is not None}
         deleted = self.spark.sparkContext.broadcast(gone)
 
@@ -152,7 +153,3 @@ class _Rows:
             first += batch.num_rows
             kept = pc.and_kleene(batch.column(WANTED), pa.array(stands))
             yield batch.select(self.columns).filter(kept)
-
-
-def _coded(kind: pa.DataType) -> pa.DataType:
-    return pa.dictionary(pa.int32(), kind) if pa.types.is_string(kind) else kind

@@ -43,7 +43,7 @@ def sent(scan: FileScan, columns: Sequence[str]) -> DataFrame:
 
 
 def received(values: Batches) -> Batches:
-    """The rows of one partition of `sent`: whole meters, each in order of time."""
+    """The rows of one partition of `sent`: whole meters in order of their names, coded, each in order of time."""
     tables = [pa.ipc.open_stream(value.as_buffer()).read_all() for batch in values for value in batch.column("rows")]
     if tables:
         yield from _in_order(pa.concat_tables(tables)).to_batches(ROWS_OF_BATCH)
@@ -52,10 +52,13 @@ def received(values: Batches) -> Batches:
 def _in_order(rows: pa.Table) -> pa.Table:
     meter, stamp = (rows.column(name).combine_chunks() for name in ORDER)
     coded = meter.dictionary_encode()
-    rank = np.empty(len(coded.dictionary), dtype=np.int64)
-    rank[pc.sort_indices(coded.dictionary).to_numpy()] = np.arange(len(rank))
-    order = np.lexsort((stamp.cast(pa.int64()).to_numpy(), rank[coded.indices.to_numpy()]))
-    return rows.combine_chunks().take(pa.array(order))
+    ascending = pc.sort_indices(coded.dictionary)
+    rank = np.empty(len(ascending), dtype=np.int32)
+    rank[ascending.to_numpy()] = np.arange(len(rank))
+    number = rank[coded.indices.to_numpy()]
+    named = pa.DictionaryArray.from_arrays(number, coded.dictionary.take(ascending))
+    order = np.lexsort((stamp.cast(pa.int64()).to_numpy(), number))
+    return rows.set_column(rows.column_names.index(ORDER[0]), ORDER[0], named).combine_chunks().take(pa.array(order))
 
 
 def _cut(rows: pa.Table, parts: int) -> Batches:

@@ -17,6 +17,7 @@ from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
 
 from meterlake.tables.arrow_pass import Rows
 from meterlake.tables.arrow_writer import Batches, joined
+from meterlake.tables.coded import one_batch, plain
 from meterlake.tables.file_scan import FileScan
 
 ROWS_AT_ONCE = 500_000
@@ -62,12 +63,6 @@ def on_grid(values: pa.Array, steps: float) -> pa.Array:
     return pa.array(whole, mask=values.is_null().to_numpy(zero_copy_only=False)).cast(pa.int64())
 
 
-def one_batch(rows: pa.Table) -> pa.RecordBatch:
-    """The rows in one piece, each column of texts with one dictionary."""
-    whole = [column.combine_chunks() for column in rows.unify_dictionaries().columns]
-    return pa.RecordBatch.from_arrays(whole, rows.column_names)
-
-
 def _begun(batches: Batches, key: list[str], addends: Addends, most: dict[str, str]) -> Batches:
     """The sums of one partition; of a key that comes again and again, some rows."""
     for rows in joined(batches, ROWS_AT_ONCE):
@@ -82,12 +77,8 @@ def _sums(rows: pa.Table, key: list[str], addends: Addends, most: dict[str, str]
     wanted = [*((name, "sum") for name in numbers), *((name, "max") for name in most)]
     made = pa.table(columns).group_by(key, use_threads=False).aggregate(wanted)
     made = made.select([*key, *(f"{name}_{how}" for name, how in wanted)]).rename_columns(list(columns))
-    return made.cast(pa.schema([(field.name, _decoded(field.type)) for field in made.schema]))
+    return made.cast(pa.schema([(field.name, plain(field.type)) for field in made.schema]))
 
 
 def _countable(values: pa.Array) -> pa.Array:
     return pc.fill_null(values, False).cast(pa.int64()) if pa.types.is_boolean(values.type) else values
-
-
-def _decoded(kind: pa.DataType) -> pa.DataType:
-    return kind.value_type if pa.types.is_dictionary(kind) else kind

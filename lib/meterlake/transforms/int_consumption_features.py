@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from meterlake.sources.source import Source
 from meterlake.tables.arrow_pass import ArrowPass, Rows, since
 from meterlake.tables.arrow_writer import Batches
+from meterlake.tables.coded import same
 from meterlake.tables.int_consumption_features import INT_CONSUMPTION_FEATURES
 from meterlake.transforms.plain_readings import reading_ids
 
@@ -74,7 +75,7 @@ def _features(batches: Batches, source: str, interval_minutes: int, first: date 
     names, made = INT_CONSUMPTION_FEATURES.names, with_windows(batches, interval_minutes)
     for batch in since(made, first) if first else made:
         columns = dict(zip(batch.schema.names, batch.columns, strict=True))
-        columns |= {"source": pa.repeat(source, batch.num_rows)} | _ratios(columns) | _calendar(columns)
+        columns |= {"source": same(pa.scalar(source), batch.num_rows)} | _ratios(columns) | _calendar(columns)
         columns["reading_id"] = reading_ids(source, columns["meter_id"], columns["reading_timestamp"])
         yield pa.RecordBatch.from_arrays([columns[name] for name in names], names)
 

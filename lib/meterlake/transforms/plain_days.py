@@ -14,6 +14,7 @@ from pyspark.sql.pandas.types import to_arrow_schema
 from meterlake.sources.source import Source
 from meterlake.tables.arrow_pass import ArrowPass
 from meterlake.tables.arrow_writer import Batches
+from meterlake.tables.coded import declared
 from meterlake.tables.int_readings_daily import INT_READINGS_DAILY
 from meterlake.transforms.int_readings_hourly import MICRO, QUALITIES, SHARES
 from meterlake.transforms.plain_hours import extreme, run_sum
@@ -32,8 +33,7 @@ def _days(batches: Batches, source: Source) -> Batches:
     """The pass over one partition; each batch holds the hours of whole meters in order of time."""
     schema = to_arrow_schema(INT_READINGS_DAILY.schema, timezone="UTC")
     for hours in batches:
-        columns = _columns(hours, source)
-        yield pa.RecordBatch.from_arrays([columns[field.name].cast(field.type) for field in schema], schema.names)
+        yield declared(_columns(hours, source), schema)
 
 
 def _columns(hours: pa.RecordBatch, source: Source) -> dict[str, pa.Array]:
@@ -74,7 +74,7 @@ def _columns(hours: pa.RecordBatch, source: Source) -> dict[str, pa.Array]:
                 f"{name}_share": of_known(np.add.reduceat(np.rint(share * count), begin) / known)
                 for name, share in shares.items()
             },
-            "quality": pa.array(QUALITIES).take(pa.array(np.maximum.reduceat(quality, begin))),
+            "quality": pa.DictionaryArray.from_arrays(np.maximum.reduceat(quality, begin), pa.array(QUALITIES)),
             "peak_hour_start": hours["hour_start"].take(peak),
             "peak_hour_of_day": hours["hour_of_day"].take(peak),
             "peak_hour_kwh": energy.take(peak),

@@ -17,6 +17,7 @@ from pyspark.sql.pandas.types import to_arrow_schema
 from meterlake.sources.source import Source
 from meterlake.tables.arrow_pass import ArrowPass, Rows, since, whole_meters
 from meterlake.tables.arrow_writer import Batches
+from meterlake.tables.coded import declared, one_batch, same
 from meterlake.tables.int_readings_hourly import INT_READINGS_HOURLY
 from meterlake.transforms.int_readings_hourly import MICRO, QUALITIES, SHARES
 from meterlake.transforms.stg_meter_readings import GRID
@@ -53,30 +54,27 @@ def _hours(batches: Batches, source: Source, first: date) -> Batches:
     """The pass over one partition; each batch holds whole meters in order of time."""
     schema = to_arrow_schema(INT_READINGS_HOURLY.schema, timezone="UTC")
     for readings in whole_meters(since(batches, first), ROWS_AT_ONCE):
-        columns = _columns(readings.select(NEEDED).combine_chunks(), source)
-        arrays = [columns[field.name].cast(field.type) for field in schema]
-        yield pa.RecordBatch.from_arrays(arrays, schema.names)
+        yield declared(_columns(one_batch(readings.select(NEEDED)), source), schema)
 
 
-def _columns(readings: pa.Table, source: Source) -> dict[str, pa.Array]:
-    """Columns of hours; `readings` has one chunk per column."""
-    column = {name: readings.column(name).chunk(0) for name in NEEDED}
-    hour_start = _hour_start(column["reading_timestamp"], source)
-    meter = column["meter_id"].dictionary_encode().indices.to_numpy()
+def _columns(readings: pa.RecordBatch, source: Source) -> dict[str, pa.Array]:
+    """Columns of hours, of readings with the columns NEEDED."""
+    hour_start = _hour_start(readings["reading_timestamp"], source)
+    meter = readings["meter_id"].dictionary_encode().indices.to_numpy()
     begin = np.flatnonzero((np.diff(hour_start, prepend=hour_start[0] - 1) != 0) | (np.diff(meter, prepend=-1) != 0))
-    first = {name: column[name].take(pa.array(begin)) for name in ("meter_id", "reading_date_local", "hour_of_day")}
+    first = {name: readings[name].take(pa.array(begin)) for name in ("meter_id", "reading_date_local", "hour_of_day")}
 
     minutes = source.interval_minutes
     expected = max(1, 60 // minutes)
-    energy = column["consumption_kwh"]
+    energy = readings["consumption_kwh"]
     known, kwh = _count(energy, begin), run_sum(energy, GRID, begin) / GRID
     of_known = partial(pa.array, mask=known == 0)
-    power, voltage = column["active_power_kw"], column["voltage_v"]
+    power, voltage = readings["active_power_kw"], readings["voltage_v"]
     volts = _count(voltage, begin)
-    quality = pc.index_in(column["quality"], pa.array(QUALITIES)).to_numpy(zero_copy_only=False)
+    quality = pc.index_in(readings["quality"], pa.array(QUALITIES)).to_numpy(zero_copy_only=False)
     with np.errstate(divide="ignore", invalid="ignore"):
         return {
-            "source": pa.repeat(source.name, len(begin)),
+            "source": same(pa.scalar(source.name), len(begin)),
             **first,
             "hour_start": pa.array(hour_start[begin]).cast(pa.timestamp("us", "UTC")),
             "interval_minutes": pa.repeat(minutes, len(begin)),
@@ -94,7 +92,7 @@ def _columns(readings: pa.Table, source: Source) -> dict[str, pa.Array]:
                 )
                 for name in SHARES
             },
-            "quality": pa.array(QUALITIES).take(pa.array(np.maximum.reduceat(quality, begin))),
+            "quality": pa.DictionaryArray.from_arrays(np.maximum.reduceat(quality, begin), pa.array(QUALITIES)),
         }
 
 

@@ -6,6 +6,7 @@ times as much (docs/performance.md).
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date, timedelta
 from functools import partial
 
@@ -19,6 +20,7 @@ from pyspark.sql.pandas.types import to_arrow_schema
 from meterlake.sources.source import Source
 from meterlake.tables.arrow_pass import ArrowPass, Rows
 from meterlake.tables.arrow_writer import Batches
+from meterlake.tables.coded import declared, same
 from meterlake.tables.file_scan import FileScan
 from meterlake.tables.stg_meter_readings import STG_METER_READINGS
 from meterlake.transforms.stg_meter_readings import FACTORS, GRID, KMH, kwh_per_unit
@@ -61,7 +63,7 @@ def build(bronze: FileScan, left_out: Lines, source: Source, ahead: timedelta) -
     """
     parsed = bronze.where(pc.field("parse_error").is_null())
     work = partial(_readings, left_out=bronze.spark.sparkContext.broadcast(left_out), source=source, ahead=ahead)
-    rows = Rows.of_files(parsed, (*OTHERS, *UNCHANGED, *SUB_METERS, *PLACE))
+    rows = Rows.of_files(replace(parsed, coded=True), (*OTHERS, *UNCHANGED, *SUB_METERS, *PLACE))
     return ArrowPass(STG_METER_READINGS, rows, work)
 
 
@@ -76,7 +78,7 @@ def lines_of(places: pa.Table) -> Lines:
 def reading_ids(source: str, meter: pa.Array, start: pa.Array) -> pa.Array:
     """source, meter and the interval's start in seconds since 1970, which `reading_id` is made of."""
     second = start.cast(pa.timestamp("s", "UTC"), safe=False).cast(pa.int64())
-    return pc.binary_join_element_wise(source, meter, second.cast(pa.string()), ":")
+    return pc.binary_join_element_wise(source, meter.cast(pa.string()), second.cast(pa.string()), ":")
 
 
 def _readings(batches: Batches, left_out: Broadcast[Lines], source: Source, ahead: timedelta) -> Batches:
@@ -84,10 +86,8 @@ def _readings(batches: Batches, left_out: Broadcast[Lines], source: Source, ahea
     schema = to_arrow_schema(STG_METER_READINGS.schema, timezone="UTC")
     for lines in batches:
         kept = lines.filter(pa.array(~_among(lines, left_out.value)))
-        nothing = pa.nulls(kept.num_rows)
-        columns = _mapped(kept, source, ahead)
-        arrays = [columns.get(field.name, nothing).cast(field.type) for field in schema]
-        yield pa.RecordBatch.from_arrays(arrays, schema.names)
+        nothing = {field.name: same(pa.scalar(None, field.type), kept.num_rows) for field in schema}
+        yield declared(nothing | _mapped(kept, source, ahead), schema)
 
 
 def _among(lines: pa.RecordBatch, some: Lines) -> NDArray[np.bool_]:
@@ -109,7 +109,7 @@ def _mapped(lines: pa.RecordBatch, source: Source, ahead: timedelta) -> dict[str
     start = _instant(local, ahead)
     return {
         "reading_id": reading_ids(source.name, meter, start),
-        "source": pa.repeat(source.name, len(kwh)),
+        "source": same(pa.scalar(source.name), len(kwh)),
         "meter_id": meter,
         "reading_timestamp": start,
         "interval_minutes": pa.repeat(minutes, len(kwh)),
@@ -127,7 +127,7 @@ def _mapped(lines: pa.RecordBatch, source: Source, ahead: timedelta) -> dict[str
         "reading_date_local": local.cast(pa.date32()),
         "hour_of_day": pc.hour(local),
         "day_of_week": pc.day_of_week(local, count_from_zero=False, week_start=1),
-        "quality": pc.if_else(kwh.is_null(), "missing", "measured"),
+        "quality": pa.DictionaryArray.from_arrays(kwh.is_null().cast(pa.int32()), pa.array(["measured", "missing"])),
         "batch_id": lines.column("batch_id"),
     }
 
@@ -153,9 +153,10 @@ def as_judged(lines: pa.RecordBatch, source: Source, ahead: timedelta) -> dict[s
 
 
 def trimmed(meter: pa.Array) -> pa.Array:
-    """Texts without blanks around them; each different one is looked at once."""
+    """Texts without blanks around them, coded."""
     coded = meter.dictionary_encode()
-    return pc.utf8_trim(coded.dictionary, characters=" ").take(coded.indices)
+    names = pc.utf8_trim(coded.dictionary, characters=" ")
+    return coded if names.equals(coded.dictionary) else names.take(coded.indices).dictionary_encode()
 
 
 def _local_start(lines: pa.RecordBatch, source: Source) -> pa.Array:
