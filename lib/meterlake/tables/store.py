@@ -11,11 +11,9 @@ from operator import and_
 from threading import Lock
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from delta.tables import DeltaTable
-from numpy.typing import NDArray
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, Observation, Row, SparkSession
@@ -158,48 +156,27 @@ class Store:
             days: first and last day of the rows; all days without.
 
         Returns:
-            None where the table is absent, is a shallow clone, whose files lie in another's folder, or so many rows are
-            deleted in its files that only Spark can tell them.
+            None where the table is absent or out of delta-rs's reach, is a shallow clone, whose files lie in another's
+            folder, or so many rows are deleted in its files that they are not sent to the tasks.
         """
-        if not self.exists(table):
+        lake = self._lake
+        if lake is None or not self.exists(table):
             return None
-        # The same to Delta, which leaves out files by it, and to Arrow.
-        wanted = [(F.col(name).isin(some), pc.field(name).isin(some)) for name, some in values.items()]
+        listed = lake.files(table)
+        if not all(file.is_own for file in listed):
+            return None
+        within: dict[str, Sequence[Any]] = values | ({table.day: days} if days and table.day else {})
+        listed = [file for file in listed if all(file.may_hold(*column) for column in within.items())]
+        deleted = lake.deleted(table, {file.name for file in listed})
+        if sum(map(len, deleted.values())) > MOST_DELETED:
+            return None
+        wanted = [pc.field(name).isin(some) for name, some in values.items()]
         if days and table.day:
-            wanted.append((F.col(table.day).between(*days), _between(table.day, *days)))
-        by_delta, by_arrow = (reduce(and_, conditions) for conditions in zip(*wanted, strict=True))
-        names = {uri.rsplit("/", 1)[1] for uri in self.read(table).where(by_delta).inputFiles()}
-        snapshot = self._snapshot(table)
-        told_rows = F.get_json_object("stats", "$.numRecords").cast("bigint")
-        log = DataFrame(snapshot.allFiles().toDF(), self.spark).select(
-            "path",
-            "size",
-            F.coalesce(told_rows, "size").alias("rows"),  # without statistics: at most one a byte
-            F.col("deletionVector.cardinality").alias("deleted"),
-        )
-        told = [file for file in log.collect() if file.path in names]
-        if len(told) < len(names) or sum(file.deleted or 0 for file in told) > MOST_DELETED:
-            return None
-        gone = self._deleted(table, snapshot, names) if any(file.deleted for file in told) else {}
+            wanted.append(_between(table.day, *days))
         path = self.path(table)
-        files = [File(f"{path}/{file.path}", file.size, file.rows, gone.get(file.path)) for file in told]
-        return FileScan(self.spark, table, files, by_arrow)
-
-    def _deleted(self, table: Table, snapshot: Any, names: set[str]) -> dict[str, NDArray[np.int64]]:
-        """The positions of deleted rows in the named files, read by Delta itself: its bitmaps are its own."""
-        jvm: Any = self.spark._jvm
-        delta = jvm.org.apache.spark.sql.delta
-        bitmaps = delta.storage.dv.HadoopFileSystemDVStore(self.spark._jsparkSession.sessionState().newHadoopConf())
-        folder = jvm.scala.Option.apply(jvm.org.apache.hadoop.fs.Path(self.path(table)))
-        found = {}
-        for file in snapshot.allFiles().filter("deletionVector IS NOT NULL").collect():
-            if file.path() in names:
-                vector = delta.deletionvectors.DeletionVectorStoredBitmap(file.deletionVector(), folder)
-                rows = vector.load(bitmaps).toArray()
-                held = jvm.java.nio.ByteBuffer.allocate(8 * len(rows))  # sent as one value, not number by number
-                held.asLongBuffer().put(rows)
-                found[file.path()] = np.frombuffer(held.array(), dtype=">i8").astype(np.int64)
-        return found
+        # Without statistics: at most one row a byte.
+        files = [File(f"{path}/{f.name}", f.bytes, f.rows or f.bytes, deleted.get(f.name)) for f in listed]
+        return FileScan(self.spark, table, files, reduce(and_, wanted))
 
     def version(self, table: Table) -> int:
         """Delta version of the table; -1 when it does not exist.
