@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from pyspark import SparkConf, SparkContext, inheritable_thread_target
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from meterlake import object_store
 from meterlake.bootstrap import archive_options, check_java, jar_paths, s3_jar_paths
@@ -20,6 +20,7 @@ from meterlake.errors import Unreachable
 from meterlake.settings import PROJECT, Settings
 
 T = TypeVar("T")
+Begin = Callable[[DataFrame], DataFrame]
 
 MOST_PARTITIONS = 4096
 # Up to so many bytes a plan is worked off as it stands: compiling it would take longer than running it.
@@ -116,6 +117,30 @@ def beside(spark: SparkSession, work: Callable[[], object]) -> Iterator[None]:
         begun = pool.submit(inheritable_thread_target(spark)(work))
         yield
         begun.result()
+
+
+def as_it_is(frame: DataFrame) -> DataFrame:
+    """What stands for `begun` where nothing is begun."""
+    return frame
+
+
+@contextmanager
+def begun(spark: SparkSession) -> Iterator[Begin]:
+    """A function that has a frame's rows made at once and kept for the block, beside the planning of what reads them.
+
+    The plan of many tables takes seconds, in which no task runs.
+    """
+    kept: list[DataFrame] = []
+    with ThreadPoolExecutor() as pool:
+
+        def begin(frame: DataFrame) -> DataFrame:
+            kept.append(frame.persist())
+            pool.submit(inheritable_thread_target(spark)(frame.count))  # an error comes again to who reads the frame
+            return frame
+
+        yield begin
+    for frame in kept:
+        frame.unpersist()
 
 
 def _submitted() -> dict[str, str]:

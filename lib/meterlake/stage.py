@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from functools import reduce
+from functools import partial, reduce
 
 from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
@@ -14,6 +14,7 @@ from meterlake.quality.rules import EXACT_DUPLICATE
 from meterlake.quality.survey import Survey
 from meterlake.quality.validation import CURRENT, INTERVAL, NOT_DELIVERED, REPLACED, SUPERSEDED, contested, of_torn_days
 from meterlake.run import Outcome, Run
+from meterlake.session import beside
 from meterlake.sources.source import Source
 from meterlake.tables.arrow_pass import ArrowPass
 from meterlake.tables.corrected_readings import CORRECTED_READINGS
@@ -83,16 +84,17 @@ def stage(run: Run) -> Outcome:
         kept.persist()
 
     quarantined = quarantined_readings.build(judged.compared, judged.rejected)
-    store.replace_batches(quarantined, QUARANTINED_READINGS, names)
-    counts = _counted(judged.compared)
-    corrections = sum(rows for (_, status), rows in counts.items() if status == REPLACED)
-    # Without corrections, too, where the table stands: a killed attempt may have left some.
-    if corrections or store.exists(CORRECTED_READINGS):
-        corrected = corrected_readings.build(judged.compared, run.run_id, names[-1])
-        store.replace_batches(corrected, CORRECTED_READINGS, names)
-    places = survey.places() if survey else stg_meters.places(lines)
-    store.upsert(stg_meters.build(places, store.read(STG_METERS, source.name)), STG_METERS)
-    _write_current(run, judged, scope, survey, corrections)
+    # The lines that are no readings are planned while the tasks write those that are.
+    with beside(store.spark, partial(store.replace_batches, quarantined, QUARANTINED_READINGS, names)):
+        counts = _counted(judged.compared)
+        corrections = sum(rows for (_, status), rows in counts.items() if status == REPLACED)
+        # Without corrections, too, where the table stands: a killed attempt may have left some.
+        if corrections or store.exists(CORRECTED_READINGS):
+            corrected = corrected_readings.build(judged.compared, run.run_id, names[-1])
+            store.replace_batches(corrected, CORRECTED_READINGS, names)
+        places = survey.places() if survey else stg_meters.places(lines)
+        store.upsert(stg_meters.build(places, store.read(STG_METERS, source.name)), STG_METERS)
+        _write_current(run, judged, scope, survey, corrections)
     for kept in (judged.compared, judged.aside, intervals, *([survey.seen] if survey else []), to_judge):
         kept.unpersist()
     entries = _ledger(run, counts, scope)

@@ -16,6 +16,7 @@ from pyspark.sql import DataFrame, Row
 
 from meterlake.quality.profile import raw_profile, staging_profile
 from meterlake.quality.profile_marts import NO_FILES, Bounds, Files, marts_profile
+from meterlake.session import Begin, begun
 from meterlake.settings import Settings
 from meterlake.sources.source import Source
 from meterlake.tables.catalog import TABLES
@@ -116,8 +117,9 @@ def facts_of(
     """
     rows, names = _column_facts(frames), COLUMN_FACTS
     if not any(row["column_absent"] or row["column_of_another_type"] for row in rows):
-        profile = _profile(suite, frames, source, settings, changed, has_model, files)
-        found = sorted((row.asDict() for row in profile.collect()), key=lambda row: str(row["subject"]))
+        with begun(next(iter(frames.values())).sparkSession) as begin:
+            profile = _profile(suite, frames, source, settings, changed, has_model, files, begin)
+            found = sorted((row.asDict() for row in profile.collect()), key=lambda row: str(row["subject"]))
         rows, names = rows + found, names + profile.columns[2:]
     return pd.DataFrame(rows, columns=names).astype(dict.fromkeys(names[2:], float))
 
@@ -144,11 +146,12 @@ def _profile(
     changed: Bounds,
     has_model: bool,
     files: Files,
+    begin: Begin,
 ) -> DataFrame:
     """The facts of the suite; its first two columns are `kind` and `subject`."""
     if suite == "raw_readings":
         return raw_profile(files.get("meter_readings", frames["meter_readings"]))
     if suite == "staging_readings":
         readings = files.get("stg_meter_readings", frames["stg_meter_readings"])
-        return staging_profile(readings, frames["ledger"], source, datetime.now(UTC))
-    return marts_profile(frames, source, settings.model.threshold, changed, has_model, files)
+        return staging_profile(readings, frames["ledger"], source, datetime.now(UTC), begin)
+    return marts_profile(frames, source, settings.model.threshold, changed, has_model, files, begin)

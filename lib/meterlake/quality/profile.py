@@ -15,6 +15,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from meterlake.quality import reading_blocks
+from meterlake.session import Begin, as_it_is
 from meterlake.sources.source import Source
 from meterlake.tables.file_scan import FileScan
 from meterlake.tables.partial_sums import summed
@@ -51,7 +52,9 @@ def raw_profile(bronze: DataFrame | FileScan) -> DataFrame:
     )
 
 
-def staging_profile(readings: DataFrame | FileScan, ledger: DataFrame, source: Source, now: datetime) -> DataFrame:
+def staging_profile(
+    readings: DataFrame | FileScan, ledger: DataFrame, source: Source, now: datetime, begin: Begin = as_it_is
+) -> DataFrame:
     """Facts about each local day of current readings and about each batch that was staged.
 
     Whether `reading_id` is unique is found exactly and without a shuffle of the readings: an id must spell its own
@@ -62,6 +65,7 @@ def staging_profile(readings: DataFrame | FileScan, ledger: DataFrame, source: S
         readings: rows of stg_meter_readings of one source, or the table's files, see `reading_blocks`.
         ledger: rows of the ledger, of the batches to judge.
         now: the moment of the check, with its time zone.
+        begin: of `session.begun`, for what tasks make of files.
     """
     blocks = reading_blocks.blocks(readings, source)
     ahead = (F.unix_timestamp(F.max("last")) - F.lit(int(now.timestamp()))) / 3600
@@ -74,7 +78,9 @@ def staging_profile(readings: DataFrame | FileScan, ledger: DataFrame, source: S
         ahead.alias("hours_ahead_of_now"),
         *(F.sum(name).alias(name) for name in reading_blocks.faults(source)),
     )
-    return days.drop("reading_date_local").unionByName(_batches(ledger), allowMissingColumns=True)
+    days = days.drop("reading_date_local")
+    days = begin(days) if isinstance(readings, FileScan) else days
+    return days.unionByName(_batches(ledger), allowMissingColumns=True)
 
 
 def _batches(ledger: DataFrame) -> DataFrame:

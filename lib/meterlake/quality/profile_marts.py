@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 
 from meterlake.quality import meter_days
 from meterlake.quality.completeness import completeness
+from meterlake.session import Begin, as_it_is
 from meterlake.sources.source import Source
 from meterlake.tables.catalog import TABLES
 from meterlake.tables.file_scan import FileScan
@@ -41,6 +42,7 @@ def marts_profile(
     changed: Bounds = (None, None),
     has_model: bool = True,
     files: Files = NO_FILES,
+    begin: Begin = as_it_is,
 ) -> DataFrame:
     """Facts about each day, week and month that holds a changed day, and about the run as a whole.
 
@@ -52,8 +54,9 @@ def marts_profile(
         has_model: whether readings have to have scores; else FACTS_OF_A_MODEL are left out.
         files: of SUMMED_BY_TASKS, or some of them, the files that hold the rows of `days_to_read`, in which tasks add
             up millions of rows: some 5 CPU seconds instead of 9 for 11.5 M readings (docs/performance.md).
+        begin: of `session.begun`, for what tasks make of files.
     """
-    sums = _sums(frames, files, source, threshold, changed)
+    sums = _sums(frames, files, source, threshold, changed, begin)
     side_by_side = reduce(lambda left, right: left.unionByName(right, allowMissingColumns=True), sums)
     names = [name for name in side_by_side.columns if name not in KEY]
     by_meter = side_by_side.where(_concerned(changed)).groupBy(*KEY).agg(*(F.sum(name).alias(name) for name in names))
@@ -73,18 +76,26 @@ def days_to_read(table: str, changed: Bounds) -> Bounds:
     return _whole_periods(changed) if table == "int_readings_hourly" else changed
 
 
-def _sums(frames: Frames, files: Files, source: Source, threshold: float, changed: Bounds) -> list[DataFrame]:
+def _sums(
+    frames: Frames, files: Files, source: Source, threshold: float, changed: Bounds, begin: Begin
+) -> list[DataFrame]:
     """Each table's sums per meter and period: `kind`, `meter_id`, `start`, and what the table knows of the period."""
     days = _between(frames, changed)
     around = _between(frames, _whole_periods(changed))
     day, month = F.col("reading_date_local"), F.col("month_local")
-    readings, hours, scores = (files.get(name) for name in SUMMED_BY_TASKS)
+    silver, hourly, scored = SUMMED_BY_TASKS
+    sums = {
+        silver: meter_days.readings(files.get(silver, days[silver]), source),
+        hourly: meter_days.hours(files.get(hourly, around[hourly])),
+        scored: meter_days.scores(files.get(scored, days[scored]), threshold),
+    }
+    sums |= {name: begin(sums[name]) for name in files}
     complete = completeness(days["int_readings_daily"], source)
     flags = {"flags_scored": "reading_count", "flags_flagged": "flagged_count", "flags_worst": "worst_score"}
     return [
-        _days(meter_days.readings(readings or days["stg_meter_readings"], source)),
-        _days(meter_days.scores(scores or days["mart_anomaly_scores"], threshold)),
-        _in_periods(meter_days.hours(hours or around["int_readings_hourly"]), "hours"),
+        _days(sums[silver]),
+        _days(sums[scored]),
+        _in_periods(sums[hourly], "hours"),
         _in_periods(around["int_readings_daily"], "days"),
         _rows(around["int_readings_monthly"], "month", month, **_known("months")),
         _metrics(around["mart_consumption_metrics"], source),
