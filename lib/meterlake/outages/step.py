@@ -1,6 +1,7 @@
 """The part of the step `marts` about outages: interruptions, and the indices that follow from them."""
 
 from meterlake.run import Run
+from meterlake.shares import frame_of
 from meterlake.sources.catalog import supply_sources
 from meterlake.tables.changes import Changes
 from meterlake.tables.int_readings_monthly import INT_READINGS_MONTHLY
@@ -35,7 +36,7 @@ def outages(run: Run, days: Changes, found: Changes) -> int:
     findings = store.read(VEE_FINDINGS, source.name)
     if not everything:
         findings = findings.where(within([*months, *(later(month, -1) for month in months)]))
-    calendar = store.spark.createDataFrame(mart_feeder_outages.calendar(months, source), mart_feeder_outages.MONTHS)
+    calendar = frame_of(store.spark, mart_feeder_outages.calendar(months, source), mart_feeder_outages.MONTHS)
     concerned = "true" if everything else within(months)
     told = mart_feeder_outages.build(findings, members, calendar, source)
     rows = store.replace_days(told, MART_FEEDER_OUTAGES, source.name, concerned)

@@ -20,6 +20,7 @@ from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
 from meterlake.quality.survey_pass import LINES, SURVEYED, doubtful, slots_of, surveyed
 from meterlake.quality.validation import FEW_BLOCKS, slots
 from meterlake.session import is_small
+from meterlake.shares import frame_of
 from meterlake.sources.source import Source
 from meterlake.tables.arrow_pass import Rows, Work
 from meterlake.tables.file_scan import FileScan
@@ -73,7 +74,7 @@ class Survey:
         if shared.num_rows > FEW_BLOCKS or self.unsure > FEW_LINES:
             return None
         if not self.unsure and not shared.num_rows:
-            return self.bronze.spark.createDataFrame([], METER_READINGS.schema)
+            return frame_of(self.bronze.spark, [], METER_READINGS.schema)
         meters, keys = slots_of(shared)
         if self.unsure + len(keys) > FEW_LINES:
             return None

@@ -15,6 +15,7 @@ from meterlake.recover.recovery import After, Recovered, recover
 from meterlake.recover.restage import LINE
 from meterlake.recover.scope import DAY, Scope, of_pairs
 from meterlake.run import Run
+from meterlake.shares import frame_of
 from meterlake.tables.meter_readings import METER_READINGS
 from meterlake.tables.quarantined_readings import QUARANTINED_READINGS
 from meterlake.tables.recoveries import RELEASED_READINGS
@@ -60,7 +61,7 @@ class Selection:
         if self.last:
             held = held.where(F.col(DAY) <= self.last)
         if self.lines:
-            wanted = held.sparkSession.createDataFrame(list(self.lines), "file_id bigint, line_order bigint")
+            wanted = frame_of(held.sparkSession, self.lines, "file_id bigint, line_order bigint")
             held = held.join(F.broadcast(wanted), on=LINE, how="left_semi")
         return held
 

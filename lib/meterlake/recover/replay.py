@@ -12,6 +12,7 @@ from meterlake.recover.recovery import After, Recovered, recover
 from meterlake.recover.restage import LINE
 from meterlake.recover.scope import DAY, Scope, of_pairs
 from meterlake.run import Run
+from meterlake.shares import frame_of
 from meterlake.sources.delivery import meter_named_by
 from meterlake.sources.inspect import inspect, names_of
 from meterlake.sources.read import reread_nem12, typed
@@ -96,7 +97,7 @@ def _meters(run: Run, files: list[int]) -> DataFrame:
     lines = run.store.read(METER_READINGS, run.source.name).where(F.col("file_id").isin(files))
     named = lines.groupBy("file_id").agg(F.first("meter_id", ignorenulls=True).alias("meter"), F.first("source_file"))
     rows = [(file_id, meter or meter_named_by(path)) for file_id, meter, path in named.collect()]
-    return run.store.spark.createDataFrame(rows, "file_id bigint, file_meter string")
+    return frame_of(run.store.spark, rows, "file_id bigint, file_meter string")
 
 
 def _recount(run: Run, files: list[int]) -> None:

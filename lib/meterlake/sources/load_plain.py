@@ -68,7 +68,7 @@ def load_plain(
     pieces = [piece for file in files for piece in _pieces(file, headers.index(file[0].header_line))]
     total = sum(seen.size for seen, _, _ in files)
     tasks = max(spark.sparkContext.defaultParallelism, math.ceil(total / PIECE_BYTES))
-    shares, own = shared_out(spark, pieces, tasks)
+    shares, own = shared_out(spark, pieces, tasks, [min(piece.stop - piece.start, total) for piece in pieces])
     load = _loader(layouts, constants, bronze)
     made = shares.mapInArrow(lambda batches: load(own(batches)), f"{WRITTEN}, {DOUBTFUL}").persist()
     written = made.where(F.col("path").isNotNull()).select("path", "size", "rows", "statistics").collect()

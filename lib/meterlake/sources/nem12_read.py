@@ -12,6 +12,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
+from meterlake.shares import frame_of
 from meterlake.sources.inspect import Inspected, text_lines
 from meterlake.sources.nem12_records import Day, Span, Stray, days_of, number, spans_of
 
@@ -41,9 +42,8 @@ def read_nem12(spark: SparkSession, files: list[tuple[Inspected, int, str]], enc
 
     Files are dealt out to the tasks one by one: a market participant sends tens of thousands of small ones a day.
     """
-    delivered = spark.createDataFrame(
-        [(seen.path, file_id) for seen, file_id, _ in files], "source_file string, file_id bigint"
-    )
+    rows = [(seen.path, file_id) for seen, file_id, _ in files]
+    delivered = frame_of(spark, rows, "source_file string, file_id bigint")
     slices = max(1, min(len(files), 4 * spark.sparkContext.defaultParallelism))
 
     def read(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -13,6 +13,7 @@ from typing import Any
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from meterlake.shares import frame_of
 from meterlake.sources.inspect import Inspected
 from meterlake.sources.nem12_read import read_nem12, read_nem12_again
 from meterlake.sources.source import Source
@@ -64,7 +65,7 @@ def read_doubtful(doubtful: DataFrame, files: list[tuple[Inspected, int, str]], 
     for group in _by_header(files):
         layout = list(group)
         rows = [(seen.path, file_id, meter) for seen, file_id, meter in layout]
-        of_files = lines.sparkSession.createDataFrame(rows, "source_file string, file_id bigint, file_meter string")
+        of_files = frame_of(lines.sparkSession, rows, "source_file string, file_id bigint, file_meter string")
         data = lines.join(F.broadcast(of_files), on="file_id", how="inner")
         frames.append(typed(data, layout[0][0].header, source))
     return reduce(DataFrame.unionByName, frames)
@@ -93,7 +94,8 @@ def _by_header(files: list[tuple[Inspected, int, str]]) -> Iterator[Iterator[tup
 
 def _read_layout(spark: SparkSession, files: list[tuple[Inspected, int, str]], source: Source) -> DataFrame:
     header_line, header = files[0][0].header_line, files[0][0].header
-    delivered = spark.createDataFrame(
+    delivered = frame_of(
+        spark,
         [(_spark_path(spark, seen.path), seen.path, file_id, meter) for seen, file_id, meter in files],
         "file_path string, source_file string, file_id bigint, file_meter string",
     )

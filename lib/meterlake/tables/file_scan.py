@@ -77,7 +77,8 @@ class FileScan:
         a task makes of its own: these columns of its share of the rows, as `here` reads them."""
         pieces, cores = self._pieces(), self.spark.sparkContext.defaultParallelism
         rounds = max(1, math.ceil(sum(file.size for file in self.files) / TASK_BYTES / cores))
-        frame, own = shared_out(self.spark, pieces, rounds * cores)
+        sizes = {file.path: file.size for file in self.files}
+        frame, own = shared_out(self.spark, pieces, rounds * cores, [sizes[of.path] / of.parts for of in pieces])
         read = self._reader(columns)
         return frame, lambda batches: read(own(batches))
 

@@ -23,6 +23,7 @@ from pyspark.sql.types import StructType
 
 from meterlake.errors import Unreachable
 from meterlake.settings import Settings
+from meterlake.shares import frame_of
 from meterlake.tables import arrow_writer
 from meterlake.tables.arrow_pass import ArrowPass, make_files
 from meterlake.tables.changes import Changes
@@ -107,7 +108,7 @@ class Store:
         Columns that were declared after the table or that version was written are null.
         """
         if not self.exists(table):
-            return self.spark.createDataFrame([], table.schema)
+            return frame_of(self.spark, [], table.schema)
         reader = self.spark.read.format("delta")
         if version is not None:
             reader = reader.option("versionAsOf", version)
