@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from meterlake.tables.coded import as_texts, coded, declared, one_batch, plain, same
+from meterlake.tables.coded import as_texts, coded, declared, filled, one_batch, plain, same
 
 TEXTS = coded(pa.string())
 
@@ -19,6 +19,14 @@ def test_a_column_of_one_value() -> None:
     assert same(pa.scalar(None, pa.string()), 2).to_pylist() == [None, None]
     assert same(pa.scalar(None, pa.string()), 2).type == TEXTS, "a file without the column, beside one that has it"
     assert same(pa.scalar(7), 2).to_pylist() == [7, 7]
+
+
+def test_columns_that_are_absent_hold_their_constant_or_nothing() -> None:
+    schema = pa.schema([("many", pa.int64()), ("source", pa.string()), ("unit", pa.string())])
+    columns = filled({"many": pa.array([1, 2])}, schema, {"source": "ami", "many": 9, "other": "left out"})
+    batch = as_texts(declared(columns, schema))
+    assert batch.to_pylist() == [{"many": many, "source": "ami", "unit": None} for many in (1, 2)]
+    assert batch.schema.types == schema.types
 
 
 def test_declared_columns_keep_their_coding_and_get_their_type() -> None:

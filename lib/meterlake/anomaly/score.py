@@ -1,6 +1,5 @@
 """Judge readings with a model: one pass, no shuffle, no join back."""
 
-from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
@@ -52,9 +51,7 @@ def score(
     counted = counted if model.reference else None
     work = partial(_scores, broadcast=broadcast, constants=constants, counted=counted)
     if isinstance(features, FileScan):
-        return ArrowPass(
-            MART_ANOMALY_SCORES, Rows.of_files(replace(metered_in(features), coded=True), (*KEPT, *INPUTS)), work
-        )
+        return ArrowPass(MART_ANOMALY_SCORES, Rows.of_files(metered_in(features), (*KEPT, *INPUTS)), work)
     return ArrowPass(MART_ANOMALY_SCORES, Rows(metered(features).select(*KEPT, *INPUTS)), work)
 
 

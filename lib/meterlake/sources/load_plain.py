@@ -17,7 +17,7 @@ from meterlake.sources.plain_lines import NUMBER, STAMP, Layout
 from meterlake.sources.read import MAX_LINE, NUMBERS
 from meterlake.sources.source import Source
 from meterlake.tables.arrow_writer import WRITTEN, Batches, file_writer
-from meterlake.tables.coded import coded, declared, same
+from meterlake.tables.coded import coded, declared, filled
 from meterlake.tables.meter_readings import METER_READINGS
 
 DOUBTFUL = "file_id bigint, line_order bigint, line binary"
@@ -134,8 +134,7 @@ def _rows(
             lines = plain_lines.parse(block, offset, layout)
             doubtful += [{"file_id": piece.file_id, "line_order": at, "line": line} for at, line in lines.doubtful]
             known = lines.columns | {"line_order": pa.array(lines.order)}
-            rest = {f.name: pa.scalar(of_file.get(f.name), f.type) for f in schema if f.name not in known}
-            yield declared(known | {name: same(value, len(lines.order)) for name, value in rest.items()}, schema)
+            yield declared(filled(known, schema, of_file), schema)
 
 
 def _told(rows: list[dict[str, Any]]) -> pa.RecordBatch:

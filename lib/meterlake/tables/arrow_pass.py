@@ -1,7 +1,7 @@
 """Rows of a table that tasks make from Arrow batches and that need not become rows of Spark's on their way to it."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from itertools import tee
 
@@ -34,8 +34,8 @@ class Rows:
 
     @classmethod
     def of_files(cls, scan: FileScan, columns: Sequence[str]) -> "Rows":
-        """These columns of files, which the tasks read with Arrow."""
-        return cls(*scan.by_tasks(columns))
+        """These columns of files, which the tasks read with Arrow, texts coded."""
+        return cls(*replace(scan, coded=True).by_tasks(columns))
 
     @classmethod
     def by_meter(cls, rows: FileScan | DataFrame, columns: Sequence[str]) -> "Rows":

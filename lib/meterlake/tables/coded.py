@@ -4,8 +4,11 @@ In our passes a column of texts may be coded or plain; rows that become Spark's 
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import pyarrow as pa
+
+NOTHING: Mapping[str, Any] = {}
 
 
 def coded(kind: pa.DataType) -> pa.DataType:
@@ -25,6 +28,15 @@ def same(value: pa.Scalar, rows: int) -> pa.Array:
     index = pa.scalar(0 if value.is_valid else None, pa.int32())
     held = pa.array([value.as_py()] if value.is_valid else [], value.type)
     return pa.DictionaryArray.from_arrays(pa.repeat(index, rows), held)
+
+
+def filled(
+    columns: Mapping[str, pa.Array], schema: pa.Schema, constants: Mapping[str, Any] = NOTHING
+) -> dict[str, pa.Array]:
+    """The columns, one or more, and each other one of the schema with one value throughout: its constant, or null."""
+    rows = len(next(iter(columns.values())))
+    rest = {field.name: pa.scalar(constants.get(field.name), field.type) for field in schema}
+    return {name: columns[name] if name in columns else same(value, rows) for name, value in rest.items()}
 
 
 def declared(columns: Mapping[str, pa.Array], schema: pa.Schema) -> pa.RecordBatch:

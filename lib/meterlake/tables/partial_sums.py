@@ -5,7 +5,6 @@ For millions of rows of which only sums are wanted. As rows of Spark's, reading 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -47,7 +46,7 @@ def summed(
     needed = list(dict.fromkeys([*key, *columns, *most.values()]))
     nothing = to_arrow_schema(scan.table.schema, timezone="UTC").empty_table().select(needed)
     types = from_arrow_schema(_sums(nothing, list(key), addends, most).schema)
-    begun = Rows.of_files(replace(scan, coded=True), needed).through(work, types)
+    begun = Rows.of_files(scan, needed).through(work, types)
     ends = (F.max(name) if name in most else F.sum(name) for name in types.names[len(key) :])
     named = zip(ends, types.names[len(key) :], strict=True)
     return begun.groupBy(*key).agg(*(end.alias(name) for end, name in named))

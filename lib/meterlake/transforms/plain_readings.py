@@ -6,7 +6,6 @@ times as much (docs/performance.md).
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import date, timedelta
 from functools import partial
 
@@ -20,7 +19,7 @@ from pyspark.sql.pandas.types import to_arrow_schema
 from meterlake.sources.source import Source
 from meterlake.tables.arrow_pass import ArrowPass, Rows
 from meterlake.tables.arrow_writer import Batches
-from meterlake.tables.coded import declared, same
+from meterlake.tables.coded import declared, filled, same
 from meterlake.tables.file_scan import FileScan
 from meterlake.tables.stg_meter_readings import STG_METER_READINGS
 from meterlake.transforms.stg_meter_readings import FACTORS, GRID, KMH, kwh_per_unit
@@ -63,7 +62,7 @@ def build(bronze: FileScan, left_out: Lines, source: Source, ahead: timedelta) -
     """
     parsed = bronze.where(pc.field("parse_error").is_null())
     work = partial(_readings, left_out=bronze.spark.sparkContext.broadcast(left_out), source=source, ahead=ahead)
-    rows = Rows.of_files(replace(parsed, coded=True), (*OTHERS, *UNCHANGED, *SUB_METERS, *PLACE))
+    rows = Rows.of_files(parsed, (*OTHERS, *UNCHANGED, *SUB_METERS, *PLACE))
     return ArrowPass(STG_METER_READINGS, rows, work)
 
 
@@ -86,8 +85,7 @@ def _readings(batches: Batches, left_out: Broadcast[Lines], source: Source, ahea
     schema = to_arrow_schema(STG_METER_READINGS.schema, timezone="UTC")
     for lines in batches:
         kept = lines.filter(pa.array(~_among(lines, left_out.value)))
-        nothing = {field.name: same(pa.scalar(None, field.type), kept.num_rows) for field in schema}
-        yield declared(nothing | _mapped(kept, source, ahead), schema)
+        yield declared(filled(_mapped(kept, source, ahead), schema), schema)
 
 
 def _among(lines: pa.RecordBatch, some: Lines) -> NDArray[np.bool_]:
