@@ -45,7 +45,19 @@ def shared_out(
 
 def frame_of(spark: SparkSession, rows: Iterable[Sequence[Any]], types: StructType | str) -> DataFrame:
     """Rows that the driver made as a frame."""
-    schema = cast(StructType, StructType.fromDDL(types)) if isinstance(types, str) else types
+    schema = _struct(types)
     arrow = to_arrow_schema(schema, timezone="UTC")
     named = [dict(zip(arrow.names, row, strict=True)) for row in rows]
     return spark.createDataFrame(pa.Table.from_pylist(named, arrow), schema)
+
+
+def frame_of_batches(spark: SparkSession, batches: Iterable[pa.RecordBatch], types: StructType | str) -> DataFrame:
+    """The same of batches with plain texts."""
+    schema = _struct(types)
+    arrow = to_arrow_schema(schema, timezone="UTC")
+    held = [batch.select(arrow.names).cast(arrow) for batch in batches]
+    return spark.createDataFrame(pa.Table.from_batches(held, arrow), schema)
+
+
+def _struct(types: StructType | str) -> StructType:
+    return cast(StructType, StructType.fromDDL(types)) if isinstance(types, str) else types

@@ -8,6 +8,7 @@ import pytest
 from pyspark.sql import SparkSession
 from tests.lake import VILLAGE, row_of
 
+from meterlake.session import SMALL_BYTES, size_to
 from meterlake.settings import Settings
 from meterlake.sources.source import Source
 from meterlake.tables import meter_order
@@ -74,6 +75,7 @@ def test_every_part_holds_whole_meters_in_order_of_time(
     spark: SparkSession, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(meter_order, "ROWS_OF_PART", 100)
+    size_to(spark, 2 * SMALL_BYTES, settings)  # by tasks
     store = Store(spark, settings)
     rows = readings(VILLAGE)
     store.append(spark.createDataFrame(rows, STG_METER_READINGS.schema), STG_METER_READINGS)

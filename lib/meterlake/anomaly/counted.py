@@ -23,10 +23,10 @@ def counted_by_task(context: SparkContext) -> Counted:
 
 
 def leave(counted: Counted | None, counts: Ints | None) -> None:
-    """What a task does last, where there is something to count."""
-    task = TaskContext.get()
-    if counted and counts is not None and task:
-        counted.add({task.partitionId(): counts})
+    """What a task does last, where there is something to count; or the driver, where it does all the work."""
+    if counted and counts is not None:
+        task = TaskContext.get()
+        counted.add({task.partitionId() if task else 0: counts})
 
 
 def total(counted: Counted, reference: Reference) -> Ints:

@@ -10,7 +10,8 @@ from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_schema
 
-from meterlake.shares import shared_out
+from meterlake.session import is_small
+from meterlake.shares import frame_of_batches, shared_out
 from meterlake.sources import plain_lines
 from meterlake.sources.inspect import Inspected
 from meterlake.sources.plain_lines import NUMBER, STAMP, Layout
@@ -42,7 +43,7 @@ class Loaded:
     """What the pass made: files of bronze that no commit knows yet, and the lines that `read.py` is to judge.
 
     Attributes:
-        doubtful: columns of DOUBTFUL; persisted, as making it writes files.
+        doubtful: columns of DOUBTFUL; kept, as making it writes files.
     """
 
     files: list[Row]
@@ -68,9 +69,12 @@ def load_plain(
     pieces = [piece for file in files for piece in _pieces(file, headers.index(file[0].header_line))]
     total = sum(seen.size for seen, _, _ in files)
     tasks = max(spark.sparkContext.defaultParallelism, math.ceil(total / PIECE_BYTES))
-    shares, own = shared_out(spark, pieces, tasks, [min(piece.stop - piece.start, total) for piece in pieces])
-    load = _loader(layouts, constants, bronze)
-    made = shares.mapInArrow(lambda batches: load(own(batches)), f"{WRITTEN}, {DOUBTFUL}").persist()
+    load, types = _loader(layouts, constants, bronze), f"{WRITTEN}, {DOUBTFUL}"
+    if is_small(spark):  # a job takes longer
+        made = frame_of_batches(spark, load(pieces), types)
+    else:
+        shares, own = shared_out(spark, pieces, tasks, [min(piece.stop - piece.start, total) for piece in pieces])
+        made = shares.mapInArrow(lambda batches: load(own(batches)), types).persist()
     written = made.where(F.col("path").isNotNull()).select("path", "size", "rows", "statistics").collect()
     return Loaded(written, made.where(F.col("path").isNull()).select("file_id", "line_order", "line"))
 

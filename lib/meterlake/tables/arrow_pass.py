@@ -1,15 +1,18 @@
-"""Rows of a table that tasks make from Arrow batches and that need not become rows of Spark's on their way to it."""
+"""Rows of a table that are made from Arrow batches and that need not become rows of Spark's on their way to it."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import partial
 from itertools import tee
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.sql import DataFrame, Row
+from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql.types import StructType
 
+from meterlake.session import is_small
+from meterlake.shares import frame_of_batches
 from meterlake.tables import meter_order
 from meterlake.tables.arrow_writer import WRITTEN, Batches, Written, file_writer
 from meterlake.tables.coded import as_texts
@@ -22,32 +25,40 @@ Work = Callable[[Batches], Batches]
 
 @dataclass(frozen=True)
 class Rows:
-    """What the tasks of a pass read.
+    """What a pass reads: by tasks, or in this process where the work is small, as it then takes less than a job.
 
     Attributes:
-        frame: its partitions are theirs.
+        given: a frame, whose partitions are the tasks'; or what this process reads.
         read: what a task makes of its partition first.
     """
 
-    frame: DataFrame
+    given: DataFrame | Callable[[], Batches]
     read: Work = iter
 
     @classmethod
     def of_files(cls, scan: FileScan, columns: Sequence[str]) -> "Rows":
-        """These columns of files, which the tasks read with Arrow, texts coded."""
-        return cls(*replace(scan, coded=True).by_tasks(columns))
+        """These columns of files, read with Arrow, texts coded."""
+        coded = replace(scan, coded=True)
+        return cls(partial(coded.here, columns)) if is_small(scan.spark) else cls(*coded.by_tasks(columns))
 
     @classmethod
     def by_meter(cls, rows: FileScan | DataFrame, columns: Sequence[str]) -> "Rows":
         """These columns of files, or of Spark's rows; each task gets whole meters, each in order of time."""
         if isinstance(rows, FileScan):
+            if is_small(rows.spark):
+                return cls(lambda: meter_order.in_order(rows.here(columns)))
             return cls(meter_order.sent(rows, columns), meter_order.received)
-        return cls(rows.select(*columns).repartition("meter_id").sortWithinPartitions(*meter_order.ORDER))
+        chosen = rows.select(*columns)
+        if is_small(rows.sparkSession):
+            return cls(lambda: meter_order.in_order(chosen.toArrow().to_batches()))
+        return cls(chosen.repartition("meter_id").sortWithinPartitions(*meter_order.ORDER))
 
     def through(self, work: Work, types: StructType | str) -> DataFrame:
         """What the work makes of them, as rows of Spark's."""
-        read = self.read
-        return self.frame.mapInArrow(lambda batches: map(as_texts, work(read(batches))), types)
+        read, given = self.read, self.given
+        if isinstance(given, DataFrame):
+            return given.mapInArrow(lambda batches: map(as_texts, work(read(batches))), types)
+        return frame_of_batches(SparkSession.active(), map(as_texts, work(read(given()))), types)
 
 
 @dataclass(frozen=True)
@@ -82,12 +93,11 @@ def make_files(passes: Sequence[ArrowPass], folders: Sequence[str]) -> list[list
     """
     rows = passes[0].rows
     assert all(one.rows is rows for one in passes)
-    read = rows.read
     sources = [passes.index(one.of) if one.of else None for one in passes]
     each = [(one.work, file_writer(one.table, folder)) for one, folder in zip(passes, folders, strict=True)]
 
     def written(batches: Batches) -> Batches:
-        copies = iter(tee(read(batches), sources.count(None)))
+        copies = iter(tee(batches, sources.count(None)))
         kept: dict[int | None, Batches] = {}
         for number, ((work, write), source) in enumerate(zip(each, sources, strict=True)):
             table_rows = work(next(copies) if source is None else kept.pop(source))
@@ -96,7 +106,7 @@ def make_files(passes: Sequence[ArrowPass], folders: Sequence[str]) -> list[list
             for file in write(table_rows):
                 yield pa.RecordBatch.from_pylist([file._asdict() | {"number": number}], schema=_WRITTEN)
 
-    made = rows.frame.mapInArrow(written, f"{WRITTEN}, number int").collect()
+    made = rows.through(written, f"{WRITTEN}, number int").collect()
     return [[file for file in made if file.number == number] for number in range(len(passes))]
 
 

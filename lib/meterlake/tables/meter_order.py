@@ -7,7 +7,7 @@ Spark moves some hundred large values instead of millions of rows, and each rece
 
 import math
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -43,10 +43,15 @@ def sent(scan: FileScan, columns: Sequence[str]) -> DataFrame:
 
 
 def received(values: Batches) -> Batches:
-    """The rows of one partition of `sent`: whole meters in order of their names, coded, each in order of time."""
+    """The rows of one partition of `sent`, in order."""
     tables = [pa.ipc.open_stream(value.as_buffer()).read_all() for batch in values for value in batch.column("rows")]
-    if tables:
-        yield from _in_order(pa.concat_tables(tables)).to_batches(ROWS_OF_BATCH)
+    yield from in_order(batch for table in tables for batch in table.to_batches())
+
+
+def in_order(batches: Iterable[pa.RecordBatch]) -> Batches:
+    """The rows of whole meters, in order of their names, coded, each in order of time."""
+    if held := list(batches):
+        yield from _in_order(pa.Table.from_batches(held)).to_batches(ROWS_OF_BATCH)
 
 
 def _in_order(rows: pa.Table) -> pa.Table:
