@@ -5,6 +5,7 @@ import time
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import partial
+from threading import Lock
 from typing import Protocol
 
 from pyspark.sql import DataFrame
@@ -41,6 +42,9 @@ class Target(Protocol):
 
 
 TARGETS: dict[StoreName, Target] = {"postgres": postgres, "clickhouse": clickhouse}
+# Marts may be published at once, but a store's names and grants change for one at a time: schemas are common to all,
+# and a policy that looks up regions in another mart asks whether that is there.
+ALONE: dict[StoreName, Lock] = {store: Lock() for store in STORES}
 
 
 @dataclass(frozen=True)
@@ -101,11 +105,12 @@ def publish(
 
 
 def make_empty(table: Table, settings: Settings) -> None:
-    """An empty mart in each store that has none: who asks for what was never made gets no rows and not an error."""
+    """An empty mart in each store that has none."""
     for store in STORES:
         target = TARGETS[store]
         if target.count(table, settings) is None:
-            target.swap(table, target.stage(table, settings), None, settings)
+            with ALONE[store]:
+                target.swap(table, target.stage(table, settings), None, settings)
 
 
 def counts(settings: Settings) -> dict[StoreName, dict[str, int | None]]:
@@ -127,9 +132,11 @@ def _publish(
 ) -> PublishResult:
     target, started = TARGETS[store], time.monotonic()
     try:
-        staging = target.stage(table, settings)
+        with ALONE[store]:
+            staging = target.stage(table, settings)
         attempts = _write(store, table, rows, expected, staging, settings)
-        target.swap(table, staging, slices, settings)
+        with ALONE[store]:
+            target.swap(table, staging, slices, settings)
     except MeterlakeError:
         raise
     except Exception as error:
