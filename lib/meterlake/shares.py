@@ -56,7 +56,8 @@ def frame_of_batches(spark: SparkSession, batches: Iterable[pa.RecordBatch], typ
     schema = _struct(types)
     arrow = to_arrow_schema(schema, timezone="UTC")
     held = [batch.select(arrow.names).cast(arrow) for batch in batches]
-    return spark.createDataFrame(pa.Table.from_batches(held, arrow), schema)
+    # Spark takes no table of no batches.
+    return spark.createDataFrame(pa.Table.from_batches(held) if held else arrow.empty_table(), schema)
 
 
 def _struct(types: StructType | str) -> StructType:

@@ -4,11 +4,16 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
+import pytest
+from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from meterlake.session import SMALL_BYTES, size_to
 from meterlake.settings import Settings
+from meterlake.tables import store as module
 from meterlake.tables.ops import RUNS
+from meterlake.tables.reader import Lake
 from meterlake.tables.stg_meter_readings import STG_METER_READINGS
 from meterlake.tables.store import Store
 from meterlake.tables.table import Table
@@ -50,6 +55,61 @@ def test_a_home_made_before_a_column_was_declared_is_read_and_written(spark: Spa
     changed = store.changes(STG_METER_READINGS, "village", version)
     assert changed.days is not None
     assert changed.days.count() == 1
+
+
+def test_a_small_table_is_read_without_spark_where_the_work_is_small(spark: SparkSession, settings: Settings) -> None:
+    """The same rows as Spark's, of the kinds of columns that tables have, without those deleted, and no job."""
+    Store(spark, settings).append(reading(spark, OLD, 1), OLD)
+    store = Store(spark, settings)
+    more = [reading(spark, STG_METER_READINGS, hour, delivered_kwh=9.0) for hour in (2, 3)]
+    store.append(more[0].union(more[1]).coalesce(1), STG_METER_READINGS)
+    store.append_rows(ran("1", "2"), RUNS)
+    DeltaTable.forPath(spark, store.path(STG_METER_READINGS)).delete("hour_of_day = 2")
+    tables = ((STG_METER_READINGS, "village"), (STG_METER_READINGS, "another"), (RUNS, None))
+
+    size_to(spark, 2 * SMALL_BYTES, settings)
+    by_spark = [store.read(table, source) for table, source in tables]
+    wanted = [(frame.schema, frame.sort(frame.columns[0]).collect()) for frame in by_spark]
+    size_to(spark, SMALL_BYTES, settings)
+    here = [store.read(table, source) for table, source in tables]
+    assert [frame.columns for frame in here] == [schema.names for schema, _ in wanted]
+    assert [[field.dataType for field in frame.schema] for frame in here] == [
+        [field.dataType for field in schema] for schema, _ in wanted
+    ]
+    assert [frame.sort(frame.columns[0]).collect() for frame in here] == [rows for _, rows in wanted]
+    assert [len(rows) for _, rows in wanted] == [2, 0, 2]
+    plans = [frame._jdf.queryExecution().optimizedPlan().toString() for frame in here]
+    assert all(plan.startswith("LocalRelation") for plan in plans)
+
+
+def test_few_files_are_read_without_delta_and_others_by_it(
+    spark_for_much: SparkSession, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same rows either way, with null where a file is older than a column."""
+    Store(spark_for_much, settings).append(reading(spark_for_much, OLD, 1), OLD)
+    store, table = Store(spark_for_much, settings), STG_METER_READINGS
+    new = [reading(spark_for_much, table, hour, delivered_kwh=9.0) for hour in (2, 3)]
+    store.append(new[0].union(new[1]).coalesce(1), table)
+
+    def is_by_delta(frame: DataFrame) -> bool:
+        plan = frame._jdf.queryExecution().executedPlan().toString()
+        assert ("Location: InMemoryFileIndex" in plan) != ("Location: PreparedDeltaFileIndex" in plan)
+        return "Location: PreparedDeltaFileIndex" in plan
+
+    files = len(Lake.of(settings).files(table))
+    assert files > 1
+    assert not is_by_delta(store.read(table))
+    assert is_by_delta(store.read(table, version=store.version(table)))
+    monkeypatch.setattr(module, "FEW_FILES", files - 1)
+    assert is_by_delta(store.read(table))
+    monkeypatch.undo()
+    whole = store.read(table, "village").sort("reading_timestamp").collect()
+    assert [row.delivered_kwh for row in whole] == [None, 9.0, 9.0]
+
+    DeltaTable.forPath(spark_for_much, store.path(table)).delete("hour_of_day = 2")
+    left = store.read(table, "village")
+    assert is_by_delta(left)
+    assert left.sort("reading_timestamp").collect() == [whole[0], whole[2]]
 
 
 def ran(*run_ids: str) -> list[tuple[Any, ...]]:

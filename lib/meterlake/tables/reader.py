@@ -1,5 +1,6 @@
 """The lake's tables by SQL without Spark, for pages, measurements and small questions of the steps."""
 
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ import pyarrow as pa
 from deltalake import DeltaTable, QueryBuilder
 from deltalake.exceptions import DeltaError, TableNotFoundError
 from numpy.typing import NDArray
+from pyspark.sql.types import StructType
 
 from meterlake import object_store
 from meterlake.errors import Unreachable
@@ -48,14 +50,15 @@ class Listed:
     lowest: Mapping[str, Any]
     highest: Mapping[str, Any]
 
-    @property
-    def is_own(self) -> bool:
-        return not re.match(r"/|\w+:", self.name)
-
     def may_hold(self, column: str, values: Sequence[Any]) -> bool:
         """Whether a row may lie between the smallest and the largest of these values."""
         low, high = self.lowest.get(column), self.highest.get(column)
         return low is None or high is None or (low <= max(values) and min(values) <= high)
+
+
+def is_own(name: str) -> bool:
+    """Whether a file lies in the folder of its table."""
+    return not re.match(r"/|\w+:", name)
 
 
 @dataclass(frozen=True)
@@ -154,6 +157,36 @@ class Lake:
             )
             for file in log
         ]
+
+    def is_as_declared(self, table: Table) -> bool:
+        """Whether the columns of a table that exists have the declared types; it may lack some.
+
+        Raises:
+            Unreachable: the lake cannot be read.
+        """
+        try:
+            stored = StructType.fromJson(json.loads(self._opened(table).schema().to_json()))
+        except (DeltaError, OSError) as error:
+            raise self._unreadable(error) from error
+        types = {field.name: field.dataType for field in stored}
+        return all(types.get(field.name, field.dataType) == field.dataType for field in table.schema)
+
+    def whole_files(self, table: Table, most: int) -> list[str] | None:
+        """The names of the files of a table that exists; None where they are more than `most`, another table's (a
+        shallow clone), or rows in them are deleted.
+
+        Raises:
+            Unreachable: the lake cannot be read.
+        """
+        try:
+            opened = self._opened(table)
+            names = pa.table(opened.get_add_actions()).column("path").to_pylist()
+            if len(names) > most or not all(map(is_own, names)):
+                return None
+            deleted = pa.RecordBatchReader.from_stream(opened.deletion_vectors())
+            return None if any(batch.num_rows for batch in deleted) else names
+        except (DeltaError, OSError) as error:
+            raise self._unreadable(error) from error
 
     def deleted(self, table: Table, names: set[str]) -> dict[str, NDArray[np.int64]]:
         """The positions of the rows in some of its files that a deletion vector marks, ascending.

@@ -22,13 +22,14 @@ from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import StructType
 
 from meterlake.errors import Unreachable
+from meterlake.session import is_small
 from meterlake.settings import Settings
-from meterlake.shares import frame_of
+from meterlake.shares import frame_of, frame_of_batches
 from meterlake.tables import arrow_writer
 from meterlake.tables.arrow_pass import ArrowPass, make_files
 from meterlake.tables.changes import Changes
 from meterlake.tables.file_scan import File, FileScan
-from meterlake.tables.reader import Lake, Value, bound, tables_in
+from meterlake.tables.reader import Lake, Value, bound, is_own, tables_in
 from meterlake.tables.table import Table, comment
 
 NOTE = "spark.databricks.delta.commitInfo.userMetadata"
@@ -37,6 +38,9 @@ MOST_DELETED = 5_000_000  # positions of deleted rows that the driver sends to t
 RECENT = 20  # commits in which a note is looked for
 # Tables of up to so many bytes are asked by the driver alone (docs/architecture.md, decision 19).
 LITTLE_BYTES = 512 << 20
+# Tables of up to so many bytes are read by the driver where the work is small; of up to so many files without Delta
+# where it is not. More paths are listed by a job (spark.sql.sources.parallelPartitionDiscovery.threshold).
+FEW_BYTES, FEW_FILES = 1 << 20, 32
 
 
 @dataclass(frozen=True)
@@ -109,15 +113,42 @@ class Store:
         """
         if not self.exists(table):
             return frame_of(self.spark, [], table.schema)
+        frame = self._without_delta(table, source) if version is None else None
+        if frame is None:
+            frame = self._by_delta(table, version)
+        return frame if source is None else frame.where(F.col("source") == source)
+
+    def _without_delta(self, table: Table, source: str | None) -> DataFrame | None:
+        """The rows as they stand now, where to plan a scan of Delta's takes longer than to read them.
+
+        Of a small table in small work they are values in the plan. A few files that hold no deleted row are read as
+        what they are: for each scan and each commit Delta asks its log by a job or two (docs/performance.md).
+        """
+        lake = self._lake
+        if lake is None or not lake.is_as_declared(table):  # the gates tell of a column of another type
+            return None
+        if is_small(self.spark):
+            return self._as_values(lake, table, source) if self.bytes(table) <= FEW_BYTES else None
+        files = lake.whole_files(table, FEW_FILES)
+        paths = [f"{self.path(table)}/{name}" for name in files or ()]
+        return self.spark.read.schema(table.schema).parquet(*paths) if paths else None
+
+    def _as_values(self, lake: Lake, table: Table, source: str | None) -> DataFrame:
+        of_source = "true" if source is None else "source = :source"
+        found = lake.arrow(f"SELECT * FROM {table.name} WHERE {of_source}", source=source or "")
+        for declared in to_arrow_schema(table.schema, timezone="UTC"):
+            if declared.name not in found.column_names:
+                found = found.append_column(declared, pa.nulls(found.num_rows, declared.type))
+        return frame_of_batches(self.spark, found.to_batches(), table.schema)
+
+    def _by_delta(self, table: Table, version: int | None) -> DataFrame:
         reader = self.spark.read.format("delta")
         if version is not None:
             reader = reader.option("versionAsOf", version)
         frame = reader.load(self.path(table))
         missing = [field for field in table.schema if field.name not in frame.columns]
-        if missing:
-            nothing = {field.name: F.lit(None).cast(field.dataType) for field in missing}
-            frame = frame.withColumns(nothing).select(*table.names)
-        return frame if source is None else frame.where(F.col("source") == source)
+        nothing = {field.name: F.lit(None).cast(field.dataType) for field in missing}
+        return frame.withColumns(nothing).select(*table.names)
 
     def ask(self, statement: str, **values: Value) -> list[Row]:
         """The rows of `answer`: a few, by which the driver decides what to do."""
@@ -164,7 +195,7 @@ class Store:
         if lake is None or not self.exists(table):
             return None
         listed = lake.files(table)
-        if not all(file.is_own for file in listed):
+        if not all(is_own(file.name) for file in listed):
             return None
         within: dict[str, Sequence[Any]] = values | ({table.day: days} if days and table.day else {})
         listed = [file for file in listed if all(file.may_hold(*column) for column in within.items())]
