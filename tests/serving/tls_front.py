@@ -4,10 +4,10 @@ The embedded servers speak no TLS. What a driver does with a certificate shows a
 who it is.
 """
 
+import asyncio
 import contextlib
 import datetime
 import ipaddress
-import socket
 import ssl
 import threading
 from collections.abc import Iterator
@@ -52,39 +52,38 @@ def certificate(folder: Path, name: str) -> Path:
 def tls_front(port: int, pem: Path, asked_first: bool) -> Iterator[int]:
     """The port on 127.0.0.1 that speaks TLS for `port`.
 
+    By asyncio, as OpenSSL does not let one thread read a connection while another writes to it: answers got lost.
+
     Args:
         asked_first: whether the client asks for TLS in PostgreSQL's way before the handshake.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pem, pem.with_suffix(".key"))
-    with socket.create_server(("127.0.0.1", 0)) as listener:
 
-        def accept() -> None:
-            with contextlib.suppress(OSError):  # the listener was closed
-                while True:
-                    client, _ = listener.accept()
-                    threading.Thread(target=_serve, args=(client, context, port, asked_first), daemon=True).start()
+    async def serve(client: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, EOFError):  # ssl.SSLError is an OSError: the client does not trust us
+            if asked_first:
+                if await client.readexactly(len(ASKS_FOR_TLS)) != ASKS_FOR_TLS:
+                    return
+                back.write(b"S")
+                await back.start_tls(context)
+            store, to = await asyncio.open_connection("127.0.0.1", port)
+            await asyncio.gather(_pump(client, to), _pump(store, back))
 
-        threading.Thread(target=accept, daemon=True).start()
-        yield listener.getsockname()[1]
-        listener.shutdown(socket.SHUT_RDWR)
-
-
-def _serve(client: socket.socket, context: ssl.SSLContext, port: int, asked_first: bool) -> None:
-    with contextlib.suppress(OSError), client:  # ssl.SSLError is one: the client does not trust us
-        if asked_first:
-            if client.recv(8) != ASKS_FOR_TLS:
-                return
-            client.sendall(b"S")
-        with context.wrap_socket(client, server_side=True) as safe, socket.create_connection(("127.0.0.1", port)) as to:
-            back = threading.Thread(target=_pump, args=(to, safe), daemon=True)
-            back.start()
-            _pump(safe, to)
-            to.shutdown(socket.SHUT_RDWR)
-            back.join()
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    starting = asyncio.start_server(serve, "127.0.0.1", 0, ssl=None if asked_first else context)
+    server = asyncio.run_coroutine_threadsafe(starting, loop).result()
+    yield server.sockets[0].getsockname()[1]
+    loop.call_soon_threadsafe(server.close)
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
 
 
-def _pump(source: socket.socket, target: socket.socket) -> None:
+async def _pump(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
     with contextlib.suppress(OSError):
-        while data := source.recv(65536):
-            target.sendall(data)
+        while data := await source.read(65536):
+            target.write(data)
+            await target.drain()
+    target.close()

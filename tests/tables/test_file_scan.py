@@ -15,6 +15,7 @@ from meterlake.tables import store as stores
 from meterlake.tables.arrow_pass import ArrowPass, Rows
 from meterlake.tables.changes import Changes
 from meterlake.tables.mart_anomaly_scores import MART_ANOMALY_SCORES
+from meterlake.tables.reader import Lake
 from meterlake.tables.store import Store
 
 DAY = date(2024, 1, 1)
@@ -72,7 +73,7 @@ def test_it_reads_what_delta_reads(
     texts = pa.Table.from_batches(coded.where(pc.field("anomaly_type").is_null()).here(("meter_id", "source")))
     assert texts.column("meter_id").type == pa.dictionary(pa.int32(), pa.string())
     assert texts.column("meter_id").to_pylist() == ["a"] * 9, "also of a file in which the type is null throughout"
-    assert len(scan.files) < len(store.read(MART_ANOMALY_SCORES).inputFiles()), "files of the town are not opened"
+    assert len(scan.files) < len(Lake.of(settings).files(MART_ANOMALY_SCORES)), "files of the town are not opened"
 
 
 @pytest.mark.parametrize("piece_bytes", [1, 1 << 20])

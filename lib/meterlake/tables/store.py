@@ -128,18 +128,12 @@ class Store:
         if lake is None or not lake.is_as_declared(table):  # the gates tell of a column of another type
             return None
         if is_small(self.spark):
-            return self._as_values(lake, table, source) if self.bytes(table) <= FEW_BYTES else None
+            of_source = {} if source is None else {"source": [source]}
+            scan = self.scan(table, None, **of_source) if self.bytes(table) <= FEW_BYTES else None
+            return frame_of_batches(self.spark, scan.here(table.names), table.schema) if scan else None
         files = lake.whole_files(table, FEW_FILES)
         paths = [f"{self.path(table)}/{name}" for name in files or ()]
         return self.spark.read.schema(table.schema).parquet(*paths) if paths else None
-
-    def _as_values(self, lake: Lake, table: Table, source: str | None) -> DataFrame:
-        of_source = "true" if source is None else "source = :source"
-        found = lake.arrow(f"SELECT * FROM {table.name} WHERE {of_source}", source=source or "")
-        for declared in to_arrow_schema(table.schema, timezone="UTC"):
-            if declared.name not in found.column_names:
-                found = found.append_column(declared, pa.nulls(found.num_rows, declared.type))
-        return frame_of_batches(self.spark, found.to_batches(), table.schema)
 
     def _by_delta(self, table: Table, version: int | None) -> DataFrame:
         reader = self.spark.read.format("delta")
@@ -208,7 +202,7 @@ class Store:
         path = self.path(table)
         # Without statistics: at most one row a byte.
         files = [File(f"{path}/{f.name}", f.bytes, f.rows or f.bytes, deleted.get(f.name)) for f in listed]
-        return FileScan(self.spark, table, files, reduce(and_, wanted))
+        return FileScan(self.spark, table, files, reduce(and_, wanted, pc.scalar(True)))
 
     def version(self, table: Table) -> int:
         """Delta version of the table; -1 when it does not exist.
