@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
-from meterlake.shares import frame_of, shared_out
+from meterlake.shares import frame_of, frame_of_batches, shared_out
 from meterlake.tables.ops import LOADED_FILES
 
 
@@ -57,3 +57,11 @@ def test_rows_of_the_driver_are_the_rows_of_the_frame(spark: SparkSession) -> No
     nothing = frame_of(spark, [], LOADED_FILES.schema)
     assert nothing.schema == LOADED_FILES.schema
     assert nothing.collect() == []
+
+
+@pytest.mark.parametrize("lengths", [[], [0], [1, 0, 2], [0, 2, 0, 0, 1], [3]])
+def test_no_row_behind_a_batch_without_rows_is_lost(spark: SparkSession, lengths: list[int]) -> None:
+    schema = pa.schema([("one", pa.int64())])
+    batches = [pa.RecordBatch.from_pydict({"one": [number] * rows}, schema) for number, rows in enumerate(lengths)]
+    made = frame_of_batches(spark, batches, "one bigint")
+    assert [row.one for row in made.collect()] == [number for number, rows in enumerate(lengths) for _ in range(rows)]

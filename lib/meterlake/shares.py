@@ -55,8 +55,8 @@ def frame_of_batches(spark: SparkSession, batches: Iterable[pa.RecordBatch], typ
     """The same of batches with plain texts."""
     schema = _struct(types)
     arrow = to_arrow_schema(schema, timezone="UTC")
-    held = [batch.select(arrow.names).cast(arrow) for batch in batches]
-    # Spark takes no table of no batches.
+    # Of a table Spark 4.2 takes nothing that stands behind a batch without rows, and it takes no table of no batches.
+    held = [batch.select(arrow.names).cast(arrow) for batch in batches if batch.num_rows]
     return spark.createDataFrame(pa.Table.from_batches(held) if held else arrow.empty_table(), schema)
 
 

@@ -19,6 +19,7 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from meterlake.quality.rules import CONFLICTING_DUPLICATE, EXACT_DUPLICATE
+from meterlake.shares import frame_of_batches
 
 CURRENT, SUPERSEDED, REPLACED = "current", "superseded", "replaced"
 
@@ -69,7 +70,7 @@ def contested(rows: DataFrame, interval_minutes: int) -> DataFrame:
     crowded = crowded.select("meter_id", "block")
     few = crowded.limit(FEW_BLOCKS + 1).toArrow()
     if few.num_rows <= FEW_BLOCKS:
-        crowded = F.broadcast(rows.sparkSession.createDataFrame(few))
+        crowded = F.broadcast(frame_of_batches(rows.sparkSession, few.to_batches(), crowded.schema))
     near = known.join(crowded, on=["meter_id", "block"], how="left_semi")
     return near.groupBy(*INTERVAL).agg(F.count("*").alias("rows")).where("rows > 1").select(*INTERVAL)
 
