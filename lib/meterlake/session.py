@@ -70,12 +70,18 @@ def spark_session(settings: Settings, app_name: str, text_bytes: int | None = No
     except Exception as error:  # Py4J raises what the JVM raised, of any kind
         check_java()
         raise Unreachable(f"Spark did not start on {master} ({_reason(error, said)}); see {said}.") from error
-    cores = spark.sparkContext.defaultParallelism
-    if "spark.sql.shuffle.partitions" not in given:  # 200 by default: too many tasks for a small table
-        spark.conf.set("spark.sql.shuffle.partitions", cores)
-    # As many as cores by default, which the branches of a union share: of three branches each is left to one task.
-    spark.conf.set("spark.sql.adaptive.coalescePartitions.minPartitionNum", 4 * cores)
+    for name, value in _of_cores(spark.sparkContext.defaultParallelism).items():
+        if name not in given:
+            spark.conf.set(name, value)
     return spark
+
+
+def _of_cores(cores: int) -> dict[str, str]:
+    return {
+        "spark.sql.shuffle.partitions": str(cores),  # 200 by default: too many tasks for a small table
+        # As many as cores by default, which the branches of a union share: of three branches each is left to one task.
+        "spark.sql.adaptive.coalescePartitions.minPartitionNum": str(4 * cores),
+    }
 
 
 def size_to(spark: SparkSession, work_bytes: int, settings: Settings) -> int:

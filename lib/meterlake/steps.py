@@ -451,9 +451,10 @@ def publish(run: Run) -> Outcome:
         return Outcome(nothing_new=True)
     require_passed(run)
     work = [partial(_publish_months, run, table, months) for table, months in changed.items()]
-    work += [partial(_publish_nothing, run, table) for table in MARTS if table not in changed]
+    others = [partial(make_empty, table, run.settings) for table in MARTS if table not in changed]
     with stores(run.settings):
         rows = sum(at_once(run.store.spark, work, MARTS_AT_ONCE))
+        at_once(run.store.spark, others, MARTS_AT_ONCE)
         _copy_ops(run)
     return Outcome(rows_in=rows, rows_out=rows, inputs=versions)
 
@@ -463,12 +464,6 @@ def _publish_months(run: Run, table: Table, months: set[Slice]) -> int:
     slices = None if needs_full(table, run.settings) else months
     results = publish_mart(table, customers_rows(run, table), slices, run.settings)
     return max((result.rows for result in results), default=0)
-
-
-def _publish_nothing(run: Run, table: Table) -> int:
-    """Who asks for what was never made gets no rows and not an error."""
-    make_empty(table, run.settings)
-    return 0
 
 
 def _copy_ops(run: Run) -> None:

@@ -105,7 +105,7 @@ def publish(
 
 
 def make_empty(table: Table, settings: Settings) -> None:
-    """An empty mart in each store that has none."""
+    """An empty mart in each store that has none: who asks for what was never made gets no rows and not an error."""
     for store in STORES:
         target = TARGETS[store]
         if target.count(table, settings) is None:

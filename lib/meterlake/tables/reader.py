@@ -50,15 +50,14 @@ class Listed:
     lowest: Mapping[str, Any]
     highest: Mapping[str, Any]
 
+    @property
+    def is_own(self) -> bool:
+        return not re.match(r"/|\w+:", self.name)
+
     def may_hold(self, column: str, values: Sequence[Any]) -> bool:
         """Whether a row may lie between the smallest and the largest of these values."""
         low, high = self.lowest.get(column), self.highest.get(column)
         return low is None or high is None or (low <= max(values) and min(values) <= high)
-
-
-def is_own(name: str) -> bool:
-    """Whether a file lies in the folder of its table."""
-    return not re.match(r"/|\w+:", name)
 
 
 @dataclass(frozen=True)
@@ -110,7 +109,7 @@ class Lake:
         Raises:
             Unreachable: the lake cannot be read.
         """
-        found = self._stored(table)
+        found = self.stored_as(table)
         return found.bytes if found else 0
 
     def history(self, table: Table, commits: int) -> list[dict[str, Any]]:
@@ -130,9 +129,14 @@ class Lake:
         Raises:
             Unreachable: the lake cannot be read.
         """
-        return [found for table in TABLES.values() if (found := self._stored(table))]
+        return [found for table in TABLES.values() if (found := self.stored_as(table))]
 
-    def _stored(self, table: Table) -> Stored | None:
+    def stored_as(self, table: Table) -> Stored | None:
+        """The same of one table; None when it does not exist.
+
+        Raises:
+            Unreachable: the lake cannot be read.
+        """
         try:
             sizes = pa.table(self._opened(table).get_add_actions(flatten=True)).column("size_bytes").to_pylist()
         except TableNotFoundError:
@@ -170,23 +174,6 @@ class Lake:
             raise self._unreadable(error) from error
         types = {field.name: field.dataType for field in stored}
         return all(types.get(field.name, field.dataType) == field.dataType for field in table.schema)
-
-    def whole_files(self, table: Table, most: int) -> list[str] | None:
-        """The names of the files of a table that exists; None where they are more than `most`, another table's (a
-        shallow clone), or rows in them are deleted.
-
-        Raises:
-            Unreachable: the lake cannot be read.
-        """
-        try:
-            opened = self._opened(table)
-            names = pa.table(opened.get_add_actions()).column("path").to_pylist()
-            if len(names) > most or not all(map(is_own, names)):
-                return None
-            deleted = pa.RecordBatchReader.from_stream(opened.deletion_vectors())
-            return None if any(batch.num_rows for batch in deleted) else names
-        except (DeltaError, OSError) as error:
-            raise self._unreadable(error) from error
 
     def deleted(self, table: Table, names: set[str]) -> dict[str, NDArray[np.int64]]:
         """The positions of the rows in some of its files that a deletion vector marks, ascending.

@@ -29,7 +29,7 @@ from meterlake.tables import arrow_writer
 from meterlake.tables.arrow_pass import ArrowPass, make_files
 from meterlake.tables.changes import Changes
 from meterlake.tables.file_scan import File, FileScan
-from meterlake.tables.reader import Lake, Value, bound, is_own, tables_in
+from meterlake.tables.reader import Lake, Value, bound, tables_in
 from meterlake.tables.table import Table, comment
 
 NOTE = "spark.databricks.delta.commitInfo.userMetadata"
@@ -124,16 +124,20 @@ class Store:
         Of a small table in small work they are values in the plan. A few files that hold no deleted row are read as
         what they are: for each scan and each commit Delta asks its log by a job or two (docs/performance.md).
         """
-        lake = self._lake
-        if lake is None or not lake.is_as_declared(table):  # the gates tell of a column of another type
+        lake, is_little = self._lake, is_small(self.spark)
+        stored = lake.stored_as(table) if lake else None
+        if lake is None or stored is None:
             return None
-        if is_small(self.spark):
-            of_source = {} if source is None else {"source": [source]}
-            scan = self.scan(table, None, **of_source) if self.bytes(table) <= FEW_BYTES else None
-            return frame_of_batches(self.spark, scan.here(table.names), table.schema) if scan else None
-        files = lake.whole_files(table, FEW_FILES)
-        paths = [f"{self.path(table)}/{name}" for name in files or ()]
-        return self.spark.read.schema(table.schema).parquet(*paths) if paths else None
+        if stored.bytes > FEW_BYTES if is_little else stored.files > FEW_FILES:
+            return None
+        scan = self.scan(table, None, **({} if source is None else {"source": [source]}))
+        if scan is None or not lake.is_as_declared(table):  # the gates tell of a column of another type
+            return None
+        if is_little:
+            return frame_of_batches(self.spark, scan.here(table.names), table.schema)
+        if not scan.files or any(file.deleted is not None for file in scan.files):
+            return None
+        return self.spark.read.schema(table.schema).parquet(*(file.path for file in scan.files))
 
     def _by_delta(self, table: Table, version: int | None) -> DataFrame:
         reader = self.spark.read.format("delta")
@@ -189,7 +193,7 @@ class Store:
         if lake is None or not self.exists(table):
             return None
         listed = lake.files(table)
-        if not all(is_own(file.name) for file in listed):
+        if not all(file.is_own for file in listed):
             return None
         within: dict[str, Sequence[Any]] = values | ({table.day: days} if days and table.day else {})
         listed = [file for file in listed if all(file.may_hold(*column) for column in within.items())]
