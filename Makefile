@@ -165,6 +165,9 @@ bench-executors: $(VENV)/.dev  ## two executors of one core against one, on a st
 bench-vee: $(VENV)/.dev  ## what validation and estimation add to a run
 	@$(ALONE) --size $(SIZE) --pairs $(PAIRS)
 
+bench-publish: $(VENV)/.dev  ## what Spark takes to write a mart into each store, beside the fastest way to load the same rows
+	@$(ALONE) --size $(SIZE) --pairs $(PAIRS)
+
 PAGE ?=
 bench-scoring: $(VENV)/.dev  ## scikit-learn's scores and ours on London's half-hours in INPUT=: rows a second and core
 	@PYTHONPATH=lib $(BIN)/python -m tests.benchmarks.scoring --input $(INPUT) $(if $(PAGE),--page $(PAGE))

@@ -1,4 +1,4 @@
-"""Airflow on one region of its own, for tests: started by the Makefile, as a user does it, and what it wrote down."""
+"""Airflow on regions of its own, for tests: started by the Makefile, as a user does it, and what it wrote down."""
 
 import json
 import os
@@ -52,12 +52,14 @@ MAKE += [f"--old-file={os.path.relpath(sys.prefix, PROJECT)}/{stamp}" for stamp 
 
 @dataclass
 class Site:
-    """A region, its home, and the Airflow that works for it: a task that failed is tried again after a second."""
+    """A region, its home, and the Airflow that works for it, or for others too (`serve`): a task that failed is tried
+    again after a second."""
 
     folder: Path
     master: str
     webhook: str = ""
     deadline_minutes: float = 180
+    name: str = "village"
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -66,15 +68,15 @@ class Site:
         self.source.write_text(VILLAGE_TOML)
         self.conf = self.folder / "region.toml"
         self.conf.write_text(f'[spark]\ndriver_memory = "1g"\n[quality]\nwebhook = "{self.webhook}"\n')
-        region = {
-            "name": "village",
-            "source": str(self.source),
-            "input": str(self.folder / "in"),
-            "home": str(self.home),
-            "conf": str(self.conf),
-        }
+        self.serve(self)
+
+    def serve(self, *sites: "Site") -> None:
+        """Let this site's Airflow work for the regions of these."""
         waits = {"retry_minutes": 1 / 60, "deadline_minutes": self.deadline_minutes}
-        lines = [*_toml(waits), "[[regions]]", *_toml(region)]
+        lines = _toml(waits)
+        for site in sites:
+            region = {"name": site.name, "source": site.source, "input": site.folder / "in"}
+            lines += ["[[regions]]", *_toml(region | {"home": site.home, "conf": site.conf})]
         (self.folder / "regions.toml").write_text("\n".join(lines) + "\n")
 
     def deliver(self, day: date, readings: int = 48, kwh: float = 0.5) -> None:
@@ -147,9 +149,9 @@ class Site:
     def settings(self) -> Settings:
         return load(self.conf, self.home)
 
-    def states(self) -> dict[str, str]:
-        """State of each task of the newest run."""
-        return {task["task"]: task["state"] for task in tasks(self.home)}
+    def states(self, region: int | None = None) -> dict[str, str]:
+        """State of each task of the newest run, of the region of that number where it works for several."""
+        return {task["task"]: task["state"] for task in tasks(self.home) if region in (None, task["region"])}
 
     def tries(self) -> dict[str, int]:
         """How often each task of the newest run was begun."""
@@ -170,7 +172,7 @@ def _text(value: Any) -> str:
 
 
 def _toml(values: dict[str, Any]) -> list[str]:
-    return [f"{name} = {json.dumps(value)}" for name, value in values.items()]
+    return [f"{name} = {json.dumps(value, default=str)}" for name, value in values.items()]
 
 
 @contextmanager

@@ -120,8 +120,9 @@ class Login(Section):
 
 
 class Serving(Section):
-    """Logins beside the writer (`user`) and the dashboards (`reader`) of each store."""
+    """How marts get into the stores, and logins beside the writer (`user`) and the dashboards (`reader`) of each."""
 
+    loader: Literal["native", "jdbc"]
     logins: dict[LoginName, Login]
 
 

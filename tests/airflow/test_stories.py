@@ -17,7 +17,7 @@ from typing import Any
 
 import psutil
 import pytest
-from tests.airflow_run import FIRST, METERS, Site, listening
+from tests.airflow_run import DAILY, FIRST, METERS, Site, listening
 from tests.lake import written
 from tests.standalone import QUICK, free_port, standalone
 
@@ -27,24 +27,39 @@ pytest.importorskip("airflow.sdk", reason="Airflow is not installed")
 pytestmark = pytest.mark.airflow
 
 BUSY_AFTER = 15  # seconds
-AFTER_RAW = ("stage", "vee", "validate_staging", "aggregate", "train_first_model", "score", "marts", "validate_marts")
+FAILED_AT_RAW = dict.fromkeys(DAILY, "upstream_failed") | {
+    "check_source": "success",
+    "ingest": "success",
+    "validate_raw": "failed",
+}
 
 
 def test_given_a_delivery_of_rubbish_when_its_gate_fails_then_nothing_is_published(tmp_path: Path) -> None:
     with standalone(tmp_path / "spark", given=QUICK) as master, listening() as (hook, heard):
         site = Site(tmp_path / "site", master, hook)
         site.deliver(FIRST, readings=20)
-        rubbish = [f"a,{FIRST} 12:00:00,about {n}" for n in range(100)]
-        written(site.folder / "in" / f"{FIRST}-rubbish.csv", *rubbish)
+        deliver_rubbish(site)
         assert site.day(FIRST) != 0
-    through = dict.fromkeys(("check_source", "ingest"), "success")
-    left = dict.fromkeys((*AFTER_RAW, "publish", "report"), "upstream_failed")
-    assert site.states() == through | {"validate_raw": "failed"} | left
+    assert site.states() == FAILED_AT_RAW
     assert site.run_state() == "failed"
     assert site.tries()["validate_raw"] == 3
     assert [text for text in heard if "task region.validate_raw of energy_pipeline_daily failed" in text] == heard != []
     assert never_started(site.settings()), "no store was touched"
     assert sum(site.lake()["stg_meter_readings"].values()) == 0
+
+
+def test_given_two_regions_when_one_delivers_rubbish_then_the_other_is_published(tmp_path: Path) -> None:
+    with standalone(tmp_path / "spark", given=QUICK) as master:
+        north, south = (Site(tmp_path / name, master, name=name) for name in ("north", "south"))
+        north.serve(south, north)
+        north.deliver(FIRST)
+        deliver_rubbish(south)
+        assert north.day(FIRST) != 0
+    assert north.states(0) == FAILED_AT_RAW
+    assert north.states(1) == dict.fromkeys(DAILY, "success")
+    for rows in north.published().values():
+        assert rows["mart_anomaly_scores"] == len(METERS) * 48
+    assert never_started(south.settings())
 
 
 def test_given_three_days_in_a_wrong_unit_when_a_backfill_is_killed_and_retried_then_as_a_load_at_once(
@@ -73,6 +88,10 @@ def test_given_three_days_in_a_wrong_unit_when_a_backfill_is_killed_and_retried_
     without = ("corrected_readings", "mart_anomaly_scores", "mart_anomaly_flags", "mart_inspections")
     assert mended.lake(*without) == right.lake(*without)
     assert sum(mended.lake()["stg_meter_readings"].values()) == len(METERS) * 3 * 48
+
+
+def deliver_rubbish(site: Site) -> None:
+    written(site.folder / "in" / f"{FIRST}-rubbish.csv", *(f"a,{FIRST} 12:00:00,about {n}" for n in range(100)))
 
 
 def first_try(site: Site) -> bool:

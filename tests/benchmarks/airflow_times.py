@@ -42,10 +42,10 @@ def timed(home: Path) -> list[tuple[dict[str, Any], float | None]]:
 
 
 def tasks(home: Path) -> list[dict[str, Any]]:
-    """Name, state, tries and seconds of each task of Airflow's newest run, in the order in which they were begun."""
+    """Name, number of the region, state, tries and seconds of each task of Airflow's newest run, as they were begun."""
     return asked(
         home,
-        "SELECT replace(task_id, 'region.', '') AS task, state, try_number AS tries, "
+        "SELECT replace(task_id, 'region.', '') AS task, map_index AS region, state, try_number AS tries, "
         "(julianday(end_date) - julianday(start_date)) * 86400 AS seconds FROM task_instance "
         "WHERE run_id = (SELECT run_id FROM dag_run ORDER BY id DESC LIMIT 1) "
         "ORDER BY start_date IS NULL, start_date",

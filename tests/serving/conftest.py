@@ -15,6 +15,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from meterlake.serving import clickhouse, embedded, postgres
 from meterlake.serving.endpoint import endpoint
+from meterlake.session import SMALL_BYTES, size_to
 from meterlake.settings import PROJECT, Settings, load
 from meterlake.tables.table import Column, Published, Sums, Table
 
@@ -58,6 +59,15 @@ def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     settings = with_free_ports(load(conf=PROJECT / "conf" / "test.toml", home=tmp_path_factory.mktemp("serving-home")))
     with embedded.stores(settings):
         yield settings
+
+
+@pytest.fixture(params=["native, by tasks", "native, here", "jdbc"])
+def loading(request: pytest.FixtureRequest, serving: Settings, spark: SparkSession) -> Iterator[Settings]:
+    """The settings of `serving` with each way of rows into the stores in turn."""
+    loader, _, where = request.param.partition(", ")
+    size_to(spark, 2 * SMALL_BYTES if where == "by tasks" else 0, serving)
+    yield serving.model_copy(update={"serving": serving.serving.model_copy(update={"loader": loader})})
+    size_to(spark, 0, serving)
 
 
 def with_free_ports(settings: Settings) -> Settings:

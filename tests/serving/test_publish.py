@@ -71,6 +71,7 @@ VALUES = {
     "quotes_and_backslashes": ("reasons", 'it\'s "quoted", \\back\\slash\\n'),
     "unicode": ("reasons", "Zähler № 7 – 電力 ⚡ ?"),
     "control_characters": ("reasons", "two\nlines\tand a tab\r"),
+    "the_end_of_copied_text": ("reasons", "one\n\\.\ntwo"),
     "empty_text_is_not_null": ("reasons", ""),
     "null_text": ("reasons", None),
     "the_word_null": ("reasons", "NULL"),
@@ -88,21 +89,21 @@ VALUES = {
 }
 
 
-def test_values_arrive_as_they_are(mart: Table, rows: Rows, serving: Settings, both: Any) -> None:
+def test_values_arrive_as_they_are(mart: Table, rows: Rows, loading: Settings, both: Any) -> None:
     """One meter per value; all in one publish, as each takes a second."""
     frames = [rows(meter_id=meter, **{column: value}) for meter, (column, value) in VALUES.items()]
-    publish.publish(mart, reduce(DataFrame.union, frames), None, serving)
+    publish.publish(mart, reduce(DataFrame.union, frames), None, loading)
     found = {meter: both(column, f"WHERE meter_id = '{meter}'") for meter, (column, _) in VALUES.items()}
     assert found == {meter: [(value,)] for meter, (_, value) in VALUES.items()}
 
 
-def test_a_nul_character_is_shown_as_a_replacement(mart: Table, rows: Rows, serving: Settings, both: Any) -> None:
-    publish.publish(mart, rows(reasons="a\0b"), None, serving)
+def test_a_nul_character_is_shown_as_a_replacement(mart: Table, rows: Rows, loading: Settings, both: Any) -> None:
+    publish.publish(mart, rows(reasons="a\0b"), None, loading)
     assert both("reasons") == [("a\ufffdb",)]
 
 
 def test_a_timestamp_is_the_same_instant_in_both_stores(
-    mart: Table, rows: Rows, serving: Settings, in_postgres: Fetch, in_clickhouse: Fetch, spark: SparkSession
+    mart: Table, rows: Rows, loading: Settings, in_postgres: Fetch, in_clickhouse: Fetch, spark: SparkSession
 ) -> None:
     """01:30 UTC on the night when clocks go back in Europe, seen by a session and a JVM on other clocks."""
     zones = spark._jvm.java.util.TimeZone  # type: ignore[union-attr]
@@ -113,7 +114,7 @@ def test_a_timestamp_is_the_same_instant_in_both_stores(
     )
     try:
         zones.setDefault(zones.getTimeZone("Europe/Berlin"))
-        publish.publish(mart, frame, None, serving)
+        publish.publish(mart, frame, None, loading)
     finally:
         zones.setDefault(before)
     assert mart.published is not None
@@ -155,10 +156,10 @@ def test_another_source_keeps_its_slice_of_the_same_month(
     assert both("source, count(*)", "GROUP BY source") == [("london", 1)]
 
 
-def test_an_empty_mart_is_published_as_an_empty_table(mart: Table, rows: Rows, serving: Settings, both: Any) -> None:
-    publish.publish(mart, rows().limit(0), None, serving)
+def test_an_empty_mart_is_published_as_an_empty_table(mart: Table, rows: Rows, loading: Settings, both: Any) -> None:
+    publish.publish(mart, rows().limit(0), None, loading)
     assert both("count(*)") == [(0,)]
-    assert not publish.needs_full(mart, serving)
+    assert not publish.needs_full(mart, loading)
 
 
 def test_no_slice_is_no_work(mart: Table, rows: Rows, serving: Settings) -> None:
@@ -452,7 +453,7 @@ def test_counts_name_each_mart_of_each_running_store(serving: Settings, settings
     assert publish.counts(settings) == {}, "the stores of this home do not run"
 
 
-def test_many_months_go_in_one_publish(mart: Table, spark: SparkSession, serving: Settings, both: Any) -> None:
+def test_many_months_go_in_one_publish(mart: Table, spark: SparkSession, loading: Settings, both: Any) -> None:
     """More partitions than ClickHouse takes in one block by default (100), and rows in no order."""
     frame = spark.range(0, 30_000, 1, 3).selectExpr(
         "'smart_meter' AS source",
@@ -466,6 +467,6 @@ def test_many_months_go_in_one_publish(mart: Table, spark: SparkSession, serving
         "id % 100 = 0 AS is_anomaly",
         "if(id % 100 = 0, 'ratio', null) AS reasons",
     )
-    results = publish.publish(mart, frame, None, serving)
+    results = publish.publish(mart, frame, None, loading)
     assert [one.attempts for one in results] == [1, 1]
     assert both("count(*), sum(reading_count), min(reading_date_local)") == [(30_000, 449_985_000, date(2001, 9, 9))]

@@ -19,11 +19,12 @@ from meterlake.tables.reader import Lake
 from meterlake.tables.store import Store
 
 DAY = date(2024, 1, 1)
+STAMPS = "spark.sql.parquet.outputTimestampType"
 COLUMNS = ("source", "meter_id", "reading_timestamp", "anomaly_score", "reasons")
 
 
 def fill(store: Store, source: str, hours: int) -> None:
-    """Scores of one meter of a source, written by Spark (its stamps are INT96) where hours are even, else by Arrow."""
+    """Scores of one meter of a source: of even hours by Spark, with the stamps of an old home, of others by Arrow."""
     rows = [
         {
             **dict.fromkeys(MART_ANOMALY_SCORES.names),
@@ -42,7 +43,9 @@ def fill(store: Store, source: str, hours: int) -> None:
     ]
     frame = store.spark.createDataFrame([tuple(row.values()) for row in rows], MART_ANOMALY_SCORES.schema)
     if hours % 2 == 0:
+        store.spark.conf.set(STAMPS, "INT96")
         store.append(frame, MART_ANOMALY_SCORES)
+        store.spark.conf.set(STAMPS, "TIMESTAMP_MICROS")
     else:
         store.append_passes([ArrowPass(MART_ANOMALY_SCORES, Rows(frame), lambda batches: batches)])
 

@@ -82,6 +82,14 @@ def test_a_small_table_is_read_without_spark_where_the_work_is_small(spark: Spar
     assert all(plan.startswith("LocalRelation") for plan in plans)
 
 
+def test_a_time_of_any_year_is_asked_back_as_spark_wrote_it(spark: SparkSession, settings: Settings) -> None:
+    """Nanoseconds end in 2262."""
+    store, far = Store(spark, settings), datetime(2999, 1, 1, 4, tzinfo=UTC)
+    store.append(reading(spark, STG_METER_READINGS, 4, reading_timestamp=far), STG_METER_READINGS)
+    (found,) = store.ask("SELECT reading_timestamp FROM stg_meter_readings")
+    assert found.reading_timestamp.replace(tzinfo=UTC) == far
+
+
 def test_few_files_are_read_without_delta_and_others_by_it(
     spark_for_much: SparkSession, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,7 @@ import re
 import secrets
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import groupby
 from operator import attrgetter, itemgetter
 
@@ -19,14 +20,21 @@ from pyspark.sql import functions as F
 
 from meterlake.errors import Unreachable
 from meterlake.serving import clickhouse_access, ddl, totals
-from meterlake.serving.endpoint import Login, endpoint
+from meterlake.serving.endpoint import Endpoint, Login, endpoint
 from meterlake.serving.slices import Slice
+from meterlake.serving.tasks import each_task, over_jdbc
 from meterlake.settings import Settings
+from meterlake.tables.arrow_writer import Batches, joined
 from meterlake.tables.catalog import MARTS
 from meterlake.tables.table import Table
 
 # What an error says, and what it means.
 REFUSED = {"AUTHENTICATION_FAILED": "login refused", "CERTIFICATE_VERIFY_FAILED": "its certificate is not trusted"}
+
+# Rows of a block: a part on the disk for each partition that they are of, as many as the server's own blocks have.
+INSERTED_ROWS = 1_000_000
+# A block may hold any number of months.
+ANY_PARTITIONS = {"max_partitions_per_insert_block": 0}
 
 
 def connect(settings: Settings, login: Login = "etl") -> Client:
@@ -35,13 +43,16 @@ def connect(settings: Settings, login: Login = "etl") -> Client:
     Raises:
         Unreachable: the server does not answer, or refuses the login.
     """
-    known = endpoint(settings, "clickhouse")
+    return _connected(endpoint(settings, "clickhouse"), login, settings.secret(f"clickhouse_{login}"))
+
+
+def _connected(known: Endpoint, login: Login, password: str) -> Client:
     try:
         return clickhouse_connect.get_client(
             host=known.host,
             port=known.port,
             username=known.login(login),
-            password=settings.secret(f"clickhouse_{login}"),
+            password=password,
             autogenerate_session_id=False,
             client_name="meterlake",
             secure=known.tls,
@@ -62,7 +73,7 @@ def needs_full(table: Table, settings: Settings) -> bool:
 
 
 def stage(table: Table, settings: Settings) -> str:
-    """Make an empty staging table and its wire table; those of killed runs are dropped. Returns the staging name."""
+    """Make an empty staging table; those of killed runs are dropped. Returns its name."""
     name = f"{_mart(table)}__staging_{secrets.token_hex(4)}"
     database = settings.clickhouse.database
     with _session(settings) as client:
@@ -74,31 +85,16 @@ def stage(table: Table, settings: Settings) -> str:
         for (left,) in found.result_rows:
             client.command(f"DROP TABLE {_target(settings, left)} SYNC")
         client.command(ddl.clickhouse_table(table, database, name))
-        client.command(ddl.clickhouse_wire_table(table, database, _wire(name)))
     return name
 
 
 def write(table: Table, rows: DataFrame, staging: str, settings: Settings) -> None:
-    """Append the rows to the wire table through JDBC, then move them into the staging table inside the server."""
-    known = endpoint(settings, "clickhouse")
-    _on_wire(table, rows).write.format("jdbc").mode("append").options(
-        driver="com.clickhouse.jdbc.Driver",
-        url=known.jdbc_url,
-        dbtable=_wire(staging),
-        user=known.user,
-        password=settings.secret("clickhouse_etl"),
-        batchsize=100000,
-        isolationLevel="NONE",
-        **{"beta.row_binary_for_simple_insert": "true"},
-        **known.jdbc_tls,
-    ).save()
-    names = ddl.columns(table.names)
-    with _session(settings) as client:
-        client.command(
-            f"INSERT INTO {_target(settings, staging)} ({names}) "
-            f"SELECT {', '.join(_from_wire(table))} FROM {_target(settings, _wire(staging))}",
-            settings={"max_partitions_per_insert_block": 0},
-        )
+    """Append the rows to the staging table as Arrow, or through JDBC."""
+    if settings.serving.loader == "jdbc":
+        _write_over_jdbc(table, rows, staging, settings)
+    else:
+        known, password = endpoint(settings, "clickhouse"), settings.secret("clickhouse_etl")
+        each_task(rows.select(*table.names), partial(_inserted, known=known, password=password, into=staging))
 
 
 def staged(table: Table, staging: str, settings: Settings) -> totals.Totals:
@@ -109,8 +105,7 @@ def staged(table: Table, staging: str, settings: Settings) -> totals.Totals:
 
 def empty(table: Table, staging: str, settings: Settings) -> None:
     with _session(settings) as client:
-        for name in (staging, _wire(staging)):
-            client.command(f"TRUNCATE TABLE {_target(settings, name)}")
+        client.command(f"TRUNCATE TABLE {_target(settings, staging)}")
 
 
 def swap(table: Table, staging: str, slices: Collection[Slice] | None, settings: Settings) -> None:
@@ -128,8 +123,7 @@ def swap(table: Table, staging: str, slices: Collection[Slice] | None, settings:
 
 def discard(table: Table, staging: str, settings: Settings) -> None:
     with _session(settings) as client:
-        for name in (staging, _wire(staging)):
-            client.command(f"DROP TABLE IF EXISTS {_target(settings, name)} SYNC")
+        client.command(f"DROP TABLE IF EXISTS {_target(settings, staging)} SYNC")
 
 
 def count(table: Table, settings: Settings, source: str | None = None) -> int | None:
@@ -156,6 +150,30 @@ def _session(settings: Settings) -> Iterator[Client]:
         yield client
     finally:
         client.close()
+
+
+def _inserted(batches: Batches, known: Endpoint, password: str, into: str) -> None:
+    client = _connected(known, "etl", password)
+    try:
+        for rows in joined(batches, INSERTED_ROWS):
+            client.insert_arrow(into, rows, known.database, settings=ANY_PARTITIONS)
+    finally:
+        client.close()
+
+
+def _write_over_jdbc(table: Table, rows: DataFrame, staging: str, settings: Settings) -> None:
+    """Into a wire table through JDBC, then into the staging table inside of the server."""
+    known, wire, names = endpoint(settings, "clickhouse"), f"{staging}_wire", ddl.columns(table.names)
+    options = {"batchsize": "100000", "isolationLevel": "NONE", "beta.row_binary_for_simple_insert": "true"}
+    with _session(settings) as client:
+        client.command(ddl.clickhouse_wire_table(table, known.database, wire))
+        over_jdbc(_on_wire(table, rows), wire, known, settings.secret("clickhouse_etl"), **options)
+        client.command(
+            f"INSERT INTO {_target(settings, staging)} ({names}) "
+            f"SELECT {', '.join(_from_wire(table))} FROM {_target(settings, wire)}",
+            settings=ANY_PARTITIONS,
+        )
+        client.command(f"DROP TABLE {_target(settings, wire)} SYNC")
 
 
 def _on_wire(table: Table, rows: DataFrame) -> DataFrame:
@@ -212,10 +230,6 @@ def _declared(table: Table) -> list[tuple[str, str]]:
 
 def _mart(table: Table) -> str:
     return ddl.published(table).clickhouse
-
-
-def _wire(staging: str) -> str:
-    return f"{staging}_wire"
 
 
 def _target(settings: Settings, name: str) -> str:

@@ -7,20 +7,28 @@ import re
 import secrets
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import psycopg2
+import pyarrow as pa
+import pyarrow.csv
 from psycopg2.extensions import connection, cursor
 from pyspark.sql import DataFrame
 
 from meterlake.errors import Unreachable
 from meterlake.serving import ddl, postgres_access, totals
 from meterlake.serving import postgres_mart as mart_table
-from meterlake.serving.endpoint import Login, endpoint
+from meterlake.serving.endpoint import Endpoint, Login, endpoint
 from meterlake.serving.slices import Slice
+from meterlake.serving.tasks import each_task, over_jdbc
 from meterlake.settings import Settings
+from meterlake.tables.arrow_writer import Batches, joined
 from meterlake.tables.catalog import MARTS
 from meterlake.tables.table import Table
+
+# What a task holds as text at once.
+COPIED_ROWS = 50_000
 
 
 def connect(settings: Settings, login: Login = "etl") -> connection:
@@ -29,7 +37,10 @@ def connect(settings: Settings, login: Login = "etl") -> connection:
     Raises:
         Unreachable: the server does not answer, or refuses the login.
     """
-    known = endpoint(settings, "postgres")
+    return _connected(endpoint(settings, "postgres"), login, settings.secret(f"postgres_{login}"))
+
+
+def _connected(known: Endpoint, login: Login, password: str) -> connection:
     tls: dict[str, Any] = {"sslmode": "verify-full", "sslrootcert": known.ca or "system"} if known.tls else {}
     try:
         return psycopg2.connect(
@@ -37,7 +48,7 @@ def connect(settings: Settings, login: Login = "etl") -> connection:
             port=known.port,
             dbname=known.database,
             user=known.login(login),
-            password=settings.secret(f"postgres_{login}"),
+            password=password,
             connect_timeout=10,
             application_name="meterlake",
             **tls,
@@ -73,18 +84,17 @@ def stage(table: Table, settings: Settings) -> str:
 
 
 def write(table: Table, rows: DataFrame, staging: str, settings: Settings) -> None:
-    """Append the rows to the staging table through JDBC, a connection per task."""
-    known = endpoint(settings, "postgres")
-    rows.write.format("jdbc").mode("append").options(
-        driver="org.postgresql.Driver",
-        url=known.jdbc_url,
-        dbtable=mart_table.target(staging),
-        user=known.user,
-        password=settings.secret("postgres_etl"),
-        batchsize=10000,
-        reWriteBatchedInserts="true",
-        **known.jdbc_tls,
-    ).save()
+    """Append the rows to the staging table by COPY, or through JDBC; a connection and a transaction per task."""
+    known, password, target = (
+        endpoint(settings, "postgres"),
+        settings.secret("postgres_etl"),
+        mart_table.target(staging),
+    )
+    if settings.serving.loader == "jdbc":
+        over_jdbc(rows, target, known, password, batchsize="10000", reWriteBatchedInserts="true")
+    else:
+        into = f"COPY {target} ({ddl.columns(table.names)}) FROM STDIN (FORMAT csv)"
+        each_task(rows.select(*table.names), partial(_copied, known=known, password=password, into=into))
 
 
 def staged(table: Table, staging: str, settings: Settings) -> totals.Totals:
@@ -150,6 +160,19 @@ def session(settings: Settings) -> Iterator[cursor]:
     try:
         with opened, opened.cursor() as run:
             yield run
+    finally:
+        opened.close()
+
+
+def _copied(batches: Batches, known: Endpoint, password: str, into: str) -> None:
+    """What is null has no quotes, a text has some: so COPY tells no text from an empty one."""
+    opened = _connected(known, "etl", password)
+    try:
+        with opened, opened.cursor() as run:
+            for rows in joined(batches, COPIED_ROWS):
+                text = pa.BufferOutputStream()
+                pa.csv.write_csv(rows, text, pa.csv.WriteOptions(include_header=False))
+                run.copy_expert(into, pa.BufferReader(text.getvalue()))
     finally:
         opened.close()
 

@@ -96,12 +96,17 @@ def publish(
         return []
     if slices is not None and needs_full(table, settings):
         raise ValueError(f"{table.name} has other columns than declared: publish all of it")
-    rows = _served(table, within(table, frame, slices))
-    expected = of_frame(table, rows)
-    spread = _spread(table, rows, int(expected["rows"]))
+    rows, expected = to_write(table, within(table, frame, slices))
     # At once, as each waits for its store more than it works.
-    writes = [partial(_publish, store, table, spread, expected, slices, settings) for store in STORES]
+    writes = [partial(_publish, store, table, rows, expected, slices, settings) for store in STORES]
     return at_once(frame.sparkSession, writes, len(STORES))
+
+
+def to_write(table: Table, rows: DataFrame) -> tuple[DataFrame, Totals]:
+    """The rows as both stores can hold them, in as many partitions as may write at once; and their totals."""
+    served = _served(table, rows)
+    expected = of_frame(table, served)
+    return served.coalesce(1 if expected["rows"] <= SMALL_ROWS else MOST_CONNECTIONS), expected
 
 
 def make_empty(table: Table, settings: Settings) -> None:
@@ -130,18 +135,17 @@ def _publish(
     slices: Collection[Slice] | None,
     settings: Settings,
 ) -> PublishResult:
-    target, started = TARGETS[store], time.monotonic()
+    target, started, staging = TARGETS[store], time.monotonic(), ""
     try:
         with ALONE[store]:
             staging = target.stage(table, settings)
         attempts = _write(store, table, rows, expected, staging, settings)
         with ALONE[store]:
             target.swap(table, staging, slices, settings)
-    except MeterlakeError:
-        raise
     except Exception as error:
         known = endpoint(settings, store)
-        if known.running:
+        never_there = not staging and isinstance(error, MeterlakeError)
+        if known.running or never_there:
             raise
         raise Unreachable(
             f"{known.title} at {known.host}:{known.port} went away while {table.name} was written; "
@@ -163,7 +167,7 @@ def _publish(
 def _write(store: StoreName, table: Table, rows: DataFrame, expected: Totals, staging: str, settings: Settings) -> int:
     """Write until the staging table equals the frame; returns how often that took.
 
-    A Spark task that is tried again writes its rows again: JDBC has no commit over several tasks.
+    A Spark task that is tried again may write its rows again: no store has a commit over several tasks.
     """
     target = TARGETS[store]
     for attempt in range(1, ATTEMPTS + 1):
@@ -189,11 +193,3 @@ def _served(table: Table, rows: DataFrame) -> DataFrame:
             value = F.translate(value, "\0", "\ufffd")
         made.append(value.alias(column.name))
     return rows.select(*made)
-
-
-def _spread(table: Table, rows: DataFrame, count: int) -> DataFrame:
-    """A partition per core, evenly and by value, so that a retried task has the same rows; one for few rows."""
-    if count <= SMALL_ROWS:
-        return rows.coalesce(1)
-    partitions = min(rows.sparkSession.sparkContext.defaultParallelism, MOST_CONNECTIONS)
-    return rows.repartition(partitions, *table.key)

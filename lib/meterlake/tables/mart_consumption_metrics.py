@@ -54,5 +54,6 @@ MART_CONSUMPTION_METRICS = Table(
                 "uniqExact(meter_id)",
             ),
         ),
+        codec="LZ4",
     ),
 )
