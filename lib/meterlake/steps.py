@@ -462,7 +462,8 @@ def publish(run: Run) -> Outcome:
 def _publish_months(run: Run, table: Table, months: set[Slice]) -> int:
     months = _every_month(run, table) if _lost(run, table) else months
     slices = None if needs_full(table, run.settings) else months
-    results = publish_mart(table, customers_rows(run, table), slices, run.settings)
+    files, without = run.store.scan(table), supply_sources(run.settings)
+    results = publish_mart(table, run.store.read(table), slices, run.settings, files, without)
     return max((result.rows for result in results), default=0)
 
 
@@ -484,11 +485,6 @@ def _not_copied(run: Run, table: Table, held: postgres_ops.State | None) -> post
     added = store.added(table, held.version, newest.version) if held and grown else None
     rows = store.answer(f"SELECT * FROM {table.name}") if added is None else added
     return postgres_ops.News(rows, newest, whole=added is None)
-
-
-def customers_rows(run: Run, table: Table) -> DataFrame:
-    """The rows of a mart that the stores hold: those of every source but the supply meters'."""
-    return run.store.read(table).where(~F.col("source").isin(*supply_sources(run.settings)))
 
 
 def report(run: Run) -> Outcome:

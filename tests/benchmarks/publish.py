@@ -22,14 +22,15 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from pyspark.sql import DataFrame
 from tests.benchmarks import asked, passes
 from tests.benchmarks.agreement import Disagreement
 from tests.benchmarks.workload import Workload
 
 from meterlake.serving import clickhouse, ddl, embedded, postgres
 from meterlake.serving.endpoint import TITLES, StoreName
-from meterlake.serving.publish import TARGETS, to_write
+from meterlake.serving.outgoing import Outgoing
+from meterlake.serving.publish import TARGETS, outgoing
+from meterlake.serving.slices import Wanted
 from meterlake.serving.totals import Totals, differences
 from meterlake.session import size_to, spark_session
 from meterlake.settings import Settings, load
@@ -58,7 +59,7 @@ def run(given: argparse.Namespace) -> None:
     store = Store(spark, settings)
     size_to(spark, store.bytes(MART), settings)
     with embedded.stores(settings):
-        rows, expected = to_write(MART, store.read(MART))
+        rows, expected = outgoing(store.read(MART), Wanted(MART), store.scan(MART))
         seconds = {name: compare(name, rows, expected, home, settings, given) for name in READY}
     spark.stop()
     shutil.rmtree(home)
@@ -73,7 +74,7 @@ def run(given: argparse.Namespace) -> None:
 
 
 def compare(
-    store: StoreName, rows: DataFrame, expected: Totals, home: Path, settings: Settings, given: argparse.Namespace
+    store: StoreName, rows: Outgoing, expected: Totals, home: Path, settings: Settings, given: argparse.Namespace
 ) -> Rounds:
     """Seconds of each way, one after the other in each round; what lies ready is written by the store before."""
     ready = {"postgres": _postgres_ready, "clickhouse": _clickhouse_ready}[store]

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from functools import reduce
 from typing import Any
@@ -12,6 +12,7 @@ import clickhouse_connect
 import psycopg2
 import pytest
 from clickhouse_connect.driver.exceptions import ClickHouseError
+from delta.tables import DeltaTable
 from psycopg2.extensions import connection
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -19,9 +20,11 @@ from pyspark.sql import functions as F
 from meterlake.errors import LedgerUnbalanced, Unreachable, UsageError
 from meterlake.serving import clickhouse, ddl, postgres, publish
 from meterlake.serving.endpoint import endpoint
-from meterlake.serving.slices import Slice, slices_between, within
+from meterlake.serving.outgoing import Outgoing
+from meterlake.serving.slices import Slice, Wanted, slices_between
 from meterlake.settings import Settings
 from meterlake.tables.catalog import MARTS
+from meterlake.tables.store import Store
 from meterlake.tables.table import Column, Table
 
 Rows = Callable[..., DataFrame]
@@ -123,6 +126,36 @@ def test_a_timestamp_is_the_same_instant_in_both_stores(
         (1729992600,)
     ]
     assert in_clickhouse(f"SELECT toUnixTimestamp(reading_timestamp) FROM energy_analytics.{name}") == [(1729992600,)]
+
+
+@pytest.mark.parametrize("deleted", ["none", "some"])
+def test_rows_of_files_arrive_as_those_of_spark(
+    mart: Table, rows: Rows, loading: Settings, spark: SparkSession, both: Any, deleted: str
+) -> None:
+    """With what no store can hold, in a file that others' rows and other months' are in, too; `publish` compares."""
+
+    def lake(score: float) -> Store:
+        root = loading.lake.model_copy(update={"root": f"{loading.home}/{mart.name}/{score}"})
+        made = Store(spark, loading.model_copy(update={"lake": root}))
+        at = datetime(2024, 2, 1, 12, 30, 0, 750_000)
+        odd = rows(start=date(2024, 2, 1), meter_id="odd", score=score, reasons="a\0b", reading_timestamp=at)
+        others = [rows(days=70, score=score), rows(source="london"), rows(source="left_out")]
+        made.append(reduce(DataFrame.union, others, odd).coalesce(1), mart)
+        return made
+
+    store = lake(0.25)
+    publish.publish(mart, store.read(mart), None, loading, store.scan(mart), ["left_out"])
+    assert both("source, count(*)", "GROUP BY source ORDER BY source") == [("london", 1), ("smart_meter", 71)]
+    assert both("reasons, extract(second FROM reading_timestamp)", "WHERE meter_id = 'odd'") == [("a\ufffdb", 0)]
+
+    store = lake(0.75)
+    if deleted == "some":
+        DeltaTable.forPath(spark, store.path(mart)).delete("reading_date_local = DATE'2024-02-03'")
+    files = store.scan(mart)
+    assert (Outgoing(Wanted(mart), store.read(mart), files).whole_files is None) == (deleted == "some")
+    publish.publish(mart, store.read(mart), [FEBRUARY], loading, files)
+    asked = "WHERE source = 'smart_meter' GROUP BY score ORDER BY score"
+    assert both("score, count(*)", asked) == [(0.25, 41), (0.75, 29 if deleted == "some" else 30)]
 
 
 @pytest.mark.parametrize("partition", ["month", "year"])
@@ -323,11 +356,11 @@ def test_rows_that_a_retried_task_wrote_twice_are_written_again(
 ) -> None:
     target, writes = publish.TARGETS[store], []
 
-    def twice_at_first(table: Table, frame: DataFrame, staging: str, settings: Settings) -> None:
+    def twice_at_first(table: Table, out: Outgoing, staging: str, settings: Settings) -> None:
         writes.append(staging)
-        original(table, frame, staging, settings)
+        original(table, out, staging, settings)
         if len(writes) == 1:
-            original(table, frame, staging, settings)
+            original(table, out, staging, settings)
 
     original = target.write
     monkeypatch.setattr(target, "write", twice_at_first)
@@ -349,11 +382,12 @@ def test_rows_that_never_agree_are_not_published(
     """A double that differs in its seventh digit is the same to nobody."""
     target = publish.TARGETS[store]
     original = target.write
-    monkeypatch.setattr(
-        target,
-        "write",
-        lambda table, frame, *rest: original(table, frame.withColumn("score", F.col("score") + 2e-6), *rest),
-    )
+
+    def otherwise(table: Table, out: Outgoing, staging: str, settings: Settings) -> None:
+        other = out.frame.withColumn("score", F.col("score") + 2e-6)
+        original(table, replace(out, frame=other), staging, settings)
+
+    monkeypatch.setattr(target, "write", otherwise)
     with pytest.raises(LedgerUnbalanced, match="sum of score"):
         publish.publish(mart, rows(), None, serving)
     assert leftovers() == []
@@ -367,7 +401,7 @@ def test_a_store_that_goes_away_midway_is_said_in_one_sentence(
     with pytest.raises(Unreachable, match=r"PostgreSQL at 127\.0\.0\.1:1 cannot be used \(Connection refused\)"):
         publish.publish(mart, rows(), None, moved)
     original = postgres.write
-    monkeypatch.setattr(postgres, "write", lambda table, frame, staging, _: original(table, frame, staging, moved))
+    monkeypatch.setattr(postgres, "write", lambda table, out, staging, _: original(table, out, staging, moved))
     monkeypatch.setattr(publish, "endpoint", lambda _, store: endpoint(moved, store))
     with pytest.raises(Unreachable, match=r"went away while .* the mart is as it was"):
         publish.publish(mart, rows(), None, serving)
@@ -435,7 +469,8 @@ def test_stores_that_are_down_have_lost_nothing(mart: Table, rows: Rows, setting
 
 def test_slices_keep_the_months_of_their_source(mart: Table, rows: Rows) -> None:
     frame = rows(days=60, start=date(2024, 1, 15)).union(rows(days=60, start=date(2024, 1, 15), source="london"))
-    kept = within(mart, frame, [FEBRUARY, Slice("london", date(2024, 1, 1)), Slice("london", date(2024, 3, 1))])
+    london = [Slice("london", date(2024, 1, 1)), Slice("london", date(2024, 3, 1))]
+    kept = Wanted(mart, [FEBRUARY, *london]).of_frame(frame)
     found = {(row[0], row[1]) for row in kept.selectExpr("source", "month(reading_date_local)").distinct().collect()}
     assert found == {("smart_meter", 2), ("london", 1), ("london", 3)}
 

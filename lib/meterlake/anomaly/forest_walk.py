@@ -6,14 +6,14 @@ rows then take the same number of steps without a branch, and the compiler does 
 values are compared with the largest float32 not above the threshold, which decides as the threshold itself does.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import IsolationForest
 from sklearn.ensemble._iforest import _average_path_length
+
+from meterlake.compiled import compiled
 
 Floats = NDArray[np.float64]
 
@@ -65,7 +65,7 @@ class FullTrees:
         """(rows,) raw scores, see ForestScores."""
         total = np.zeros(len(matrix))
         depth = self.length.shape[1].bit_length() - 1
-        _compiled()(np.ascontiguousarray(matrix), self.feature, self.threshold, self.length, depth, total)
+        compiled(_walk)(np.ascontiguousarray(matrix), self.feature, self.threshold, self.length, depth, total)
         return np.asarray(2.0 ** -(total / self.normal))
 
 
@@ -96,17 +96,6 @@ def _not_above(threshold: Floats) -> NDArray[np.float32]:
     """The largest float32 not above each threshold."""
     near = threshold.astype(np.float32)
     return np.where(near > threshold, np.nextafter(near, np.float32(-np.inf)), near)
-
-
-@cache
-def _compiled() -> Callable[..., None]:
-    """The walk, kept on disk once it is compiled: each process of each run would compile it, a second or two."""
-    import numba  # takes a third of a second, and few rows never need it
-
-    try:
-        return numba.njit(nogil=True, cache=True)(_walk)
-    except RuntimeError:  # no folder that it may keep it in
-        return numba.njit(nogil=True)(_walk)
 
 
 def _walk(

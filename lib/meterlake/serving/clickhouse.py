@@ -19,13 +19,15 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from meterlake.errors import Unreachable
+from meterlake.files import filesystem_of
 from meterlake.serving import clickhouse_access, ddl, totals
 from meterlake.serving.endpoint import Endpoint, Login, endpoint
+from meterlake.serving.outgoing import Outgoing, over_jdbc
 from meterlake.serving.slices import Slice
-from meterlake.serving.tasks import each_task, over_jdbc
 from meterlake.settings import Settings
 from meterlake.tables.arrow_writer import Batches, joined
 from meterlake.tables.catalog import MARTS
+from meterlake.tables.coded import as_texts
 from meterlake.tables.table import Table
 
 # What an error says, and what it means.
@@ -33,6 +35,7 @@ REFUSED = {"AUTHENTICATION_FAILED": "login refused", "CERTIFICATE_VERIFY_FAILED"
 
 # Rows of a block: a part on the disk for each partition that they are of, as many as the server's own blocks have.
 INSERTED_ROWS = 1_000_000
+SENT_BYTES = 4 << 20
 # A block may hold any number of months.
 ANY_PARTITIONS = {"max_partitions_per_insert_block": 0}
 
@@ -88,13 +91,19 @@ def stage(table: Table, settings: Settings) -> str:
     return name
 
 
-def write(table: Table, rows: DataFrame, staging: str, settings: Settings) -> None:
-    """Append the rows to the staging table as Arrow, or through JDBC."""
+def write(table: Table, rows: Outgoing, staging: str, settings: Settings) -> None:
+    """Append the rows to the staging table: as the files of the lake, as Arrow, or through JDBC.
+
+    Of a file the server itself leaves out the rows that are not wanted.
+    """
+    known, password = endpoint(settings, "clickhouse"), settings.secret("clickhouse_etl")
     if settings.serving.loader == "jdbc":
-        _write_over_jdbc(table, rows, staging, settings)
+        _write_over_jdbc(table, rows.frame, staging, settings)
+    elif files := rows.whole_files:
+        into = f"{_target(settings, staging)} {ddl.clickhouse_of_parquet(table, rows.wanted.in_clickhouse)}"
+        rows.hand_files(files, partial(_sent, known=known, password=password, into=into))
     else:
-        known, password = endpoint(settings, "clickhouse"), settings.secret("clickhouse_etl")
-        each_task(rows.select(*table.names), partial(_inserted, known=known, password=password, into=staging))
+        rows.hand(partial(_inserted, known=known, password=password, into=staging))
 
 
 def staged(table: Table, staging: str, settings: Settings) -> totals.Totals:
@@ -152,11 +161,23 @@ def _session(settings: Settings) -> Iterator[Client]:
         client.close()
 
 
+def _sent(path: str, known: Endpoint, password: str, into: str) -> None:
+    """A Parquet file as it is."""
+    filesystem, name = filesystem_of(path)
+    client = _connected(known, "etl", password)
+    try:
+        with filesystem.open_input_stream(name) as file:
+            pieces = (piece for piece in iter(partial(file.read, SENT_BYTES), b""))
+            client.raw_insert(into, None, pieces, ANY_PARTITIONS, "Parquet")
+    finally:
+        client.close()
+
+
 def _inserted(batches: Batches, known: Endpoint, password: str, into: str) -> None:
     client = _connected(known, "etl", password)
     try:
         for rows in joined(batches, INSERTED_ROWS):
-            client.insert_arrow(into, rows, known.database, settings=ANY_PARTITIONS)
+            client.insert_arrow(into, as_texts(rows), known.database, settings=ANY_PARTITIONS)
     finally:
         client.close()
 

@@ -129,6 +129,18 @@ def clickhouse_wire_table(table: Table, database: str, name: str) -> str:
     return f"CREATE TABLE {quoted(database)}.{quoted(name)} ({each}) ENGINE = MergeTree ORDER BY tuple()"
 
 
+def clickhouse_of_parquet(table: Table, wanted: str) -> str:
+    """What follows the name of the table in an INSERT of files of the lake: as ClickHouse holds rows (`served`)."""
+    kinds = CLICKHOUSE_TYPES | {"timestamp": "DateTime64(6)", "date": "Date32"}
+    held = {"timestamp": "toDateTime({}, 'UTC')", "date": "toDate({})", "string": "replaceAll({}, '\\0', '\ufffd')"}
+    given = [
+        f"{quoted(column.name)} {kinds[column.type] if column.required else f'Nullable({kinds[column.type]})'}"
+        for column in table.columns
+    ]
+    made = [held.get(column.type, "{}").format(quoted(column.name)) for column in table.columns]
+    return f"({columns(table.names)}) SELECT {', '.join(made)} FROM input({literal(', '.join(given))}) WHERE {wanted}"
+
+
 def clickhouse_sums(table: Table) -> dict[str, str]:
     """The declared sums by the name of their projection, which tells one declaration from another."""
     kept = published(table).sums

@@ -14,20 +14,21 @@ import psycopg2
 import pyarrow as pa
 import pyarrow.csv
 from psycopg2.extensions import connection, cursor
-from pyspark.sql import DataFrame
 
 from meterlake.errors import Unreachable
 from meterlake.serving import ddl, postgres_access, totals
 from meterlake.serving import postgres_mart as mart_table
+from meterlake.serving.copy_binary import encoded
 from meterlake.serving.endpoint import Endpoint, Login, endpoint
+from meterlake.serving.outgoing import Outgoing, over_jdbc
 from meterlake.serving.slices import Slice
-from meterlake.serving.tasks import each_task, over_jdbc
 from meterlake.settings import Settings
 from meterlake.tables.arrow_writer import Batches, joined
 from meterlake.tables.catalog import MARTS
+from meterlake.tables.coded import as_texts
 from meterlake.tables.table import Table
 
-# What a task holds as text at once.
+# Rows of a COPY, and from how many on it pays to load the compiled loop that encodes them.
 COPIED_ROWS = 50_000
 
 
@@ -83,7 +84,7 @@ def stage(table: Table, settings: Settings) -> str:
     return name
 
 
-def write(table: Table, rows: DataFrame, staging: str, settings: Settings) -> None:
+def write(table: Table, rows: Outgoing, staging: str, settings: Settings) -> None:
     """Append the rows to the staging table by COPY, or through JDBC; a connection and a transaction per task."""
     known, password, target = (
         endpoint(settings, "postgres"),
@@ -91,10 +92,10 @@ def write(table: Table, rows: DataFrame, staging: str, settings: Settings) -> No
         mart_table.target(staging),
     )
     if settings.serving.loader == "jdbc":
-        over_jdbc(rows, target, known, password, batchsize="10000", reWriteBatchedInserts="true")
+        over_jdbc(rows.frame, target, known, password, batchsize="10000", reWriteBatchedInserts="true")
     else:
-        into = f"COPY {target} ({ddl.columns(table.names)}) FROM STDIN (FORMAT csv)"
-        each_task(rows.select(*table.names), partial(_copied, known=known, password=password, into=into))
+        into = f"COPY {target} ({ddl.columns(table.names)}) FROM STDIN"
+        rows.hand(partial(_copied, known=known, password=password, into=into))
 
 
 def staged(table: Table, staging: str, settings: Settings) -> totals.Totals:
@@ -165,16 +166,23 @@ def session(settings: Settings) -> Iterator[cursor]:
 
 
 def _copied(batches: Batches, known: Endpoint, password: str, into: str) -> None:
-    """What is null has no quotes, a text has some: so COPY tells no text from an empty one."""
+    """By COPY, few rows as text: what is null has no quotes there, a text has some, also an empty one."""
     opened = _connected(known, "etl", password)
     try:
         with opened, opened.cursor() as run:
+            run.execute("SET TIME ZONE 'UTC'")
             for rows in joined(batches, COPIED_ROWS):
-                text = pa.BufferOutputStream()
-                pa.csv.write_csv(rows, text, pa.csv.WriteOptions(include_header=False))
-                run.copy_expert(into, pa.BufferReader(text.getvalue()))
+                few = rows.num_rows < COPIED_ROWS
+                made = _as_text(rows) if few else encoded(rows)
+                run.copy_expert(f"{into} (FORMAT {'csv' if few else 'binary'})", pa.BufferReader(made))
     finally:
         opened.close()
+
+
+def _as_text(rows: pa.Table) -> pa.Buffer:
+    out = pa.BufferOutputStream()
+    pa.csv.write_csv(as_texts(rows), out, pa.csv.WriteOptions(include_header=False))
+    return out.getvalue()
 
 
 def _delete(run: cursor, table: Table, slices: Collection[Slice] | None) -> None:

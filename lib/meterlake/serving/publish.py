@@ -9,23 +9,22 @@ from threading import Lock
 from typing import Protocol
 
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 from meterlake.errors import LedgerUnbalanced, MeterlakeError, Unreachable
 from meterlake.serving import clickhouse, postgres
 from meterlake.serving.endpoint import STORES, TITLES, StoreName, endpoint
-from meterlake.serving.slices import Slice, within
+from meterlake.serving.outgoing import MOST_CONNECTIONS, SMALL_ROWS, Outgoing, served
+from meterlake.serving.slices import Slice, Wanted
 from meterlake.serving.totals import Totals, differences, of_frame
 from meterlake.session import at_once
 from meterlake.settings import Settings
 from meterlake.tables.catalog import MARTS
+from meterlake.tables.file_scan import FileScan
 from meterlake.tables.table import Table
 
 log = logging.getLogger("meterlake")
 
 ATTEMPTS = 3
-SMALL_ROWS = 20_000
-MOST_CONNECTIONS = 8
 
 
 class Target(Protocol):
@@ -33,7 +32,7 @@ class Target(Protocol):
 
     def needs_full(self, table: Table, settings: Settings) -> bool: ...
     def stage(self, table: Table, settings: Settings) -> str: ...
-    def write(self, table: Table, rows: DataFrame, staging: str, settings: Settings) -> None: ...
+    def write(self, table: Table, rows: Outgoing, staging: str, settings: Settings) -> None: ...
     def staged(self, table: Table, staging: str, settings: Settings) -> Totals: ...
     def empty(self, table: Table, staging: str, settings: Settings) -> None: ...
     def swap(self, table: Table, staging: str, slices: Collection[Slice] | None, settings: Settings) -> None: ...
@@ -79,13 +78,20 @@ def lost_rows(table: Table, published: DataFrame, source: str, settings: Setting
 
 
 def publish(
-    table: Table, frame: DataFrame, slices: Collection[Slice] | None, settings: Settings
+    table: Table,
+    frame: DataFrame,
+    slices: Collection[Slice] | None,
+    settings: Settings,
+    files: FileScan | None = None,
+    without: Collection[str] = (),
 ) -> list[PublishResult]:
     """Make the slices of the mart in both stores equal the rows of `frame`.
 
     Args:
         frame: rows of the Delta table, at least those of the slices; others are left out here.
         slices: (source, month) pairs that changed, also those that have no row left; None is everything.
+        files: all files of the table, from which rows get into the stores quicker than as Spark's.
+        without: sources whose rows are left out.
 
     Raises:
         ValueError: slices of a mart that a store lacks, or has in another shape. Both marts are as they were.
@@ -96,17 +102,18 @@ def publish(
         return []
     if slices is not None and needs_full(table, settings):
         raise ValueError(f"{table.name} has other columns than declared: publish all of it")
-    rows, expected = to_write(table, within(table, frame, slices))
+    rows, expected = outgoing(frame, Wanted(table, slices, tuple(without)), files)
     # At once, as each waits for its store more than it works.
     writes = [partial(_publish, store, table, rows, expected, slices, settings) for store in STORES]
     return at_once(frame.sparkSession, writes, len(STORES))
 
 
-def to_write(table: Table, rows: DataFrame) -> tuple[DataFrame, Totals]:
-    """The rows as both stores can hold them, in as many partitions as may write at once; and their totals."""
-    served = _served(table, rows)
-    expected = of_frame(table, served)
-    return served.coalesce(1 if expected["rows"] <= SMALL_ROWS else MOST_CONNECTIONS), expected
+def outgoing(frame: DataFrame, wanted: Wanted, files: FileScan | None) -> tuple[Outgoing, Totals]:
+    """The rows, and their totals by Spark, to which those in the stores are held."""
+    rows = served(wanted.table, wanted.of_frame(frame))
+    expected = of_frame(wanted.table, rows)
+    connections = 1 if expected["rows"] <= SMALL_ROWS else MOST_CONNECTIONS
+    return Outgoing(wanted, rows.coalesce(connections), files), expected
 
 
 def make_empty(table: Table, settings: Settings) -> None:
@@ -130,7 +137,7 @@ def counts(settings: Settings) -> dict[StoreName, dict[str, int | None]]:
 def _publish(
     store: StoreName,
     table: Table,
-    rows: DataFrame,
+    rows: Outgoing,
     expected: Totals,
     slices: Collection[Slice] | None,
     settings: Settings,
@@ -164,7 +171,7 @@ def _publish(
     return PublishResult(store, table.name, count, None if slices is None else len(slices), seconds, attempts)
 
 
-def _write(store: StoreName, table: Table, rows: DataFrame, expected: Totals, staging: str, settings: Settings) -> int:
+def _write(store: StoreName, table: Table, rows: Outgoing, expected: Totals, staging: str, settings: Settings) -> int:
     """Write until the staging table equals the frame; returns how often that took.
 
     A Spark task that is tried again may write its rows again: no store has a commit over several tasks.
@@ -180,16 +187,3 @@ def _write(store: StoreName, table: Table, rows: DataFrame, expected: Totals, st
         target.empty(table, staging, settings)
     target.discard(table, staging, settings)
     raise LedgerUnbalanced(f"{name} in {table.name} in Delta = in {TITLES[store]}", wanted, found)
-
-
-def _served(table: Table, rows: DataFrame) -> DataFrame:
-    """The rows as both stores can hold them: times to the second, and no NUL character, which PostgreSQL refuses."""
-    made = []
-    for column in table.columns:
-        value = F.col(column.name)
-        if column.type == "timestamp":
-            value = F.date_trunc("second", value)
-        elif column.type == "string":
-            value = F.translate(value, "\0", "\ufffd")
-        made.append(value.alias(column.name))
-    return rows.select(*made)

@@ -1,13 +1,20 @@
 """A slice is one source's month of a mart: the unit that is published again when something in it changed."""
 
+from calendar import monthrange
 from collections.abc import Collection
-from datetime import date
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import reduce
+from operator import or_
 from typing import NamedTuple
 
-from pyspark.sql import Column, DataFrame
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from meterlake.serving.ddl import day
+from meterlake.serving.ddl import day, literal, quoted
+from meterlake.tables.file_scan import FileScan
 from meterlake.tables.table import Table
 
 
@@ -17,26 +24,72 @@ class Slice(NamedTuple):
     """First day of the month of the mart's day column."""
 
 
+class Span(NamedTuple):
+    """All days of months of a source that follow each other."""
+
+    source: str
+    first: date
+    last: date
+
+
 def slices_between(source: str, first: date, last: date) -> list[Slice]:
     """The slices of all months from the first to the last changed day."""
     months = range(first.year * 12 + first.month - 1, last.year * 12 + last.month)
     return [Slice(source, date(month // 12, month % 12 + 1, 1)) for month in months]
 
 
-def within(table: Table, frame: DataFrame, slices: Collection[Slice] | None) -> DataFrame:
-    """The rows of the slices (None: all rows).
+def spans(slices: Collection[Slice]) -> list[Span]:
+    found: list[Span] = []
+    for source, month in sorted(slices):
+        end = month.replace(day=monthrange(month.year, month.month)[1])
+        if found and (found[-1].source, found[-1].last + timedelta(days=1)) == (source, month):
+            month = found.pop().first
+        found.append(Span(source, month, end))
+    return found
 
-    The bounds of a source's months are literals too, so that Delta skips the files of other months.
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which rows of a mart are published, in the words of each engine that reads them.
+
+    Attributes:
+        slices: None is every month. Their days are literals, too, so that files of others are skipped.
+        without: sources that are not published.
     """
-    if slices is None:
-        return frame
-    wanted = F.lit(False)
-    for source in sorted({each.source for each in slices}):
-        months = sorted(each.month for each in slices if each.source == source)
-        wanted = wanted | _in_months(source, months, day(table))
-    return frame.where(wanted)
 
+    table: Table
+    slices: Collection[Slice] | None = None
+    without: tuple[str, ...] = ()
 
-def _in_months(source: str, months: list[date], column: str) -> Column:
-    bounds = F.col(column).between(F.lit(months[0]), F.last_day(F.lit(months[-1])))
-    return (F.col("source") == source) & bounds & F.trunc(column, "month").isin(months)
+    def of_frame(self, frame: DataFrame) -> DataFrame:
+        chosen = frame.where(~F.col("source").isin(*self.without)) if self.without else frame
+        if self.slices is None:
+            return chosen
+        on = F.col(day(self.table))
+        each = [
+            (F.col("source") == of.source) & on.between(F.lit(of.first), F.lit(of.last)) for of in spans(self.slices)
+        ]
+        return chosen.where(reduce(or_, each, F.lit(False)))
+
+    def of_files(self, files: FileScan) -> FileScan:
+        chosen = files.where(~pc.field("source").isin(pa.array(self.without, pa.string())))
+        if self.slices is None:
+            return chosen
+        on = pc.field(day(self.table))
+        each = [
+            (pc.field("source") == of.source) & (on >= pc.scalar(of.first)) & (on <= pc.scalar(of.last))
+            for of in spans(self.slices)
+        ]
+        return chosen.where(reduce(or_, each, pc.scalar(False)))
+
+    @property
+    def in_clickhouse(self) -> str:
+        all_of = [f"source != {literal(source)}" for source in self.without]
+        if self.slices is not None:
+            on = quoted(day(self.table))
+            each = [
+                f"source = {literal(of.source)} AND {on} BETWEEN '{of.first}' AND '{of.last}'"
+                for of in spans(self.slices)
+            ]
+            all_of.append(f"({' OR '.join(each) or 'false'})")
+        return " AND ".join(all_of) or "true"

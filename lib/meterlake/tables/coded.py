@@ -4,10 +4,11 @@ In our passes a column of texts may be coded or plain; rows that become Spark's 
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
+Rows = TypeVar("Rows", pa.RecordBatch, pa.Table)
 NOTHING: Mapping[str, Any] = {}
 
 
@@ -51,9 +52,9 @@ def declared(columns: Mapping[str, pa.Array], schema: pa.Schema) -> pa.RecordBat
     )
 
 
-def as_texts(batch: pa.RecordBatch) -> pa.RecordBatch:
+def as_texts(rows: Rows) -> Rows:
     """The same with plain texts."""
-    return batch.cast(pa.schema([field.with_type(plain(field.type)) for field in batch.schema]))
+    return rows.cast(pa.schema([field.with_type(plain(field.type)) for field in rows.schema]))
 
 
 def one_batch(rows: pa.Table) -> pa.RecordBatch:
