@@ -34,13 +34,14 @@ from meterlake.serving import postgres_ops
 from meterlake.serving.embedded import never_started, stores
 from meterlake.serving.publish import lost_rows, make_empty, needs_full
 from meterlake.serving.publish import publish as publish_mart
-from meterlake.serving.slices import Slice
+from meterlake.serving.slices import Slice, spans
 from meterlake.session import at_once
 from meterlake.sources.catalog import supply_sources
 from meterlake.stage import stage
 from meterlake.tables.arrow_pass import ArrowPass, Rows
 from meterlake.tables.catalog import MARTS
 from meterlake.tables.changes import Changes, following_days, month_of
+from meterlake.tables.file_scan import FileScan
 from meterlake.tables.int_consumption_features import INT_CONSUMPTION_FEATURES
 from meterlake.tables.int_readings_daily import INT_READINGS_DAILY
 from meterlake.tables.int_readings_hourly import INT_READINGS_HOURLY
@@ -461,10 +462,20 @@ def publish(run: Run) -> Outcome:
 
 def _publish_months(run: Run, table: Table, months: set[Slice]) -> int:
     months = _every_month(run, table) if _lost(run, table) else months
-    slices = None if needs_full(table, run.settings) else months
-    files, without = run.store.scan(table), supply_sources(run.settings)
+    whole = needs_full(table, run.settings)
+    slices, files = (None, run.store.scan(table)) if whole else (months, _files_of(run, table, months))
+    without = supply_sources(run.settings)
     results = publish_mart(table, run.store.read(table), slices, run.settings, files, without)
     return max((result.rows for result in results), default=0)
+
+
+def _files_of(run: Run, table: Table, months: set[Slice]) -> FileScan | None:
+    """The files of the mart that may hold rows of these months."""
+    if not months:
+        return None
+    found = spans(months)
+    days = min(of.first for of in found), max(of.last for of in found)
+    return run.store.scan(table, days, source=[run.source.name])
 
 
 def _copy_ops(run: Run) -> None:

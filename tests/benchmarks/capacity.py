@@ -188,7 +188,7 @@ def gained(results: Path) -> tuple[float, str]:
     return min(1.0, ratio / 2), f"a doubling of the cores yields {ratio:.2f} ({where})"
 
 
-def jdbc(measured: Pass, asked_for: Asked) -> str:
+def published(measured: Pass, asked_for: Asked) -> str:
     """Rows that go to the stores; a mart has a row per reading."""
     tables = measured.facts["tables"]
     rows = {name: tables[name]["rows"] / measured.readings for name in tables if name.startswith("mart_")}
@@ -215,7 +215,7 @@ def run(given: argparse.Namespace) -> None:
         print(f"\n{one.of}")
         for name, value in plan(asked_for, one, gain, given.executor_cores).items():
             print(f"  {name:<32}{value}")
-    print("\n" + "\n".join([of_gain, memory(results), jdbc(measured[0], asked_for), *notes]))
+    print("\n" + "\n".join([of_gain, memory(results), published(measured[0], asked_for), *notes]))
 
 
 def main() -> int:

@@ -28,8 +28,8 @@ from tests.benchmarks.workload import Workload
 
 from meterlake.serving import clickhouse, ddl, embedded, postgres
 from meterlake.serving.endpoint import TITLES, StoreName
-from meterlake.serving.outgoing import Outgoing
-from meterlake.serving.publish import TARGETS, outgoing
+from meterlake.serving.outgoing import Outgoing, outgoing
+from meterlake.serving.publish import TARGETS
 from meterlake.serving.slices import Wanted
 from meterlake.serving.totals import Totals, differences
 from meterlake.session import size_to, spark_session

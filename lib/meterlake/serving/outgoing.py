@@ -10,6 +10,7 @@ from pyspark.sql import functions as F
 
 from meterlake.serving.endpoint import Endpoint
 from meterlake.serving.slices import Wanted
+from meterlake.serving.totals import Totals, of_frame
 from meterlake.session import is_small
 from meterlake.shares import shared_out
 from meterlake.tables.arrow_writer import Batches
@@ -75,6 +76,14 @@ class Outgoing:
             yield from ()
 
         frame.mapInArrow(task, "nothing int").collect()
+
+
+def outgoing(frame: DataFrame, wanted: Wanted, files: FileScan | None) -> tuple[Outgoing, Totals]:
+    """The rows, and their totals by Spark, to which those in the stores are held."""
+    rows = served(wanted.table, wanted.of_frame(frame))
+    expected = of_frame(wanted.table, rows)
+    connections = 1 if expected["rows"] <= SMALL_ROWS else MOST_CONNECTIONS
+    return Outgoing(wanted, rows.coalesce(connections), files), expected
 
 
 def over_jdbc(frame: DataFrame, table: str, known: Endpoint, password: str, **options: str) -> None:

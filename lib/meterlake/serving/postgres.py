@@ -86,11 +86,8 @@ def stage(table: Table, settings: Settings) -> str:
 
 def write(table: Table, rows: Outgoing, staging: str, settings: Settings) -> None:
     """Append the rows to the staging table by COPY, or through JDBC; a connection and a transaction per task."""
-    known, password, target = (
-        endpoint(settings, "postgres"),
-        settings.secret("postgres_etl"),
-        mart_table.target(staging),
-    )
+    known, password = endpoint(settings, "postgres"), settings.secret("postgres_etl")
+    target = mart_table.target(staging)
     if settings.serving.loader == "jdbc":
         over_jdbc(rows.frame, target, known, password, batchsize="10000", reWriteBatchedInserts="true")
     else:

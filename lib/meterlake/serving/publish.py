@@ -13,9 +13,9 @@ from pyspark.sql import DataFrame
 from meterlake.errors import LedgerUnbalanced, MeterlakeError, Unreachable
 from meterlake.serving import clickhouse, postgres
 from meterlake.serving.endpoint import STORES, TITLES, StoreName, endpoint
-from meterlake.serving.outgoing import MOST_CONNECTIONS, SMALL_ROWS, Outgoing, served
+from meterlake.serving.outgoing import Outgoing, outgoing
 from meterlake.serving.slices import Slice, Wanted
-from meterlake.serving.totals import Totals, differences, of_frame
+from meterlake.serving.totals import Totals, differences
 from meterlake.session import at_once
 from meterlake.settings import Settings
 from meterlake.tables.catalog import MARTS
@@ -90,7 +90,7 @@ def publish(
     Args:
         frame: rows of the Delta table, at least those of the slices; others are left out here.
         slices: (source, month) pairs that changed, also those that have no row left; None is everything.
-        files: all files of the table, from which rows get into the stores quicker than as Spark's.
+        files: those of the table that hold these rows, among others: from there they get into the stores quicker.
         without: sources whose rows are left out.
 
     Raises:
@@ -106,14 +106,6 @@ def publish(
     # At once, as each waits for its store more than it works.
     writes = [partial(_publish, store, table, rows, expected, slices, settings) for store in STORES]
     return at_once(frame.sparkSession, writes, len(STORES))
-
-
-def outgoing(frame: DataFrame, wanted: Wanted, files: FileScan | None) -> tuple[Outgoing, Totals]:
-    """The rows, and their totals by Spark, to which those in the stores are held."""
-    rows = served(wanted.table, wanted.of_frame(frame))
-    expected = of_frame(wanted.table, rows)
-    connections = 1 if expected["rows"] <= SMALL_ROWS else MOST_CONNECTIONS
-    return Outgoing(wanted, rows.coalesce(connections), files), expected
 
 
 def make_empty(table: Table, settings: Settings) -> None:

@@ -54,6 +54,5 @@ MART_CONSUMPTION_METRICS = Table(
                 "uniqExact(meter_id)",
             ),
         ),
-        codec="LZ4",
     ),
 )

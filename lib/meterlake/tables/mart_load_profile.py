@@ -44,6 +44,5 @@ MART_LOAD_PROFILE = Table(
             by=("source", "month_local", "season", "day_type", "hour_of_day", "region", "feeder"),
             of=("sum(energy_kwh)", "sum(hours)"),
         ),
-        codec="LZ4",
     ),
 )

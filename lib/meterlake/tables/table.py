@@ -94,8 +94,6 @@ class Published:
         sums: what ClickHouse keeps summed up.
         partition: what a partition in ClickHouse holds of a source. Each costs a query some 0.4 ms, so a year; a month
             in the largest marts, as the unchanged rest of a partition is copied whenever a month of it is published.
-        codec: ClickHouse's last one of each column. LZ4 takes more disk and less time to read: for marts of millions of
-            rows of which charts read most, not for `anomaly_scores`, which is nine tenths of the disk.
     """
 
     clickhouse: str
@@ -105,7 +103,6 @@ class Published:
     regions: tuple[RegionsOf, ...] = ()
     sums: Sums | None = None
     partition: Literal["month", "year"] = "year"
-    codec: Literal["ZSTD(1)", "LZ4"] = "ZSTD(1)"
 
 
 @dataclass(frozen=True)
