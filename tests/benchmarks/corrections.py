@@ -1,5 +1,6 @@
 """A delivery that corrects a share of the meter-days: all their readings again, with another energy."""
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,7 @@ def _meter_day(line: str) -> tuple[str, str]:
     return fields[METER], fields[TIMESTAMP][:10]
 
 
+@cache
 def _is_chosen(meter_day: tuple[str, str], share: float, seed: int) -> bool:
     meter, day = meter_day
     if not (meter[1:].isdigit() and day[:2] == "20"):
