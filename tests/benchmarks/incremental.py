@@ -127,7 +127,10 @@ def rewritten(lake: Path, since: dict[str, int], rows: dict[str, int]) -> dict[s
     """Table -> rows that it holds, and rows that the commits after these versions wrote, copied or deleted."""
     of_lake = commits.of_lake(lake)
     return {
-        name: {"rows": held, "written": sum(one.rows for one in of_lake.get(name, []) if one.version > since.get(name, -1))}
+        name: {
+            "rows": held,
+            "written": sum(one.rows for one in of_lake.get(name, []) if one.version > since.get(name, -1)),
+        }
         for name, held in rows.items()
     }
 

@@ -10,10 +10,11 @@ from pyspark.sql import SparkSession
 from tests.conftest import settings_for
 from tests.lake import deliver, rows, run_of
 
-from meterlake import steps
 from meterlake.losses import step
+from meterlake.serving.slices import Wanted
 from meterlake.settings import Settings
 from meterlake.sources.ami import AMI
+from meterlake.sources.catalog import supply_sources
 from meterlake.sources.generate import Rates, generate
 from meterlake.sources.grid_supply import GRID_SUPPLY
 from meterlake.tables.catalog import TABLES
@@ -128,12 +129,15 @@ def test_supply_meters_do_not_stand_beside_customers_in_the_stores(
     _, settings = grid
     run = run_of(spark, settings, HOURLY_AMI)
     mart = TABLES["mart_consumption_metrics"]
+    frame, files = run.store.read(mart), run.store.scan(mart)
+    assert files
+    wanted = Wanted(mart, without=tuple(supply_sources(settings)))
     in_lake, served = (
-        {row.source for row in frame.select("source").distinct().collect()}
-        for frame in (run.store.read(mart), steps.customers_rows(run, mart))
+        {row.source for row in each.select("source").distinct().collect()} for each in (frame, wanted.of_frame(frame))
     )
+    of_files = {name for batch in wanted.of_files(files).here(["source"]) for name in batch["source"].to_pylist()}
     assert in_lake == {"ami", "grid_supply"}
-    assert served == {"ami"}
+    assert served == of_files == {"ami"}
 
 
 def test_bands_add_up_to_the_month_on_every_level(spark: SparkSession, grid: tuple[Path, Settings]) -> None:

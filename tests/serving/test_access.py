@@ -129,7 +129,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """Both stores with every mart, published twice: what a login may do must outlive the swap. At first a mart is there
     before the one that tells its regions."""
     settings = settings_for(tmp_path_factory.mktemp("access"))
-    settings = settings.model_copy(update={"serving": Serving(logins=LOGINS | NOWHERE)})
+    settings = settings.model_copy(update={"serving": Serving(loader="native", logins=LOGINS | NOWHERE)})
     with embedded.stores(settings):
         for table in (*reversed(MARTS), *MARTS):
             publish(table, settings)
@@ -550,7 +550,7 @@ def test_a_new_password_a_new_role_and_a_login_that_is_gone(
     gone, errors = "meterlake_data_scientist", (psycopg2.OperationalError, ClickHouseError)
     kept = {name: login for name, login in LOGINS.items() if name != gone}
     kept["meterlake_reader_north"] = Login(role="auditor")
-    changed = served.model_copy(update={"serving": Serving(logins=kept)})
+    changed = served.model_copy(update={"serving": Serving(loader="native", logins=kept)})
     for store in STORES:
         (served.home / "secrets" / f"{store}_meterlake_analyst").unlink()
     embedded.stop(served)

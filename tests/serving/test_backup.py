@@ -22,7 +22,7 @@ DATABASES = "DATABASE energy_analytics, DATABASE energy_analytics_private"
 @pytest.fixture
 def home(settings: Settings) -> Iterator[Settings]:
     """A home with two marts in both stores. Logins have regions, hence row policies that bind the owner, too."""
-    settings = settings.model_copy(update={"serving": Serving(logins=LOGINS)})
+    settings = settings.model_copy(update={"serving": Serving(loader="native", logins=LOGINS)})
     embedded.start(settings)
     for table in (METRICS, SCORES):
         publish(table, settings)
