@@ -52,13 +52,13 @@ def test_given_two_regions_when_one_delivers_rubbish_then_the_other_is_published
     with standalone(tmp_path / "spark", given=QUICK) as master:
         north, south = (Site(tmp_path / name, master, name=name) for name in ("north", "south"))
         north.serve(south, north)
-        north.deliver(FIRST)
+        north.deliver(FIRST, readings=60)
         deliver_rubbish(south)
         assert north.day(FIRST) != 0
     assert north.states(0) == FAILED_AT_RAW
     assert north.states(1) == dict.fromkeys(DAILY, "success")
     for rows in north.published().values():
-        assert rows["mart_anomaly_scores"] == len(METERS) * 48
+        assert rows["mart_anomaly_scores"] == len(METERS) * 60
     assert never_started(south.settings())
 
 
