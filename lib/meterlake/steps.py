@@ -102,7 +102,7 @@ DAY = READING_DATE_LOCAL.name
 # A feature looks back 168 h. In local days that is 7, and one more where a clock change or the zone cuts a day.
 LOOKS_BACK_DAYS = 8
 # Of small marts each waits for Spark's planning and its stores more than it works; of large ones each takes up to
-# publish.MOST_CONNECTIONS of a store.
+# outgoing.MOST_CONNECTIONS of a store.
 MARTS_AT_ONCE = 3
 # Where the flagged share of a run should lie, and from how many readings on it says something.
 FLAGGED_SHARE, ENOUGH_FOR_A_SHARE = (0.005, 0.02), 1000
