@@ -474,8 +474,7 @@ def _files_of(run: Run, table: Table, months: set[Slice]) -> FileScan | None:
     if not months:
         return None
     found = spans(months)
-    days = min(of.first for of in found), max(of.last for of in found)
-    return run.store.scan(table, days, source=[run.source.name])
+    return run.store.scan(table, (found[0].first, found[-1].last), source=[run.source.name])
 
 
 def _copy_ops(run: Run) -> None:

@@ -133,7 +133,7 @@ def test_supply_meters_do_not_stand_beside_customers_in_the_stores(
     assert files
     wanted = Wanted(mart, without=tuple(supply_sources(settings)))
     in_lake, served = (
-        {row.source for row in each.select("source").distinct().collect()} for each in (frame, wanted.of_frame(frame))
+        {row.source for row in each.select("source").distinct().collect()} for each in (frame, frame.where(wanted.sql))
     )
     of_files = {name for batch in wanted.of_files(files).here(["source"]) for name in batch["source"].to_pylist()}
     assert in_lake == {"ami", "grid_supply"}

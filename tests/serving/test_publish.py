@@ -470,7 +470,7 @@ def test_stores_that_are_down_have_lost_nothing(mart: Table, rows: Rows, setting
 def test_slices_keep_the_months_of_their_source(mart: Table, rows: Rows) -> None:
     frame = rows(days=60, start=date(2024, 1, 15)).union(rows(days=60, start=date(2024, 1, 15), source="london"))
     london = [Slice("london", date(2024, 1, 1)), Slice("london", date(2024, 3, 1))]
-    kept = Wanted(mart, [FEBRUARY, *london]).of_frame(frame)
+    kept = frame.where(Wanted(mart, [FEBRUARY, *london]).sql)
     found = {(row[0], row[1]) for row in kept.selectExpr("source", "month(reading_date_local)").distinct().collect()}
     assert found == {("smart_meter", 2), ("london", 1), ("london", 3)}
 

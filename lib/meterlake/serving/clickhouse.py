@@ -7,7 +7,6 @@ with one, the other months are copied inside of the server.
 import re
 import secrets
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
 from functools import partial
 from itertools import groupby
 from operator import attrgetter, itemgetter
@@ -71,7 +70,7 @@ def _connected(known: Endpoint, login: Login, password: str) -> Client:
 
 def needs_full(table: Table, settings: Settings) -> bool:
     """Whether the mart is missing or has other columns, keys or sums than declared: all of it has to be published."""
-    with _session(settings) as client:
+    with connect(settings) as client:
         return _shape(client, table, settings) != _declared(table)
 
 
@@ -79,7 +78,7 @@ def stage(table: Table, settings: Settings) -> str:
     """Make an empty staging table; those of killed runs are dropped. Returns its name."""
     name = f"{_mart(table)}__staging_{secrets.token_hex(4)}"
     database = settings.clickhouse.database
-    with _session(settings) as client:
+    with connect(settings) as client:
         client.command(f"CREATE DATABASE IF NOT EXISTS {ddl.quoted(database)}")
         found = client.query(
             "SELECT name FROM system.tables WHERE database = {database:String} AND startsWith(name, {prefix:String})",
@@ -98,29 +97,29 @@ def write(table: Table, rows: Outgoing, staging: str, settings: Settings) -> Non
     """
     known, password = endpoint(settings, "clickhouse"), settings.secret("clickhouse_etl")
     if settings.serving.loader == "jdbc":
-        _write_over_jdbc(table, rows.frame, staging, settings)
+        _write_over_jdbc(table, rows.frame, staging, settings, known, password)
     elif files := rows.whole_files:
-        into = f"{_target(settings, staging)} {ddl.clickhouse_of_parquet(table, rows.wanted.in_clickhouse)}"
+        into = f"{_target(settings, staging)} {ddl.clickhouse_of_parquet(table, rows.wanted.sql)}"
         rows.hand_files(files, partial(_sent, known=known, password=password, into=into))
     else:
         rows.hand(partial(_inserted, known=known, password=password, into=staging))
 
 
 def staged(table: Table, staging: str, settings: Settings) -> totals.Totals:
-    with _session(settings) as client:
+    with connect(settings) as client:
         found = client.query(f"{totals.clickhouse_select(table)} FROM {_target(settings, staging)}")
         return totals.named(table, found.result_rows[0])
 
 
 def empty(table: Table, staging: str, settings: Settings) -> None:
-    with _session(settings) as client:
+    with connect(settings) as client:
         client.command(f"TRUNCATE TABLE {_target(settings, staging)}")
 
 
 def swap(table: Table, staging: str, slices: Collection[Slice] | None, settings: Settings) -> None:
     """Add the unchanged months to the staging table, let it and the mart change names, and drop the old mart."""
     mart, new = _target(settings, _mart(table)), _target(settings, staging)
-    with _session(settings) as client:
+    with connect(settings) as client:
         client.command(ddl.clickhouse_table(table, settings.clickhouse.database, _mart(table)))
         if slices is not None:
             for statement in _added(client, table, slices, mart, new):
@@ -131,13 +130,13 @@ def swap(table: Table, staging: str, slices: Collection[Slice] | None, settings:
 
 
 def discard(table: Table, staging: str, settings: Settings) -> None:
-    with _session(settings) as client:
+    with connect(settings) as client:
         client.command(f"DROP TABLE IF EXISTS {_target(settings, staging)} SYNC")
 
 
 def count(table: Table, settings: Settings, source: str | None = None) -> int | None:
     """Rows of the mart, of one source when named; None when it does not exist."""
-    with _session(settings) as client:
+    with connect(settings) as client:
         if not _shape(client, table, settings):
             return None
         only = f"WHERE source = {ddl.literal(source)}" if source is not None else ""
@@ -146,52 +145,38 @@ def count(table: Table, settings: Settings, source: str | None = None) -> int | 
 
 def protect(settings: Settings) -> None:
     """The views of all marts that are there, as declared now."""
-    with _session(settings) as client:
+    with connect(settings) as client:
         for table in MARTS:
             if _shape(client, table, settings) == _declared(table):
                 clickhouse_access.protect(client, table, settings)
 
 
-@contextmanager
-def _session(settings: Settings) -> Iterator[Client]:
-    client = connect(settings)
-    try:
-        yield client
-    finally:
-        client.close()
-
-
 def _sent(path: str, known: Endpoint, password: str, into: str) -> None:
     """A Parquet file as it is."""
     filesystem, name = filesystem_of(path)
-    client = _connected(known, "etl", password)
-    try:
-        with filesystem.open_input_stream(name) as file:
-            pieces = (piece for piece in iter(partial(file.read, SENT_BYTES), b""))
-            client.raw_insert(into, None, pieces, ANY_PARTITIONS, "Parquet")
-    finally:
-        client.close()
+    with _connected(known, "etl", password) as client, filesystem.open_input_stream(name) as file:
+        pieces = (piece for piece in iter(partial(file.read, SENT_BYTES), b""))
+        client.raw_insert(into, None, pieces, ANY_PARTITIONS, "Parquet")
 
 
 def _inserted(batches: Batches, known: Endpoint, password: str, into: str) -> None:
-    client = _connected(known, "etl", password)
-    try:
+    with _connected(known, "etl", password) as client:
         for rows in joined(batches, INSERTED_ROWS):
             client.insert_arrow(into, as_texts(rows), known.database, settings=ANY_PARTITIONS)
-    finally:
-        client.close()
 
 
-def _write_over_jdbc(table: Table, rows: DataFrame, staging: str, settings: Settings) -> None:
+def _write_over_jdbc(
+    table: Table, rows: DataFrame, staging: str, settings: Settings, known: Endpoint, password: str
+) -> None:
     """Into a wire table through JDBC, then into the staging table inside of the server."""
-    known, wire, names = endpoint(settings, "clickhouse"), f"{staging}_wire", ddl.columns(table.names)
+    wire, names = f"{staging}_wire", ddl.columns(table.names)
     options = {"batchsize": "100000", "isolationLevel": "NONE", "beta.row_binary_for_simple_insert": "true"}
-    with _session(settings) as client:
+    with connect(settings) as client:
         client.command(ddl.clickhouse_wire_table(table, known.database, wire))
-        over_jdbc(_on_wire(table, rows), wire, known, settings.secret("clickhouse_etl"), **options)
+        over_jdbc(_on_wire(table, rows), wire, known, password, **options)
         client.command(
             f"INSERT INTO {_target(settings, staging)} ({names}) "
-            f"SELECT {', '.join(_from_wire(table))} FROM {_target(settings, wire)}",
+            f"SELECT {ddl.clickhouse_times(table)} FROM {_target(settings, wire)}",
             settings=ANY_PARTITIONS,
         )
         client.command(f"DROP TABLE {_target(settings, wire)} SYNC")
@@ -201,11 +186,6 @@ def _on_wire(table: Table, rows: DataFrame) -> DataFrame:
     """Times as seconds and dates as days since 1970: see `ddl.clickhouse_wire_table`."""
     convert = {"timestamp": F.unix_seconds, "date": F.unix_date}
     return rows.select(*(convert.get(column.type, F.col)(column.name).alias(column.name) for column in table.columns))
-
-
-def _from_wire(table: Table) -> list[str]:
-    convert = {"timestamp": "toDateTime({}, 'UTC')", "date": "toDate({})"}
-    return [convert.get(column.type, "{}").format(ddl.quoted(column.name)) for column in table.columns]
 
 
 def _added(client: Client, table: Table, slices: Collection[Slice], mart: str, new: str) -> Iterator[str]:

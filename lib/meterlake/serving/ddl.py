@@ -125,24 +125,25 @@ def clickhouse_wire_table(table: Table, database: str, name: str) -> str:
     The driver's binary writer, twice as quick as its SQL text, takes no date or time; and one block of rows may then
     hold any number of months.
     """
-    wire = CLICKHOUSE_TYPES | {"timestamp": "Int64", "date": "Int32"}
-    each = ", ".join(
-        f"{quoted(column.name)} " + (wire[column.type] if column.required else f"Nullable({wire[column.type]})")
-        for column in table.columns
-    )
+    each = _clickhouse_plain(table, timestamp="Int64", date="Int32")
     return f"CREATE TABLE {quoted(database)}.{quoted(name)} ({each}) ENGINE = MergeTree ORDER BY tuple()"
 
 
 def clickhouse_of_parquet(table: Table, wanted: str) -> str:
     """What follows the name of the table in an INSERT of files of the lake: as ClickHouse holds rows (`served`)."""
-    kinds = CLICKHOUSE_TYPES | {"timestamp": "DateTime64(6)", "date": "Date32"}
-    held = {"timestamp": "toDateTime({}, 'UTC')", "date": "toDate({})", "string": "replaceAll({}, '\\0', '\ufffd')"}
-    given = [
-        f"{quoted(column.name)} {kinds[column.type] if column.required else f'Nullable({kinds[column.type]})'}"
-        for column in table.columns
-    ]
-    made = [held.get(column.type, "{}").format(quoted(column.name)) for column in table.columns]
-    return f"({columns(table.names)}) SELECT {', '.join(made)} FROM input({literal(', '.join(given))}) WHERE {wanted}"
+    given = _clickhouse_plain(table, timestamp="DateTime64(6)", date="Date32")
+    made = clickhouse_times(table, string="replaceAll({}, '\\0', '\ufffd')")
+    return f"({columns(table.names)}) SELECT {made} FROM input({literal(given)}) WHERE {wanted}"
+
+
+def clickhouse_times(table: Table, **more: str) -> str:
+    """The columns of rows whose times and days are numbers or finer ones, as the mart has them.
+
+    Args:
+        more: what is made of the columns of other types.
+    """
+    made = {"timestamp": "toDateTime({}, 'UTC')", "date": "toDate({})"} | more
+    return ", ".join(made.get(column.type, "{}").format(quoted(column.name)) for column in table.columns)
 
 
 def clickhouse_sums(table: Table) -> dict[str, str]:
@@ -175,6 +176,13 @@ def day(table: Table) -> str:
 
 def describe(table: Table) -> str:
     return f"{table.description} One row is {table.grain}."
+
+
+def _clickhouse_plain(table: Table, **other: str) -> str:
+    """The columns with plain types, and `other` ones in their place."""
+    kinds = CLICKHOUSE_TYPES | other
+    each = ((column, kinds[column.type]) for column in table.columns)
+    return ", ".join(f"{quoted(c.name)} {kind if c.required else f'Nullable({kind})'}" for c, kind in each)
 
 
 def _primary_key(table: Table) -> tuple[str, ...]:

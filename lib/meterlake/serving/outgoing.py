@@ -1,6 +1,6 @@
 """Rows on their way into the stores: to each store's own loader, task by task, or by Spark's writer over JDBC."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
@@ -54,33 +54,26 @@ class Outgoing:
             insert(map(_as_held, chosen.here(names) if chosen else self.frame.toArrow().to_batches()))
             return
         frame, read = chosen.by_tasks(names) if chosen else (self.frame, iter)
-
-        def task(batches: Batches) -> Batches:
-            insert(map(_as_held, read(batches)))
-            yield from ()
-
-        frame.coalesce(MOST_CONNECTIONS).mapInArrow(task, "nothing int").collect()
+        _let_tasks(frame.coalesce(MOST_CONNECTIONS), lambda batches: insert(map(_as_held, read(batches))))
 
     def hand_files(self, files: list[File], insert: Callable[[str], None]) -> None:
         """Call `insert` with the path of each file in the same way."""
+
+        def each(some: Iterable[File]) -> None:
+            for file in some:
+                insert(file.path)
+
         spark = self.frame.sparkSession
         if is_small(spark):
-            for file in files:
-                insert(file.path)
+            each(files)
             return
         frame, own = shared_out(spark, files, MOST_CONNECTIONS, [file.size for file in files])
-
-        def task(batches: Batches) -> Batches:
-            for file in own(batches):
-                insert(file.path)
-            yield from ()
-
-        frame.mapInArrow(task, "nothing int").collect()
+        _let_tasks(frame, lambda batches: each(own(batches)))
 
 
 def outgoing(frame: DataFrame, wanted: Wanted, files: FileScan | None) -> tuple[Outgoing, Totals]:
     """The rows, and their totals by Spark, to which those in the stores are held."""
-    rows = served(wanted.table, wanted.of_frame(frame))
+    rows = served(wanted.table, frame.where(wanted.sql))
     expected = of_frame(wanted.table, rows)
     connections = 1 if expected["rows"] <= SMALL_ROWS else MOST_CONNECTIONS
     return Outgoing(wanted, rows.coalesce(connections), files), expected
@@ -110,6 +103,16 @@ def served(table: Table, rows: DataFrame) -> DataFrame:
             value = F.translate(value, "\0", "\ufffd")
         made.append(value.alias(column.name))
     return rows.select(*made)
+
+
+def _let_tasks(frame: DataFrame, work: Callable[[Batches], None]) -> None:
+    """Do the work with the batches of each partition of the frame."""
+
+    def task(batches: Batches) -> Batches:
+        work(batches)
+        yield from ()
+
+    frame.mapInArrow(task, "nothing int").collect()
 
 
 def _as_held(batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -10,11 +10,9 @@ from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
-from meterlake.serving.ddl import day, literal, quoted
-from meterlake.tables.file_scan import FileScan
+from meterlake.serving.ddl import day, literal
+from meterlake.tables.file_scan import FileScan, between
 from meterlake.tables.table import Table
 
 
@@ -39,6 +37,7 @@ def slices_between(source: str, first: date, last: date) -> list[Slice]:
 
 
 def spans(slices: Collection[Slice]) -> list[Span]:
+    """The slices by source and in order of time."""
     found: list[Span] = []
     for source, month in sorted(slices):
         end = month.replace(day=monthrange(month.year, month.month)[1])
@@ -50,7 +49,7 @@ def spans(slices: Collection[Slice]) -> list[Span]:
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which rows of a mart are published, in the words of each engine that reads them.
+    """Which rows of a mart are published.
 
     Attributes:
         slices: None is every month. Their days are literals, too, so that files of others are skipped.
@@ -61,35 +60,22 @@ class Wanted:
     slices: Collection[Slice] | None = None
     without: tuple[str, ...] = ()
 
-    def of_frame(self, frame: DataFrame) -> DataFrame:
-        chosen = frame.where(~F.col("source").isin(*self.without)) if self.without else frame
-        if self.slices is None:
-            return chosen
-        on = F.col(day(self.table))
-        each = [
-            (F.col("source") == of.source) & on.between(F.lit(of.first), F.lit(of.last)) for of in spans(self.slices)
-        ]
-        return chosen.where(reduce(or_, each, F.lit(False)))
+    @property
+    def sql(self) -> str:
+        """As Spark and ClickHouse both read it."""
+        all_of = [f"source != {literal(source)}" for source in self.without]
+        if self.slices is not None:
+            each = (
+                f"source = {literal(of.source)} AND {day(self.table)} BETWEEN DATE '{of.first}' AND DATE '{of.last}'"
+                for of in spans(self.slices)
+            )
+            all_of.append(f"({' OR '.join(each) or 'false'})")
+        return " AND ".join(all_of) or "true"
 
     def of_files(self, files: FileScan) -> FileScan:
         chosen = files.where(~pc.field("source").isin(pa.array(self.without, pa.string())))
         if self.slices is None:
             return chosen
-        on = pc.field(day(self.table))
-        each = [
-            (pc.field("source") == of.source) & (on >= pc.scalar(of.first)) & (on <= pc.scalar(of.last))
-            for of in spans(self.slices)
-        ]
+        on = day(self.table)
+        each = ((pc.field("source") == of.source) & between(on, of.first, of.last) for of in spans(self.slices))
         return chosen.where(reduce(or_, each, pc.scalar(False)))
-
-    @property
-    def in_clickhouse(self) -> str:
-        all_of = [f"source != {literal(source)}" for source in self.without]
-        if self.slices is not None:
-            on = quoted(day(self.table))
-            each = [
-                f"source = {literal(of.source)} AND {on} BETWEEN '{of.first}' AND '{of.last}'"
-                for of in spans(self.slices)
-            ]
-            all_of.append(f"({' OR '.join(each) or 'false'})")
-        return " AND ".join(all_of) or "true"

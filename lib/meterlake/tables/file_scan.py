@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from typing import NamedTuple
 
 import numpy as np
@@ -46,6 +47,11 @@ class Piece(NamedTuple):
     path: str
     part: int
     parts: int
+
+
+def between(day: str, first: date, last: date) -> pc.Expression:
+    """The rows of the days from the first to the last."""
+    return (pc.field(day) >= pa.scalar(first)) & (pc.field(day) <= pa.scalar(last))
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from meterlake.shares import frame_of, frame_of_batches
 from meterlake.tables import arrow_writer
 from meterlake.tables.arrow_pass import ArrowPass, make_files
 from meterlake.tables.changes import Changes
-from meterlake.tables.file_scan import File, FileScan
+from meterlake.tables.file_scan import File, FileScan, between
 from meterlake.tables.reader import Lake, Value, bound, tables_in
 from meterlake.tables.table import Table, comment
 
@@ -202,7 +202,7 @@ class Store:
             return None
         wanted = [pc.field(name).isin(some) for name, some in values.items()]
         if days and table.day:
-            wanted.append(_between(table.day, *days))
+            wanted.append(between(table.day, *days))
         path = self.path(table)
         # Without statistics: at most one row a byte.
         files = [File(f"{path}/{f.name}", f.bytes, f.rows or f.bytes, deleted.get(f.name)) for f in listed]
@@ -523,7 +523,3 @@ def _differs(table: Table) -> str:
     maps = {column.name for column in table.columns if column.type.startswith("map")}  # Spark does not compare these
     same = (f"to_json(t.{n}) <=> to_json(s.{n})" if n in maps else f"t.{n} <=> s.{n}" for n in table.measures)
     return "NOT ({})".format(" AND ".join(same))
-
-
-def _between(day: str, first: date, last: date) -> pc.Expression:
-    return (pc.field(day) >= pa.scalar(first)) & (pc.field(day) <= pa.scalar(last))
