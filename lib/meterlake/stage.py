@@ -204,6 +204,8 @@ def _write_current(
         return
     source, note = run.source, _note(scope.batches)
     plain = _plain(judged, scope, survey)
+    if replaced and plain and _replaced_by(run, judged, plain, note):
+        return
     readings = plain.frame() if plain else _readings(judged, scope, source)
     if replaced or (scope.stood and source.units.is_register):
         bounds = " AND ".join(f"t.{part}" for part in scope.within.split(" AND ", 1))
@@ -217,6 +219,13 @@ def _write_current(
         run.store.append_passes([plain], note=note)
     else:
         run.store.append(readings, STG_METER_READINGS, note=note)
+
+
+def _replaced_by(run: Run, judged: stg_meter_readings.Judged, plain: ArrowPass, note: str) -> bool:
+    """Let the pass's readings stand, and take out the few that they replace; whether that could be done."""
+    replaced = judged.compared.where(F.col("status") == REPLACED)
+    places = replaced.select("source", *INTERVAL, "reading_date_local").toArrow()
+    return run.store.replace_by_pass(plain, STG_METER_READINGS, run.source.name, places, note) is not None
 
 
 def _readings(judged: stg_meter_readings.Judged, scope: Scope, source: Source) -> DataFrame:

@@ -161,8 +161,21 @@ def _told_apart(run: Run, changed: Changes) -> tuple[Changes, tuple[ArrowPass, A
 
 def _hours(run: Run, readings: DataFrame, changed: Changes) -> int:
     """Hours of the changed meter-days; the number of rows written."""
+    files = _plain_files(run, changed)
+    if files and changed.few and changed.first:
+        hours = plain_hours.build(Rows.by_meter(files, plain_hours.NEEDED), run.source, changed.first)
+        return run.store.replace(hours.of_days(changed.few), INT_READINGS_HOURLY, changed)
     hourly = int_readings_hourly.build(changed.days_in(readings, DAY), run.source)
     return run.store.replace(hourly, INT_READINGS_HOURLY, changed)
+
+
+def _plain_files(run: Run, changed: Changes, around: int = 0) -> FileScan | None:
+    """Silver's files, for a pass over the meters with a few changes, and so many days around those; None where it takes
+    Spark."""
+    source, first, last = run.source, changed.first, changed.last
+    if source.varies or not (first and last and clock_of(source.time_zone).knows(first, last)):
+        return None
+    return run.store.scan_days(STG_METER_READINGS, changed, around, around, whole_meters=True)
 
 
 def _days(run: Run, changed: Changes) -> int:
@@ -185,13 +198,18 @@ def _features(run: Run, readings: DataFrame, changed: Changes, until: date | Non
     """
     depend = changed.also(following_days(LOOKS_BACK_DAYS, until))
     # One day more than a feature looks back: the prefix sums begin at a UTC midnight.
+    files = _plain_files(run, changed, LOOKS_BACK_DAYS + 1)
+    if files and depend.few:
+        rows = Rows.by_meter(files, int_consumption_features.CARRIED)
+        features = int_consumption_features.build(rows, run.source).of_days(depend.few)
+        return run.store.replace(features, INT_CONSUMPTION_FEATURES, depend)
     near = changed.meters_in(readings, DAY, before=LOOKS_BACK_DAYS + 1, after=LOOKS_BACK_DAYS)
     if run.source.varies:
         near = resolution.on_grid(near, run.source)
     rows = Rows.by_meter(near, int_consumption_features.CARRIED)
     made = int_consumption_features.build(rows, run.source)
-    features = made if depend.everything else depend.days_in(made.frame(), DAY)
-    return run.store.replace(features, INT_CONSUMPTION_FEATURES, depend)
+    dependent = made if depend.everything else depend.days_in(made.frame(), DAY)
+    return run.store.replace(dependent, INT_CONSUMPTION_FEATURES, depend)
 
 
 def train(*, again: bool, challenger: bool = False, labels: Inspections | None = None) -> Callable[[Run], Outcome]:
@@ -287,7 +305,12 @@ def score(run: Run) -> Outcome:
 def _scores(run: Run, champion: registry.ModelVersion, changed: Changes, counted: Counted) -> Outcome:
     """Every reading with its score."""
     store = run.store
-    files = store.scan(INT_CONSUMPTION_FEATURES, source=[run.source.name]) if changed.everything else None
+    everything = changed.everything
+    files = (
+        store.scan(INT_CONSUMPTION_FEATURES, source=[run.source.name])
+        if everything
+        else store.scan_days(INT_CONSUMPTION_FEATURES, changed)
+    )
     features = files or changed.days_in(store.read(INT_CONSUMPTION_FEATURES), DAY)
     scores = mart_anomaly_scores.build(features, champion.model, champion.label, datetime.now(UTC), counted)
     rows = store.replace(scores, MART_ANOMALY_SCORES, changed)
@@ -305,7 +328,7 @@ def _inspections(run: Run, champion: registry.ModelVersion, changed: Changes, co
     store, model, table = run.store, champion.model.days, MART_INSPECTIONS
     if model is None:
         if store.has(table, run.source.name):  # what an earlier champion has found
-            store.replace_days(store.read(table).limit(0), table, run.source.name, "true")
+            store.replace_months(store.read(table).limit(0), table, run.source.name, None)
         return Outcome(said=[f"{champion.label} judges no whole days: it has seen too few of them, or none at all."])
     if changed.nothing:
         return Outcome()
@@ -385,7 +408,7 @@ def _loads(run: Run, days: Changes, meters: DataFrame) -> int:
     loads = place_loads.build(hourly, meters).persist()
     count = _load_factors(run, loads, meters, months, everything)
     profile = mart_weekly_load_profile.build(loads, source)
-    count += store.replace_days(profile, MART_WEEKLY_LOAD_PROFILE, source.name, about(months, everything))
+    count += store.replace_months(profile, MART_WEEKLY_LOAD_PROFILE, source.name, None if everything else months)
     loads.unpersist()
     return count
 
@@ -404,7 +427,7 @@ def _load_factors(run: Run, loads: DataFrame, meters: DataFrame, months: list[da
     standing = store.read(MART_LOAD_FACTORS, source.name).where("false" if everything else about(sorted(around)))
     known = figures.unionByName(standing.select(figures.columns))
     rows = mart_load_factors.compared(known, source).where(about(written))
-    count = store.replace_days(rows, MART_LOAD_FACTORS, source.name, about(written, everything))
+    count = store.replace_months(rows, MART_LOAD_FACTORS, source.name, None if everything else written)
     figures.unpersist()
     return count
 

@@ -1,9 +1,8 @@
 """The part of the step `marts` about losses: balances, the meters and their days behind them, regions in figures."""
 
 from datetime import date, timedelta
-from functools import partial, reduce
+from functools import partial
 
-from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from meterlake.run import Run
@@ -61,7 +60,9 @@ def _balance(run: Run, supply_source: str, months: list[date], everything: bool)
         meters=store.read(STG_METERS).where(both),
         source=source,
     ).persist()
-    rows = store.replace_days(mart_energy_balance.rolled_up(own, source), MART_ENERGY_BALANCE, source.name, concerned)
+    rows = store.replace_months(
+        mart_energy_balance.rolled_up(own, source), MART_ENERGY_BALANCE, source.name, None if everything else months
+    )
     own.unpersist()
     return rows
 
@@ -78,7 +79,7 @@ def _suspects(run: Run, months: list[date], everything: bool) -> int:
         source,
         judged,
     )
-    return store.replace_days(found, MART_SUSPECTS, source.name, about(judged, everything))
+    return store.replace_months(found, MART_SUSPECTS, source.name, None if everything else judged)
 
 
 def _region_kpis(run: Run, months: list[date], everything: bool) -> int:
@@ -89,7 +90,7 @@ def _region_kpis(run: Run, months: list[date], everything: bool) -> int:
         store.read(STG_METERS, source.name),
         source,
     )
-    return store.replace_days(kpis, MART_REGION_KPIS, source.name, about(months, everything))
+    return store.replace_months(kpis, MART_REGION_KPIS, source.name, None if everything else months)
 
 
 def _loss_findings(run: Run, days: Changes, supply: Changes) -> int:
@@ -104,13 +105,12 @@ def _loss_findings(run: Run, days: Changes, supply: Changes) -> int:
     first_time = not store.exists(LOSS_FINDINGS) or run.seen("marts", LOSS_FINDINGS) is None
     if days.everything or supply.everything or first_time:
         found = loss_findings.build(hourly, daily, meters, source, None)
-        return store.replace_days(found, LOSS_FINDINGS, source.name, "true")
-    changed = reduce(
-        DataFrame.unionByName, (one.days.select("meter_id", "day") for one in (days, supply) if one.days is not None)
-    )
+        return store.replace_months(found, LOSS_FINDINGS, source.name, None)
+    changed = days.or_in(supply).also(following_days(loss_findings.MEMBER_DAYS)).days
+    assert changed is not None
     wanted = (
         changed.join(meters.where("transformer IS NOT NULL"), on="meter_id")
-        .select("transformer", F.explode(following_days(loss_findings.MEMBER_DAYS)(F.col("day"))).alias(DAY))
+        .select("transformer", F.col("day").alias(DAY))
         .distinct()
         .persist()
     )

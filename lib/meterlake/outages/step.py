@@ -37,11 +37,11 @@ def outages(run: Run, days: Changes, found: Changes) -> int:
     if not everything:
         findings = findings.where(within([*months, *(later(month, -1) for month in months)]))
     calendar = frame_of(store.spark, mart_feeder_outages.calendar(months, source), mart_feeder_outages.MONTHS)
-    concerned = "true" if everything else within(months)
+    concerned = None if everything else months
     told = mart_feeder_outages.build(findings, members, calendar, source)
-    rows = store.replace_days(told, MART_FEEDER_OUTAGES, source.name, concerned)
+    rows = store.replace_months(told, MART_FEEDER_OUTAGES, source.name, concerned)
     standing = store.read(MART_FEEDER_OUTAGES, source.name).where(within(months))
     indices = mart_reliability.build(standing, members, source)
-    rows += store.replace_days(indices, MART_RELIABILITY, source.name, about(months, everything))
+    rows += store.replace_months(indices, MART_RELIABILITY, source.name, concerned)
     members.unpersist()
     return rows

@@ -17,6 +17,7 @@ from meterlake.tables import meter_order
 from meterlake.tables.arrow_writer import WRITTEN, Batches, Written, file_writer
 from meterlake.tables.coded import as_texts
 from meterlake.tables.file_scan import FileScan
+from meterlake.tables.meter_day_set import MeterDaySet
 from meterlake.tables.shared_columns import READING_DATE_LOCAL
 from meterlake.tables.table import Table
 
@@ -74,6 +75,16 @@ class ArrowPass:
     rows: Rows
     work: Work
     of: "ArrowPass | None" = None
+
+    def of_days(self, pairs: pa.Table) -> "ArrowPass":
+        """The pass that gives the rows of some meter-days only: `meter_id` and `day` of each."""
+        wanted, work, day = MeterDaySet.of(pairs), self.work, str(self.table.day)
+
+        def among(batches: Batches) -> Batches:
+            for batch in work(batches):
+                yield batch.filter(pa.array(wanted.hold(batch.column("meter_id"), batch.column(day))))
+
+        return replace(self, work=among)
 
     def frame(self) -> DataFrame:
         """The rows as Spark's, to filter or to merge."""

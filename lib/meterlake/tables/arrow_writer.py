@@ -87,16 +87,59 @@ def file_writer(table: Table, path: str) -> Callable[[Batches], Iterator[Written
 def commit(spark: SparkSession, path: str, files: Iterable[Written | Row], note: str | None) -> None:
     """Add written files to the table at `path` in one commit, through Delta's own optimistic transaction."""
     jvm: Any = spark._jvm
-    delta = jvm.org.apache.spark.sql.delta
     none = jvm.scala.Option.empty()
-    actions = jvm.java.util.ArrayList()
-    for file in files:
-        actions.add(delta.actions.Action.fromJson(json.dumps(_added(file))))
-    added = jvm.scala.jdk.javaapi.CollectionConverters.asScala(actions).toSeq()
     rest = [none] * 5  # of an overwrite or a change of schema, which this is not
     append = jvm.org.apache.spark.sql.SaveMode.Append
-    operation = delta.DeltaOperations.Write(append, none, none, jvm.scala.Option.apply(note), *rest)
-    delta.DeltaLog.forTable(spark._jsparkSession, path).startTransaction().commit(added, operation)
+    write = jvm.org.apache.spark.sql.delta.DeltaOperations.Write(
+        append, none, none, jvm.scala.Option.apply(note), *rest
+    )
+    _transaction(spark, path).commit(_sequence(jvm, [_action(jvm, file) for file in files]), write)
+
+
+class Counts(NamedTuple):
+    """Rows of a commit, told by kind as the history of a MERGE has them."""
+
+    inserted: int
+    updated: int
+    deleted: int
+
+
+def commit_exchange(
+    spark: SparkSession, path: str, without: list[Any], files: Iterable[Written | Row], counts: Counts
+) -> None:
+    """Take rows from files (see deletion_vectors.py) and add written files in one commit, in the history a MERGE."""
+    jvm: Any = spark._jvm
+    none, nothing = jvm.scala.Option.empty(), _sequence(jvm, [])
+    merge = jvm.org.apache.spark.sql.delta.DeltaOperations.Merge(*[none] * 4, *[nothing] * 3)
+    metrics = jvm.java.util.HashMap()
+    told = {f"numTargetRows{kind.title()}": rows for kind, rows in counts._asdict().items()}
+    for name, rows in (told | {"numTargetRowsCopied": 0, "operationNumSourceRows": sum(counts)}).items():
+        metric = jvm.org.apache.spark.sql.execution.metric.SQLMetrics.createMetric(spark._jsc.sc(), name)
+        metric.set(rows)
+        metrics.put(name, metric)
+    transaction = _transaction(spark, path)
+    scala_map = getattr(jvm.scala.collection.immutable.Map, "from")
+    transaction.registerSQLMetrics(
+        spark._jsparkSession, scala_map(jvm.scala.jdk.javaapi.CollectionConverters.asScala(metrics))
+    )
+    transaction.commit(_sequence(jvm, [*without, *(_action(jvm, file) for file in files)]), merge)
+
+
+def _transaction(spark: SparkSession, path: str) -> Any:
+    jvm: Any = spark._jvm
+    return jvm.org.apache.spark.sql.delta.DeltaLog.forTable(spark._jsparkSession, path).startTransaction()
+
+
+def _action(jvm: Any, file: Written | Row) -> Any:
+    return jvm.org.apache.spark.sql.delta.actions.Action.fromJson(json.dumps(_added(file)))
+
+
+def _sequence(jvm: Any, things: list[Any]) -> Any:
+    """A sequence of Scala's."""
+    held = jvm.java.util.ArrayList()
+    for thing in things:
+        held.add(thing)
+    return jvm.scala.jdk.javaapi.CollectionConverters.asScala(held).toSeq()
 
 
 def joined(batches: Batches, least: int) -> Iterator[pa.Table]:

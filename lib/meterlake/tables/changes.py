@@ -1,12 +1,23 @@
 """Which meter-days changed: what a step has to compute again, and what it has to read for that."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import reduce
+from typing import cast
 
-from pyspark.sql import Column, DataFrame
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+
+from meterlake.shares import frame_of, frame_of_batches
+
+# As many pairs are held by the driver and stand in plans as values: 20 MB.
+FEW_PAIRS = 500_000
+PAIRS = "meter_id string, day date"
+# From a changed day to the days that depend on it, or to what stands for those.
+DaysOf = Callable[[date], Iterable[date]]
 
 
 @dataclass(frozen=True)
@@ -18,12 +29,22 @@ class Changes:
         days: distinct `meter_id`, `day`; None when everything of the source counts as changed.
         first: first changed day; None together with `last` when nothing changed.
         last: last changed day.
+        few: the same pairs, where they are few and known without a job.
     """
 
     source: str
     days: DataFrame | None
     first: date | None
     last: date | None
+    few: pa.Table | None = None
+
+    @classmethod
+    def of_few(cls, spark: SparkSession, source: str, pairs: pa.Table) -> "Changes":
+        """Changes of a few pairs, distinct or not."""
+        distinct = _distinct(pairs)
+        days = pc.min_max(distinct.column("day")).as_py()
+        frame = frame_of_batches(spark, distinct.to_batches(), PAIRS)
+        return cls(source, frame, days["min"], days["max"], distinct)
 
     @property
     def nothing(self) -> bool:
@@ -51,13 +72,31 @@ class Changes:
             return bounded
         return bounded.join(self.days.withColumnRenamed("day", day), on=["meter_id", day], how="left_semi")
 
-    def also(self, days_of: Callable[[Column], Column]) -> "Changes":
-        """The changes of what depends on these: `days_of` gives, for a changed day, the array of days concerned."""
+    def also(self, days_of: DaysOf) -> "Changes":
+        """The changes of what depends on these: `days_of` gives, for a changed day, the days concerned."""
         if self.days is None or self.nothing:
             return self
-        days = self.days.select("meter_id", F.explode(days_of(F.col("day"))).alias("day")).distinct().persist()
+        spark = self.days.sparkSession
+        concerned = [(day, other) for day in self.each_day() for other in set(days_of(day))]
+        if self.few is not None:
+            both = pa.Table.from_pylist(
+                [dict(zip(("day", "other"), pair, strict=True)) for pair in concerned], _CONCERNED
+            )
+            counts = self.few.group_by("day").aggregate([("meter_id", "count")]).join(both, keys="day")
+            if (pc.sum(counts.column("meter_id_count")).as_py() or 0) <= FEW_PAIRS:
+                pairs = self.few.join(both, keys="day", join_type="inner")
+                return Changes.of_few(spark, self.source, _pairs(pairs.column("meter_id"), pairs.column("other")))
+        dependent = F.broadcast(frame_of(spark, concerned, "day date, other date"))
+        pairs_of = self.days.join(dependent, on="day").select("meter_id", F.col("other").alias("day"))
+        days = pairs_of.distinct().persist()
         first, last = days.agg(F.min("day"), F.max("day")).head() or (None, None)
         return Changes(self.source, days, first, last)
+
+    def each_day(self) -> list[date]:
+        """The changed days, of changes whose days are told."""
+        if self.few is not None:
+            return sorted(self.few.column("day").unique().to_pylist())
+        return sorted(row.day for row in self.days.select("day").distinct().collect()) if self.days else []
 
     def until(self, day: date) -> "Changes":
         """What changed up to that day, of changes whose days are told."""
@@ -66,6 +105,9 @@ class Changes:
         if day < self.first:
             return Changes(self.source, None, None, None)
         assert self.days is not None
+        if self.few is not None:
+            earlier = self.few.filter(pc.field("day") <= pa.scalar(day))
+            return Changes.of_few(self.days.sparkSession, self.source, earlier)
         return Changes(self.source, self.days.where(F.col("day") <= F.lit(day)), self.first, day)
 
     def or_in(self, *others: "Changes") -> "Changes":
@@ -77,6 +119,9 @@ class Changes:
         lists = [one.days.select("meter_id", "day") for one in some if one.days is not None]
         if len(lists) < len(some):
             return Changes(self.source, None, first, last)
+        few = [one.few for one in some if one.few is not None]
+        if len(few) == len(some) and sum(pairs.num_rows for pairs in few) <= FEW_PAIRS:
+            return Changes.of_few(lists[0].sparkSession, self.source, pa.concat_tables(few))
         return Changes(self.source, reduce(DataFrame.unionByName, lists).distinct().persist(), first, last)
 
     def _between(self, frame: DataFrame, day: str, before: int, after: int) -> DataFrame:
@@ -90,16 +135,28 @@ class Changes:
         )
 
 
-def following_days(count: int, until: date | None = None) -> Callable[[Column], Column]:
+def following_days(count: int, until: date | None = None) -> DaysOf:
     """A day and the `count` days after it, none of them after `until`."""
 
-    def last(day: Column) -> Column:
-        after = F.date_add(day, count)
-        return F.greatest(day, F.least(after, F.lit(until))) if until else after
+    def days_of(day: date) -> list[date]:
+        after = (day + timedelta(days=number) for number in range(1, count + 1))
+        return [day, *(later for later in after if until is None or later <= until)]
 
-    return lambda day: F.sequence(day, last(day))
+    return days_of
 
 
-def month_of(day: Column) -> Column:
+def month_of(day: date) -> list[date]:
     """The first day of the day's month."""
-    return F.array(F.trunc(day, "month").cast("date"))
+    return [day.replace(day=1)]
+
+
+_SCHEMA = pa.schema({"meter_id": pa.string(), "day": pa.date32()})
+_CONCERNED = pa.schema({"day": pa.date32(), "other": pa.date32()})
+
+
+def _pairs(meters: pa.ChunkedArray, days: pa.ChunkedArray) -> pa.Table:
+    return pa.Table.from_arrays([meters, days], schema=_SCHEMA)
+
+
+def _distinct(pairs: pa.Table) -> pa.Table:
+    return cast(pa.Table, pairs.select(_SCHEMA.names).cast(_SCHEMA).group_by(_SCHEMA.names).aggregate([]))

@@ -7,6 +7,7 @@ much as the work of a pass does (docs/performance.md).
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import NamedTuple
@@ -15,7 +16,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
-from numpy.typing import NDArray
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.pandas.types import to_arrow_schema
 
@@ -23,13 +23,15 @@ from meterlake.files import filesystem_of
 from meterlake.shares import shared_out
 from meterlake.tables.arrow_writer import UNIQUE, Batches
 from meterlake.tables.coded import coded
+from meterlake.tables.meter_day_set import MeterDaySet
+from meterlake.tables.reader import Positions
 from meterlake.tables.table import Table
 
 # Bytes of a piece of a file, unless a row group is larger, and of what a task reads where there is much.
 PIECE_BYTES, TASK_BYTES = 4 << 20, 128 << 20
 WANTED = "_wanted"
-
-Positions = NDArray[np.int64]
+# Where a row stands: the number of its file in a scan, and its position in that file.
+FILE, POSITION = "_file", "_position"
 
 
 class File(NamedTuple):
@@ -62,6 +64,7 @@ class FileScan:
         wanted: a condition on the table's columns; a row group whose statistics exclude it is not read.
         coded: whether texts are read as dictionaries, as the files hold them: for work that looks at each text once;
             not those that `wanted` names, nor those of UNIQUE.
+        only: the meter-days whose rows are wanted; all without.
     """
 
     spark: SparkSession
@@ -69,9 +72,14 @@ class FileScan:
     files: list[File]
     wanted: pc.Expression
     coded: bool = False
+    only: MeterDaySet | None = None
 
     def where(self, condition: pc.Expression) -> "FileScan":
         return replace(self, wanted=self.wanted & condition)
+
+    def of_days(self, pairs: pa.Table) -> "FileScan":
+        """The rows of some meter-days: `meter_id` and `day` of each."""
+        return replace(self, only=MeterDaySet.of(pairs))
 
     @property
     def rows(self) -> int:
@@ -96,6 +104,38 @@ class FileScan:
         """
         return self._reader(columns)(self._pieces())
 
+    def placed(self, columns: Sequence[str], most: int) -> pa.Table | None:
+        """These columns of the wanted rows, FILE and POSITION, read by this process; None where there are more rows
+        than `most`."""
+        schema, numbers = (
+            to_arrow_schema(self.table.schema, timezone="UTC"),
+            {f.path: n for n, f in enumerate(self.files)},
+        )
+        held: list[pa.RecordBatch] = []
+
+        def read(piece: Piece) -> list[pa.RecordBatch]:
+            file = self.files[numbers[piece.path]]
+            if sum(batch.num_rows for batch in held) > most:
+                return []
+            rows = _Rows(piece, schema, list(columns), self.wanted, self._only).placed(file.deleted)
+            return [
+                batch.append_column(FILE, pa.repeat(numbers[piece.path], batch.num_rows)).append_column(
+                    POSITION, pa.array(positions)
+                )
+                for batch, positions in rows
+            ]
+
+        with ThreadPoolExecutor(self.spark.sparkContext.defaultParallelism) as pool:
+            for batches in pool.map(read, self._pieces()):
+                held += batches
+        told = [schema.field(name) for name in columns] + [pa.field(FILE, pa.int64()), pa.field(POSITION, pa.int64())]
+        found = pa.Table.from_batches(held, pa.schema(told))
+        return found if found.num_rows <= most else None
+
+    @property
+    def _only(self) -> "_Only | None":
+        return _Only(self.only, str(self.table.day)) if self.only else None
+
     def _pieces(self) -> list[Piece]:
         return [
             Piece(file.path, part, count)
@@ -111,14 +151,24 @@ class FileScan:
             plain = {*re.findall(r"\w+", str(wanted)), *UNIQUE}
             schema = pa.schema([f if f.name in plain else f.with_type(coded(f.type)) for f in schema])
         gone = {file.path: file.deleted for file in self.files if file.deleted is not None}
-        deleted = self.spark.sparkContext.broadcast(gone)
+        deleted, only = self.spark.sparkContext.broadcast(gone), self._only
 
         def read(pieces: Iterable[Piece]) -> Iterator[pa.RecordBatch]:
             for piece in pieces:
-                rows = _Rows(piece, schema, list(columns), wanted)
+                rows = _Rows(piece, schema, list(columns), wanted, only)
                 yield from rows.standing(deleted.value.get(piece.path))
 
         return read
+
+
+class _Only(NamedTuple):
+    """Meter-days, and the column of a table that is their day."""
+
+    days: MeterDaySet
+    day: str
+
+    def among(self, rows: pa.RecordBatch) -> pa.BooleanArray:
+        return pa.array(self.days.hold(rows.column("meter_id"), rows.column(self.day)))
 
 
 @dataclass(frozen=True)
@@ -129,34 +179,46 @@ class _Rows:
     schema: pa.Schema
     columns: list[str]
     wanted: pc.Expression
+    only: _Only | None = None
 
     def standing(self, deleted: Positions | None) -> Iterator[pa.RecordBatch]:
         """The wanted rows that are not deleted."""
+        if deleted is not None:
+            yield from (batch for batch, _ in self.placed(deleted))
+        elif (own := self._own()).num_row_groups:
+            read = own.scanner(self.schema, columns=self._read, filter=self.wanted, use_threads=False)
+            for batch in read.to_batches():
+                yield batch.filter(self.only.among(batch)).select(self.columns) if self.only else batch
+
+    def placed(self, deleted: Positions | None) -> Iterator[tuple[pa.RecordBatch, Positions]]:
+        """The same, with their positions in the file. A row's position is told by those before it, so all rows of a
+        row group are read where one may be wanted."""
+        columns = {name: pc.field(name) for name in self._read} | {WANTED: self.wanted}
+        own = self._own()
+        sizes = [own.metadata.row_group(group).num_rows for group in range(own.metadata.num_row_groups)]
+        for some in own.split_by_row_group(self.wanted, schema=self.schema):
+            first = sum(sizes[: some.row_groups[0].id])
+            for batch in some.scanner(self.schema, columns=columns, use_threads=False).to_batches():
+                wanted = batch.column(WANTED).fill_null(False)
+                wanted = pc.and_(wanted, self.only.among(batch)) if self.only else wanted
+                stands = wanted.to_numpy(zero_copy_only=False).copy()
+                if deleted is not None:
+                    begin, end = np.searchsorted(deleted, (first, first + batch.num_rows))
+                    stands[deleted[begin:end] - first] = False
+                yield batch.select(self.columns).filter(pa.array(stands)), first + np.flatnonzero(stands)
+                first += batch.num_rows
+
+    @property
+    def _read(self) -> list[str]:
+        """The columns, and those that tell whether a row is wanted."""
+        return list(dict.fromkeys([*self.columns, *(("meter_id", self.only.day) if self.only else ())]))
+
+    def _own(self) -> ds.ParquetFileFragment:
+        """The piece's row groups."""
         path, part, parts = self.piece
         filesystem, file = filesystem_of(path)
         coded = [field.name for field in self.schema if pa.types.is_dictionary(field.type)]
         options = ds.ParquetReadOptions(dictionary_columns=coded, coerce_int96_timestamp_unit="us")
-        fragment = ds.ParquetFileFormat(read_options=options).make_fragment(file, filesystem)
-        groups = fragment.num_row_groups
-        own = list(range(groups * part // parts, groups * (part + 1) // parts))
-        if not own:
-            return
-        some = fragment.subset(row_group_ids=own)
-        if deleted is None:
-            yield from some.scanner(
-                self.schema, columns=self.columns, filter=self.wanted, use_threads=False
-            ).to_batches()
-        else:
-            first = sum(fragment.metadata.row_group(group).num_rows for group in range(own[0]))
-            yield from self._without(deleted, some, first)
-
-    def _without(self, deleted: Positions, some: ds.ParquetFileFragment, first: int) -> Iterator[pa.RecordBatch]:
-        """All rows are read, as a row's position is told by those before it."""
-        columns = {name: pc.field(name) for name in self.columns} | {WANTED: self.wanted}
-        for batch in some.scanner(self.schema, columns=columns, use_threads=False).to_batches():
-            begin, end = np.searchsorted(deleted, (first, first + batch.num_rows))
-            stands = np.ones(batch.num_rows, dtype=bool)
-            stands[deleted[begin:end] - first] = False
-            first += batch.num_rows
-            kept = pc.and_kleene(batch.column(WANTED), pa.array(stands))
-            yield batch.select(self.columns).filter(kept)
+        whole = ds.ParquetFileFormat(read_options=options).make_fragment(file, filesystem)
+        groups = whole.num_row_groups
+        return whole.subset(row_group_ids=list(range(groups * part // parts, groups * (part + 1) // parts)))

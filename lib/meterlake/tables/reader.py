@@ -23,6 +23,7 @@ from meterlake.tables.table import Table
 
 PLACE = re.compile(r":([a-z_]+)")
 Value = str | int | date | tuple[str, ...]
+Positions = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -145,14 +146,15 @@ class Lake:
             raise self._unreadable(error) from error
         return Stored(table, sum(sizes), len(sizes))
 
-    def files(self, table: Table) -> list[Listed]:
-        """The files of a table that exists: some 5 ms, where Spark takes a job or two for Delta's log.
+    def files(self, table: Table, version: int | None = None) -> list[Listed]:
+        """The files of a table that exists, as of a version when given: some 5 ms, where Spark takes a job or two for
+        Delta's log.
 
         Raises:
             Unreachable: the lake cannot be read.
         """
         try:
-            log = pa.table(self._opened(table).get_add_actions()).to_pylist()
+            log = pa.table(self._opened(table, version).get_add_actions()).to_pylist()
         except (DeltaError, OSError) as error:
             raise self._unreadable(error) from error
         return [
@@ -175,7 +177,7 @@ class Lake:
         types = {field.name: field.dataType for field in stored}
         return all(types.get(field.name, field.dataType) == field.dataType for field in table.schema)
 
-    def deleted(self, table: Table, names: set[str]) -> dict[str, NDArray[np.int64]]:
+    def deleted(self, table: Table, names: set[str], version: int | None = None) -> dict[str, Positions]:
         """The positions of the rows in some of its files that a deletion vector marks, ascending.
 
         Raises:
@@ -183,7 +185,7 @@ class Lake:
         """
         found = {}
         try:
-            for batch in pa.RecordBatchReader.from_stream(self._opened(table).deletion_vectors()):
+            for batch in pa.RecordBatchReader.from_stream(self._opened(table, version).deletion_vectors()):
                 for file, stands in zip(*batch.columns, strict=True):
                     name = file.as_py().rpartition("/")[2]
                     if name in names:
@@ -192,8 +194,8 @@ class Lake:
             raise self._unreadable(error) from error
         return found
 
-    def _opened(self, table: Table) -> DeltaTable:
-        return DeltaTable(table.folder(self.root), storage_options=self.options)
+    def _opened(self, table: Table, version: int | None = None) -> DeltaTable:
+        return DeltaTable(table.folder(self.root), version, storage_options=self.options)
 
     def _unreadable(self, error: Exception) -> Unreachable:
         reason = str(error).partition("\n")[0][:200]

@@ -5,12 +5,13 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from functools import reduce
-from operator import and_
+from operator import and_, or_
 from threading import Lock
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from delta.tables import DeltaTable
@@ -27,8 +28,12 @@ from meterlake.settings import Settings
 from meterlake.shares import frame_of, frame_of_batches
 from meterlake.tables import arrow_writer
 from meterlake.tables.arrow_pass import ArrowPass, make_files
+from meterlake.tables.arrow_writer import Counts, Written
 from meterlake.tables.changes import Changes
+from meterlake.tables.exchange import Standing, exchange
 from meterlake.tables.file_scan import File, FileScan, between
+from meterlake.tables.months import last_day, within
+from meterlake.tables.net_changes import changed_pairs
 from meterlake.tables.reader import Lake, Value, bound, tables_in
 from meterlake.tables.table import Table, comment
 
@@ -41,6 +46,8 @@ LITTLE_BYTES = 512 << 20
 # Tables of up to so many bytes are read by the driver where the work is small; of up to so many files without Delta
 # where it is not. More paths are listed by a job (spark.sql.sources.parallelPartitionDiscovery.threshold).
 FEW_BYTES, FEW_FILES = 1 << 20, 32
+# Tables with deleted rows of up to so many bytes are read by the driver, too: 200,000 rows of a wide mart.
+HELD_BYTES = 4 << 20
 
 
 @dataclass(frozen=True)
@@ -113,7 +120,9 @@ class Store:
         """
         if not self.exists(table):
             return frame_of(self.spark, [], table.schema)
-        frame = self._without_delta(table, source) if version is None else None
+        # What is read without Delta is the newest version, and stays so when others follow.
+        newest = version is None or version == self.version(table)
+        frame = self._without_delta(table, source) if newest else None
         if frame is None:
             frame = self._by_delta(table, version)
         return frame if source is None else frame.where(F.col("source") == source)
@@ -121,8 +130,9 @@ class Store:
     def _without_delta(self, table: Table, source: str | None) -> DataFrame | None:
         """The rows as they stand now, where to plan a scan of Delta's takes longer than to read them.
 
-        Of a small table in small work they are values in the plan. A few files that hold no deleted row are read as
-        what they are: for each scan and each commit Delta asks its log by a job or two (docs/performance.md).
+        Of a small table in small work, or one with deleted rows, they are values in the plan. A few files that hold no
+        deleted row are read as what they are: for each scan and each commit Delta asks its log by a job or two, and for
+        deleted rows by another (docs/performance.md).
         """
         lake, is_little = self._lake, is_small(self.spark)
         stored = lake.stored_as(table) if lake else None
@@ -133,9 +143,10 @@ class Store:
         scan = self.scan(table, None, **({} if source is None else {"source": [source]}))
         if scan is None or not lake.is_as_declared(table):  # the gates tell of a column of another type
             return None
-        if is_little:
+        is_whole = all(file.deleted is None for file in scan.files)
+        if is_little or (stored.bytes <= HELD_BYTES and not is_whole):
             return frame_of_batches(self.spark, scan.here(table.names), table.schema)
-        if not scan.files or any(file.deleted is not None for file in scan.files):
+        if not scan.files or not is_whole:
             return None
         return self.spark.read.schema(table.schema).parquet(*(file.path for file in scan.files))
 
@@ -277,6 +288,10 @@ class Store:
             return Changes(source, None, *self.ask(asked, source=source)[0])
         # A row is of a meter, or of many: then only the day matters, and what comes next in the key is as good.
         who = "meter_id" if "meter_id" in table.names else table.key[1]
+        few = changed_pairs(self.spark, lake, table, who, source, since, newest) if (lake := self._lake) else None
+        if few is not None:
+            nothing = Changes(source, None, None, None)
+            return Changes.of_few(self.spark, source, few) if few.num_rows else nothing
         days = (
             self._feed(table, since, newest)
             .where(F.col("source") == source)
@@ -330,9 +345,9 @@ class Store:
             arrow_writer.commit(self.spark, self.path(table), files, note)
         return sum(file.rows for file in files)
 
-    def _check(self, files: list[Row], table: Table) -> None:
+    def _check(self, files: Sequence[Row | Written], table: Table) -> None:
         """Ask the files whether a row breaks a CHECK: one scan of the columns that the CHECKs name."""
-        if not table.checks:
+        if not (table.checks and files):
             return
         paths = [f"{self.path(table)}/{file.path}" for file in files]
         broken = [F.bool_or(F.expr(f"NOT coalesce({condition}, true)")) for _, condition in table.checks]
@@ -360,11 +375,35 @@ class Store:
 
     def replace_batches(self, frame: DataFrame, table: Table, batches: list[str]) -> int:
         """Make the rows of these batches equal `frame`, in one atomic commit: doing it twice changes nothing."""
+        held = self.scan(table, None, batch_id=batches)
+        if held is not None and not any(batch.num_rows for batch in held.here(["batch_id"])):
+            return self.append(frame, table)
         return self._write(frame, table, {"replaceWhere": f"batch_id IN ({_quoted(batches)})"})
 
-    def replace_days(self, frame: DataFrame, table: Table, source: str, days: str) -> int:
-        """Make the source's rows of the days that meet the condition `days` equal `frame`, in one atomic commit."""
+    def replace_months(self, frame: DataFrame, table: Table, source: str, months: list[date] | None) -> int:
+        """Make the source's rows of these months (their first days; None is all) equal `frame`, in one atomic commit.
+
+        Returns:
+            The number of rows written or deleted.
+        """
+        if not self.bytes(table):
+            return self.append(frame, table)
+        standing = None if months is None else Standing.of(self._months(table, source, months))
+        if standing is not None:
+            changed = self._exchange(frame, standing)
+            if changed is not None:
+                return changed
+        assert table.day is not None
+        days = "true" if months is None else within(months, table.day)
         return self._write(frame, table, {"replaceWhere": f"source = '{source}' AND ({days})"})
+
+    def _months(self, table: Table, source: str, months: list[date]) -> FileScan | None:
+        """The source's rows of these months."""
+        spans = [(month, last_day(month)) for month in months]
+        if not spans or table.day is None:
+            return None
+        scan = self.scan(table, (min(spans)[0], max(spans)[1]), source=[source])
+        return scan and scan.where(reduce(or_, (between(table.day, *span) for span in spans)))
 
     def delete_batch(self, table: Table, batch: str) -> None:
         """Delete the rows of a batch that was never finished."""
@@ -383,19 +422,102 @@ class Store:
         if changes.nothing:
             return 0
         assert table.day is not None
-        existing = changes.days_in(self.read(table), table.day)
-        if not self.bytes(table) or not existing.select("source").head(1):
+        standing = self._standing(table, changes)
+        if standing.is_empty if standing else not self._stands(table, changes):
             if isinstance(made, ArrowPass):
                 return self.append_passes([made], note)[0]
             return self.append(made, table, note)
         frame = made.frame() if isinstance(made, ArrowPass) else made
+        if standing is not None:
+            changed = self._exchange(frame, standing, note)
+            if changed is not None:
+                return changed
         if changes.everything:
             noted = {"userMetadata": note} if note else {}
             return self._write(frame, table, {"replaceWhere": f"source = '{changes.source}'"} | noted)
         # Literal bounds let MERGE skip the files of other days; it does not find them by itself.
         bounds = f"t.source = '{changes.source}' AND t.{table.day} BETWEEN '{changes.first}' AND '{changes.last}'"
         with self._noting(note):
-            return self.exchange(frame, existing, table, bounds)
+            return self.exchange(frame, changes.days_in(self.read(table), table.day), table, bounds)
+
+    def _standing(self, table: Table, changes: Changes) -> Standing | None:
+        """The rows of the changed meter-days; None where they are not known to be few."""
+        scan = self.scan_days(table, changes)
+        return None if scan is None else Standing.of(scan)
+
+    def scan_days(
+        self, table: Table, changes: Changes, before: int = 0, after: int = 0, *, whole_meters: bool = False
+    ) -> FileScan | None:
+        """The rows of changed meter-days, as `scan` reads them; None also where they are not known to be few.
+
+        Args:
+            before, after: days around the first and the last change, where rows of `whole_meters` are read.
+        """
+        if changes.few is None or changes.first is None or changes.last is None:
+            return None
+        days = (changes.first - timedelta(days=before), changes.last + timedelta(days=after))
+        meters = changes.few.column("meter_id").unique().to_pylist()
+        scan = self.scan(table, days, source=[changes.source], meter_id=meters)
+        return scan if scan is None or whole_meters else scan.of_days(changes.few)
+
+    def _stands(self, table: Table, changes: Changes) -> bool:
+        """Whether there is a row of the changed meter-days."""
+        assert table.day is not None
+        return bool(self.bytes(table) and changes.days_in(self.read(table), table.day).select("source").head(1))
+
+    def _exchange(
+        self, frame: DataFrame, standing: Standing, note: str | None = None, *, all_of_it: bool = True
+    ) -> int | None:
+        """Make the rows that stand equal `frame` in one atomic commit, in the driver (see exchange.py).
+
+        Args:
+            all_of_it: whether rows that stand and are not in `frame` leave.
+
+        Returns:
+            The number of rows written or deleted; None where that takes Spark.
+        """
+        table = standing.scan.table
+        made = _collected(_conformed(frame, table))
+        if made is None:
+            return None
+        found = exchange(standing, made.cast(to_arrow_schema(table.schema, timezone="UTC")), all_of_it=all_of_it)
+        path = self.path(table)
+        without = standing.without(self.spark, path, self.version(table), found.leave)
+        if without is None:
+            return None
+        if sum(found.counts) or note:
+            come = made.take(pa.array(found.come)).to_batches()
+            files = list(arrow_writer.file_writer(table, path)(iter(come)))
+            self._check(files, table)
+            with self._noting(note):
+                arrow_writer.commit_exchange(self.spark, path, without, files, found.counts)
+        return sum(found.counts)
+
+    def replace_by_pass(self, made: ArrowPass, table: Table, source: str, replaced: pa.Table, note: str) -> int | None:
+        """Add the rows of a pass, and take out the few that they replace, in one atomic commit that carries `note`.
+
+        Args:
+            replaced: key and day of the source's rows that stand, each of which has its row in `made`.
+
+        Returns:
+            The number of rows written; None where that takes Spark.
+        """
+        pairs = replaced.select(["meter_id", str(table.day)]).rename_columns(["meter_id", "day"])
+        days = Changes.of_few(self.spark, source, pairs)
+        standing = Standing.of(self.scan_days(table, days), list(table.key))
+        if standing is None:
+            return None
+        standing, path = standing.among(replaced.select(list(table.key))), self.path(table)
+        without = standing.without(self.spark, path, self.version(table), np.arange(standing.rows.num_rows))
+        if without is None:
+            return None
+        (files,) = make_files([made], [path])
+        self._check(files, table)
+        rows, updated = sum(file.rows for file in files), standing.rows.num_rows
+        with self._noting(note):
+            counts = Counts(inserted=rows - updated, updated=updated, deleted=0)
+            arrow_writer.commit_exchange(self.spark, path, without, files, counts)
+        return rows
 
     def upsert(
         self,
@@ -414,6 +536,11 @@ class Store:
         self.ensure(table)
         if not self.bytes(table):
             return self.append(frame, table, note)
+        if bounds == "true" and gone is None and self.bytes(table) <= HELD_BYTES:
+            standing = Standing.of(self.scan(table))
+            changed = self._exchange(frame, standing, note, all_of_it=False) if standing else None
+            if changed is not None:
+                return changed
         rows = _conformed(frame, table)
         with self._noting(note):
             if gone is None:
@@ -480,6 +607,16 @@ class Store:
 
     def _target(self, table: Table) -> DeltaTable:
         return DeltaTable.forPath(self.spark, self.path(table)).alias("t")
+
+
+def _collected(frame: DataFrame) -> pa.Table | None:
+    """The rows of a frame that should hold few; None where they are more than the driver takes at once."""
+    try:
+        return frame.toArrow()
+    except (PySparkException, Py4JJavaError) as error:
+        if "spark.driver.maxResultSize" not in str(error):
+            raise
+        return None
 
 
 def _marked(rows: DataFrame, gone: DataFrame) -> DataFrame:

@@ -1,5 +1,6 @@
 """Days -> consumption per day, week and month, against the period before and a year before."""
 
+from calendar import monthrange
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -47,13 +48,18 @@ def build(daily: DataFrame, meters: DataFrame, source: Source) -> DataFrame:
     return periods.join(meters.select(*METER, "region", "feeder"), on=list(METER), how="left")
 
 
-def affected_days(day: Column) -> Column:
+def affected_days(day: date) -> list[date]:
     """The first days of all periods that a changed day has a part in, directly or as what others are compared with."""
-    after = [day, F.date_add(day, 1), F.add_months(day, 12), F.date_add(F.add_months(day, 12), 1)]
-    week, month = F.trunc(day, "week"), F.trunc(day, "month")
-    after += [week, F.date_add(week, 7), F.date_add(week, 364)]
-    after += [month, F.add_months(month, 1), F.add_months(month, 12)]
-    return F.array_distinct(F.array(*(start.cast("date") for start in after)))
+    a_year_later, week, month = _a_year_later(day), day - timedelta(days=day.weekday()), day.replace(day=1)
+    days = [day, day + timedelta(days=1), a_year_later, a_year_later + timedelta(days=1)]
+    weeks = [week, week + timedelta(days=7), week + timedelta(days=364)]
+    return [*days, *weeks, month, later(month), later(month, 12)]
+
+
+def _a_year_later(day: date) -> date:
+    """As Spark's add_months: of 29 February the 28th."""
+    month = later(day, 12)
+    return month.replace(day=min(day.day, monthrange(month.year, month.month)[1]))
 
 
 def days_to_read(first: date, last: date) -> list[tuple[date, date]]:

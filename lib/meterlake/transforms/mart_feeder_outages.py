@@ -4,11 +4,11 @@ Findings are runs and few; readings are not touched. One shuffle by line and mon
 line is a feeder, or a transformer whose feeder is unknown; a meter of which neither is known has no neighbours.
 """
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from meterlake.outages.interruptions import DEAD, SILENT, ZERO
@@ -35,9 +35,9 @@ def calendar(months: list[date], source: Source) -> list[tuple[date, int, int]]:
     return [(month, int(first), int(last)) for month, (first, last) in zip(months, minutes, strict=True)]
 
 
-def affected_days(day: Column) -> Column:
+def affected_days(day: date) -> list[date]:
     """The days whose months a change in the findings of a day concerns."""
-    return F.array(day, F.date_add(day, REACHES_DAYS))
+    return [day, day + timedelta(days=REACHES_DAYS)]
 
 
 def served(monthly: DataFrame, meters: DataFrame) -> DataFrame:
