@@ -7,7 +7,6 @@ from pyspark.sql import Row, SparkSession
 
 from meterlake.errors import UsageError
 from meterlake.recover.diff import ENERGY, diff
-from meterlake.recover.downstream import both
 from meterlake.recover.quarantine import check_releasable
 from meterlake.recover.scope import Scope, of_pairs
 from meterlake.tables.catalog import MARTS
@@ -51,13 +50,13 @@ def test_forced_days_join_those_that_changed(spark: SparkSession) -> None:
         return Changes("village", frame, date(2024, 1, min(days)), date(2024, 1, max(days)))
 
     nothing, everything = Changes("village", None, None, None), Changes("village", None, date(2024, 1, 1), date.max)
-    found = both(of(1, 2), of(2, 5))
+    found = of(1, 2).or_in(of(2, 5))
     assert found.days is not None
     assert sorted(row.day.day for row in found.days.collect()) == [1, 2, 5]
     assert (found.first, found.last) == (date(2024, 1, 1), date(2024, 1, 5))
-    assert both(nothing, everything).everything
-    assert both(everything, of(1)).everything
-    assert both(nothing, nothing).nothing
+    assert nothing.or_in(everything).everything
+    assert everything.or_in(of(1)).everything
+    assert nothing.or_in(nothing).nothing
 
 
 def test_a_diff_counts_rows_and_energy_by_day(spark: SparkSession) -> None:

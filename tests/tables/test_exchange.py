@@ -8,9 +8,11 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from meterlake.settings import Settings
 from meterlake.tables import arrow_writer, exchange
+from meterlake.tables import store as stores
 from meterlake.tables.arrow_pass import ArrowPass, Rows
 from meterlake.tables.arrow_writer import CheckViolated
 from meterlake.tables.changes import Changes
@@ -274,3 +276,18 @@ def test_many_exchanges_in_any_order_end_as_told(store: Store) -> None:
         days = {(meter, FIRST + timedelta(days=hour // 24)) for meter, hour in differ}
         # A row that was changed and changed back is another row in another file.
         assert days <= told(store.changes(SCORES, "village", version))
+
+
+@pytest.mark.parametrize("most", [1_000_000, 1], ids=["driver", "spark"])
+def test_amending_touches_the_named_columns_only(store: Store, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    monkeypatch.setattr(stores, "MOST_ROWS", most)
+    store.append(scored(store, a_month()), SCORES)
+    asked = {("a", 0): 0.9, ("b", 30): 0.8, ("d", 5): 0.7, ("c", 3): 0.0, ("d", 6): 0.0}
+    frame = scored(store, asked).withColumns({"gone": F.col("anomaly_score") == 0, "model_version": F.lit("m/2")})
+    store.amend(frame, SCORES, "village", (FIRST, FIRST + timedelta(days=2)), ("anomaly_score",), "amended")
+    expected = a_month() | {key: score for key, score in asked.items() if score}
+    del expected["c", 3]
+    assert stands(store) == expected
+    newer = store.read(SCORES).where("model_version = 'm/2'").select("meter_id").collect()
+    assert [row.meter_id for row in newer] == ["d"], "of rows that stood only the score was amended"
+    assert store.last_note(SCORES) == "amended"

@@ -1,9 +1,6 @@
 """The steps after a recovery: they recompute what changed, and what the recovery tells them to."""
 
 from dataclasses import dataclass
-from functools import reduce
-
-from pyspark.sql import DataFrame
 
 from meterlake.run import Run
 from meterlake.tables.changes import Changes
@@ -28,20 +25,7 @@ class ForcedRun(Run):
         return self._with_forced(found) if table is INT_CONSUMPTION_FEATURES else found
 
     def _with_forced(self, found: Changes) -> Changes:
-        return found if self.forced is None else both(found, self.forced)
-
-
-def both(one: Changes, other: Changes) -> Changes:
-    """The meter-days of either."""
-    if one.nothing or other.everything:
-        return other
-    if other.nothing or one.everything:
-        return one
-    frames = [changes.days for changes in (one, other) if changes.days is not None]
-    days = reduce(DataFrame.unionByName, frames).distinct().persist()
-    firsts = [changes.first for changes in (one, other) if changes.first]
-    lasts = [changes.last for changes in (one, other) if changes.last]
-    return Changes(one.source, days, min(firsts), max(lasts))
+        return found if self.forced is None else found.or_in(self.forced)
 
 
 def recompute(run: Run) -> None:

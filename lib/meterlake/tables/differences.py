@@ -42,8 +42,17 @@ def comparable(table: Table) -> bool:
     return not any(column.type.startswith(("array", "map")) for column in table.columns)
 
 
-def differences(stood: pa.Table, made: pa.Table, table: Table) -> Differences:
-    """What has to be done to rows that stand so that they equal those made.
+class Matched(NamedTuple):
+    """Row numbers, by key: the pairs of rows that stand and rows made for them, and those of either side alone."""
+
+    stood: Numbers
+    made: Numbers
+    only_stood: Numbers
+    only_made: Numbers
+
+
+def matched(stood: pa.Table, made: pa.Table, table: Table) -> Matched:
+    """Which rows are about the same.
 
     Raises:
         KeyTwice: two rows of one side have the key of a row of the other.
@@ -58,16 +67,26 @@ def differences(stood: pa.Table, made: pa.Table, table: Table) -> Differences:
     if pc.count(at_left).as_py() > stood.num_rows or pc.count(at_right).as_py() > made.num_rows:
         raise KeyTwice(table.name)
     both = pc.and_(at_left.is_valid(), at_right.is_valid())
-    here, there = at_left.filter(both), at_right.filter(both)
+    return Matched(
+        stood=at_left.filter(both).to_numpy(),
+        made=at_right.filter(both).to_numpy(),
+        only_stood=at_left.filter(at_right.is_null()).to_numpy(),
+        only_made=at_right.filter(at_left.is_null()).to_numpy(),
+    )
+
+
+def differences(stood: pa.Table, made: pa.Table, table: Table) -> Differences:
+    """What has to be done to rows that stand so that they equal those made.
+
+    Raises:
+        KeyTwice: two rows of one side have the key of a row of the other.
+    """
+    pairs = matched(stood, made, table)
+    here, there = pa.array(pairs.stood), pa.array(pairs.made)
     differs = np.zeros(len(here), dtype=bool)
     for name in table.measures:
         differs |= ~_same(stood.column(name).take(here), made.column(name).take(there))
-    return Differences(
-        gone=at_left.filter(at_right.is_null()).to_numpy(),
-        changed=here.to_numpy()[differs],
-        changed_to=there.to_numpy()[differs],
-        new=at_right.filter(at_left.is_null()).to_numpy(),
-    )
+    return Differences(pairs.only_stood, pairs.stood[differs], pairs.made[differs], pairs.only_made)
 
 
 def _same(some: pa.ChunkedArray, others: pa.ChunkedArray) -> NDArray[np.bool_]:

@@ -16,7 +16,7 @@ from pyspark.sql import SparkSession
 
 from meterlake.tables import deletion_vectors, delta_log
 from meterlake.tables.arrow_writer import Counts
-from meterlake.tables.differences import comparable, differences
+from meterlake.tables.differences import comparable, differences, matched
 from meterlake.tables.file_scan import FILE, POSITION, FileScan
 from meterlake.tables.reader import Positions
 
@@ -76,10 +76,10 @@ class Standing:
 
 
 class Exchange(NamedTuple):
-    """Row numbers: which of those that stand leave, which of those made come; and how many rows that is, by kind."""
+    """The numbers of the rows that leave a table, the rows that come, and how many those are, by kind."""
 
     leave: Positions
-    come: Positions
+    come: pa.Table
     counts: Counts
 
 
@@ -93,8 +93,24 @@ def exchange(standing: Standing, made: pa.Table, *, all_of_it: bool = True) -> E
     table = standing.scan.table
     found = differences(standing.rows.select(table.names), made, table)
     gone = found.gone if all_of_it else found.gone[:0]
-    return Exchange(
-        leave=np.concatenate([found.changed, gone]),
-        come=np.sort(np.concatenate([found.changed_to, found.new])),
-        counts=Counts(len(found.new), len(found.changed), len(gone)),
-    )
+    come = np.sort(np.concatenate([found.changed_to, found.new]))
+    counts = Counts(len(found.new), len(found.changed), len(gone))
+    return Exchange(np.concatenate([found.changed, gone]), made.take(pa.array(come)), counts)
+
+
+def amended(standing: Standing, made: pa.Table, names: Sequence[str]) -> Exchange:
+    """What gives rows that stand the values made for them in the named columns, and lets others come as they are.
+
+    Args:
+        made: the declared columns and `gone`, which is true of rows that shall not stand.
+    """
+    table = standing.scan.table
+    pairs, gone = matched(standing.rows, made, table), made.column("gone").to_numpy()
+    updated, come = ~gone[pairs.made], pairs.only_made[~gone[pairs.only_made]]
+    rows = standing.rows.select(table.names).take(pa.array(pairs.stood[updated]))
+    values = made.select(table.names).take(pa.array(pairs.made[updated]))
+    for name in names:
+        rows = rows.set_column(table.names.index(name), name, values.column(name))
+    new = made.select(table.names).take(pa.array(come))
+    counts = Counts(len(come), int(updated.sum()), int((~updated).sum()))
+    return Exchange(pairs.stood, pa.concat_tables([rows.cast(new.schema), new]), counts)

@@ -30,7 +30,7 @@ from meterlake.tables import arrow_writer
 from meterlake.tables.arrow_pass import ArrowPass, make_files
 from meterlake.tables.arrow_writer import Counts, Written
 from meterlake.tables.changes import Changes
-from meterlake.tables.exchange import Standing, exchange
+from meterlake.tables.exchange import MOST_ROWS, Exchange, Standing, amended, exchange
 from meterlake.tables.file_scan import File, FileScan, between
 from meterlake.tables.months import last_day, within
 from meterlake.tables.net_changes import changed_pairs
@@ -476,18 +476,21 @@ class Store:
         Returns:
             The number of rows written or deleted; None where that takes Spark.
         """
-        table = standing.scan.table
-        made = _collected(_conformed(frame, table))
+        made = _collected(_conformed(frame, standing.scan.table))
         if made is None:
             return None
-        found = exchange(standing, made.cast(to_arrow_schema(table.schema, timezone="UTC")), all_of_it=all_of_it)
+        made = _typed(made, standing.scan.table)
+        return self._commit(standing, exchange(standing, made, all_of_it=all_of_it), note)
+
+    def _commit(self, standing: Standing, found: Exchange, note: str | None) -> int | None:
+        """Take rows out and others in; how many, None where that takes Spark. With a note also where it is none."""
+        table = standing.scan.table
         path = self.path(table)
         without = standing.without(self.spark, path, self.version(table), found.leave)
         if without is None:
             return None
         if sum(found.counts) or note:
-            come = made.take(pa.array(found.come)).to_batches()
-            files = list(arrow_writer.file_writer(table, path)(iter(come)))
+            files = list(arrow_writer.file_writer(table, path)(iter(found.come.to_batches())))
             self._check(files, table)
             with self._noting(note):
                 arrow_writer.commit_exchange(self.spark, path, without, files, found.counts)
@@ -548,16 +551,34 @@ class Store:
                 return _affected(merge.whenMatchedUpdateAll(_differs(table)).whenNotMatchedInsertAll().execute())
             return self._merge(_marked(rows, gone.select(*table.key)), table, bounds)
 
-    def amend(self, frame: DataFrame, table: Table, amended: tuple[str, ...], bounds: str, note: str) -> None:
-        """Update the `amended` columns of rows that stand, insert others, delete those marked `gone`: one commit.
+    def amend(
+        self, frame: DataFrame, table: Table, source: str, days: tuple[date, date], names: tuple[str, ...], note: str
+    ) -> None:
+        """Update the named columns of the source's rows that stand, insert others, delete those marked `gone`, in one
+        commit that carries `note`.
 
         Args:
             frame: the declared columns (what is not amended only matters for rows that are inserted) and `gone`.
-            bounds: a condition on the target `t` by which files are skipped; MERGE does not find one by itself.
+            days: the first and the last of the rows.
         """
         self.ensure(table)
+        if self._amended(frame, table, source, names, note):
+            return
+        # Literal bounds let MERGE skip the files of other days; it does not find them by itself.
+        bounds = f"t.source = '{source}' AND t.{table.day} BETWEEN '{days[0]}' AND '{days[1]}'"
         with self._noting(note):
-            self._merge(frame, table, bounds, amended)
+            self._merge(frame, table, bounds, names)
+
+    def _amended(self, frame: DataFrame, table: Table, source: str, names: tuple[str, ...], note: str) -> bool:
+        """The same in the driver; whether it could be done there."""
+        made = _collected(_conformed(frame, table, "gone"))
+        if made is None or not 0 < made.num_rows <= MOST_ROWS:
+            return False
+        pairs = made.select(["meter_id", str(table.day)]).rename_columns(["meter_id", "day"])
+        standing = Standing.of(self.scan_days(table, Changes.of_few(self.spark, source, pairs)))
+        if standing is None:
+            return False
+        return self._commit(standing, amended(standing, _typed(made, table), names), note) is not None
 
     @contextmanager
     def _noting(self, note: str | None) -> Iterator[None]:
@@ -629,13 +650,22 @@ def _same_key(table: Table, bounds: str) -> str:
     return " AND ".join([bounds, *(f"t.{name} = s.{name}" for name in table.key)])
 
 
-def _conformed(frame: DataFrame, table: Table) -> DataFrame:
-    """The frame with the declared columns, order and types. A misspelt column is an error, not a column of nulls."""
+def _conformed(frame: DataFrame, table: Table, *more: str) -> DataFrame:
+    """The frame with the declared columns, order and types, and more columns behind them. A misspelt column is an
+    error, not a column of nulls."""
     missing = set(table.names) - set(frame.columns)
-    unknown = set(frame.columns) - set(table.names)
+    unknown = set(frame.columns) - {*table.names, *more}
     if missing or unknown:
         raise ValueError(f"{table.name}: columns missing {sorted(missing)}, not declared {sorted(unknown)}")
-    return frame.select(*(F.col(column.name).cast(table.schema[column.name].dataType) for column in table.columns))
+    declared = (F.col(column.name).cast(table.schema[column.name].dataType) for column in table.columns)
+    return frame.select(*declared, *more)
+
+
+def _typed(rows: pa.Table, table: Table) -> pa.Table:
+    """Collected rows with the declared types, as a table's files have them, and null where it may not be, which the
+    writer tells; columns behind the declared ones stay as they are."""
+    declared = [field.with_nullable(True) for field in to_arrow_schema(table.schema, timezone="UTC")]
+    return rows.cast(pa.schema([*declared, *list(rows.schema)[len(declared) :]]))
 
 
 def _affected(merged: Any) -> int:

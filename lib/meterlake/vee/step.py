@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import partial, reduce
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import Column, DataFrame
@@ -16,7 +17,7 @@ from meterlake.run import Outcome, Run
 from meterlake.sources.source import Source
 from meterlake.tables.arrow_pass import Rows, whole_meters
 from meterlake.tables.arrow_writer import Batches
-from meterlake.tables.changes import Changes
+from meterlake.tables.changes import FEW_PAIRS, Changes
 from meterlake.tables.corrected_readings import CORRECTED_READINGS
 from meterlake.tables.file_scan import FileScan
 from meterlake.tables.ops import RUNS
@@ -54,8 +55,7 @@ def vee(run: Run) -> Outcome:
         return _left_alone(run)
     _forget_unfinished(run)
     version = store.version(STG_METER_READINGS)
-    files = store.scan(STG_METER_READINGS, source=[source.name]) if changed.everything else None
-    scope = Scope(changed, files) if files else _scope(changed, store.read(STG_METER_READINGS, version=version))
+    scope = _scope(run, changed, version)
     told = _judged(scope, source, unsupplied.dark(run, changed, REACH_DAYS)).persist()
     found = _findings(told.where(F.col("rule").isNotNull()), source)
     changes = told.where(F.col("rule").isNull())
@@ -88,15 +88,42 @@ def _left_alone(run: Run) -> Outcome:
     return Outcome(inputs={STG_METER_READINGS.name: seen}, said=[said])
 
 
-def _scope(changed: Changes, readings: DataFrame) -> Scope:
+def _scope(run: Run, changed: Changes, version: int) -> Scope:
     """A day's verdict depends on the days around it; the changed days of a meter are taken as one range."""
-    near = changed.meters_in(readings, DAY, before=REACH_DAYS, after=REACH_DAYS)
+    store, source = run.store, run.source
+    near = store.scan_days(STG_METER_READINGS, changed, REACH_DAYS, REACH_DAYS, whole_meters=True)
+    verdicts = _ranges(changed) if near else None
+    if near and verdicts:
+        return Scope(verdicts, near)
+    files = store.scan(STG_METER_READINGS, source=[source.name]) if changed.everything else None
+    if files:
+        return Scope(changed, files)
+    readings = store.read(STG_METER_READINGS, version=version)
+    rows = changed.meters_in(readings, DAY, before=REACH_DAYS, after=REACH_DAYS)
     if changed.days is None or changed.first is None or changed.last is None:
-        return Scope(changed, near)
+        return Scope(changed, rows)
     first, last = F.date_sub(F.min("day"), LOOKS_AHEAD_DAYS), F.date_add(F.max("day"), LOOKS_BACK_DAYS)
     days = changed.days.groupBy("meter_id").agg(F.explode(F.sequence(first, last)).alias("day")).persist()
     bounds = (changed.first - timedelta(LOOKS_AHEAD_DAYS), changed.last + timedelta(LOOKS_BACK_DAYS))
-    return Scope(Changes(changed.source, days, *bounds), near)
+    return Scope(Changes(changed.source, days, *bounds), rows)
+
+
+def _ranges(changed: Changes) -> Changes | None:
+    """Of each meter the days from its first change to its last, and those around them; None where those are not few."""
+    if changed.few is None or changed.days is None:
+        return None
+    ends = changed.few.group_by("meter_id").aggregate([("day", "min"), ("day", "max")])
+    first, last = (
+        ends.column(f"day_{end}").to_numpy().astype("datetime64[D]").astype(np.int64) for end in ("min", "max")
+    )
+    first, lengths = first - LOOKS_AHEAD_DAYS, last - first + 1 + LOOKS_AHEAD_DAYS + LOOKS_BACK_DAYS
+    if lengths.sum() > FEW_PAIRS:
+        return None
+    row = np.repeat(np.arange(len(lengths)), lengths)
+    days = np.arange(len(row)) - np.repeat(np.cumsum(lengths) - lengths, lengths) + first[row]
+    meters = ends.column("meter_id").take(pa.array(row))
+    pairs = pa.table({"meter_id": meters, "day": pa.array(days.astype("datetime64[D]"))})
+    return Changes.of_few(changed.days.sparkSession, changed.source, pairs)
 
 
 def _judged(scope: Scope, source: Source, dark: Dark) -> DataFrame:
@@ -171,8 +198,7 @@ def amend(run: Run, readings: DataFrame, first: date, last: date, *, only_new: b
     if only_new:
         run.store.append(readings.drop("gone"), STG_METER_READINGS, note)
         return
-    bounds = f"t.source = '{run.source.name}' AND t.{DAY} BETWEEN '{first}' AND '{last}'"
-    run.store.amend(readings, STG_METER_READINGS, AMENDED, bounds, note)
+    run.store.amend(readings, STG_METER_READINGS, run.source.name, (first, last), AMENDED, note)
 
 
 def trail(changes: DataFrame, run_id: str) -> DataFrame:
