@@ -154,6 +154,12 @@ class Run:
         spark, source = self.store.spark, [self.source.name]
         return None if is_small(spark) else self.store.scan(table, days, source=source, **values)
 
+    def files_of(self, table: Table, changes: Changes) -> FileScan | None:
+        """The same of the changed meter-days; None also where those are not known to be few."""
+        if changes.everything:
+            return self.files(table)
+        return None if is_small(self.store.spark) else self.store.scan_days(table, changes)
+
     def verdict(self, suite: str, expectation: str, severity: str, success: bool, observed: str) -> Row:
         """A row of `quality_results`."""
         values = (self.run_id, self.source.name, suite, expectation, severity, success, observed, datetime.now(UTC))

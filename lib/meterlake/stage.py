@@ -12,7 +12,16 @@ from meterlake.quality.alerts import raise_alerts
 from meterlake.quality.repeated_hour import Repeated, repeated_hours, told_apart
 from meterlake.quality.rules import EXACT_DUPLICATE
 from meterlake.quality.survey import Survey
-from meterlake.quality.validation import CURRENT, INTERVAL, NOT_DELIVERED, REPLACED, SUPERSEDED, contested, of_torn_days
+from meterlake.quality.validation import (
+    CURRENT,
+    INTERVAL,
+    NOT_DELIVERED,
+    REPLACED,
+    SUPERSEDED,
+    contested,
+    of_several,
+    of_torn_days,
+)
 from meterlake.run import Outcome, Run
 from meterlake.session import beside
 from meterlake.sources.source import Source
@@ -76,8 +85,8 @@ def stage(run: Run) -> Outcome:
     to_judge = lines if few is None else few
     rows = told_apart(stg_meter_readings.interpret(to_judge, source), scope.repeated, source)
     if few is not None:
-        scope = replace(scope, standing=_about(rows, scope.standing))
-    intervals = _contested(rows, scope, source)
+        scope = replace(scope, standing=_about(rows, scope.standing).persist())
+    intervals = _contested(rows, scope, source, few is not None)
     torn = source.varies and bool(_of_torn_days(rows, scope).head(1))
     judged = stg_meter_readings.judge(rows, source, scope.standing, intervals, lengths_differ=torn)
     for kept in (judged.aside, judged.compared):  # read by quarantine, edit trail, counts and silver
@@ -95,7 +104,8 @@ def stage(run: Run) -> Outcome:
         places = survey.places() if survey else stg_meters.places(lines)
         store.upsert(stg_meters.build(places, store.read(STG_METERS, source.name)), STG_METERS)
         _write_current(run, judged, scope, survey, corrections)
-    for kept in (judged.compared, judged.aside, intervals, *([survey.seen] if survey else []), to_judge):
+    read = (*([survey.seen] if survey else []), to_judge, scope.standing)
+    for kept in (judged.compared, judged.aside, intervals, *read):
         kept.unpersist()
     entries = _ledger(run, counts, scope)
     store.append_rows(entries, LEDGER)
@@ -159,7 +169,8 @@ def _scope(run: Run, batches: list[Row], days: tuple[date | None, date | None]) 
             f"BETWEEN DATE'{first - timedelta(days=2)}' AND DATE'{last + timedelta(days=2)}'"
         )
     standing = run.store.read(STG_METER_READINGS, version=before).where(within)
-    stood = standing.where(delivered()).count() if run.store.bytes(STG_METER_READINGS) else 0
+    asked = f"SELECT count(*) AS stood FROM stg_meter_readings WHERE {within} AND batch_id <> :none"
+    stood = run.store.ask(asked, {STG_METER_READINGS: before}, none=NOT_DELIVERED)[0].stood if before >= 0 else 0
     repeated = repeated_hours(run.source.time_zone, first, last)
     ahead = plain_readings.ahead_of_utc(run.source, first, last) if first and last else None
     return Scope(batches, standing, stood, within, committed is not None, repeated, ahead)
@@ -180,10 +191,10 @@ def _note(batches: list[Row]) -> str:
     return "staged " + " ".join(batch.batch_id for batch in batches)
 
 
-def _contested(rows: DataFrame, scope: Scope, source: Source) -> DataFrame:
+def _contested(rows: DataFrame, scope: Scope, source: Source, are_few: bool) -> DataFrame:
     """The intervals to compare, ready to be sent to every task while they are few."""
     both = rows.select(*INTERVAL).unionByName(scope.standing.select(*INTERVAL))
-    intervals = contested(both, source.grid_minutes)
+    intervals = of_several(both) if are_few else contested(both, source.grid_minutes)
     if source.varies:
         intervals = intervals.union(_of_torn_days(rows, scope)).distinct()
     intervals = intervals.persist()

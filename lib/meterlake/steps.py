@@ -162,7 +162,7 @@ def _told_apart(run: Run, changed: Changes) -> tuple[Changes, tuple[ArrowPass, A
 def _hours(run: Run, readings: DataFrame, changed: Changes) -> int:
     """Hours of the changed meter-days; the number of rows written."""
     files = _plain_files(run, changed)
-    if files and changed.few and changed.first:
+    if files and changed.few is not None and changed.first:
         hours = plain_hours.build(Rows.by_meter(files, plain_hours.NEEDED), run.source, changed.first)
         return run.store.replace(hours.of_days(changed.few), INT_READINGS_HOURLY, changed)
     hourly = int_readings_hourly.build(changed.days_in(readings, DAY), run.source)
@@ -199,7 +199,7 @@ def _features(run: Run, readings: DataFrame, changed: Changes, until: date | Non
     depend = changed.also(following_days(LOOKS_BACK_DAYS, until))
     # One day more than a feature looks back: the prefix sums begin at a UTC midnight.
     files = _plain_files(run, changed, LOOKS_BACK_DAYS + 1)
-    if files and depend.few:
+    if files and depend.few is not None:
         rows = Rows.by_meter(files, int_consumption_features.CARRIED)
         features = int_consumption_features.build(rows, run.source).of_days(depend.few)
         return run.store.replace(features, INT_CONSUMPTION_FEATURES, depend)
@@ -305,13 +305,9 @@ def score(run: Run) -> Outcome:
 def _scores(run: Run, champion: registry.ModelVersion, changed: Changes, counted: Counted) -> Outcome:
     """Every reading with its score."""
     store = run.store
-    everything = changed.everything
-    files = (
-        store.scan(INT_CONSUMPTION_FEATURES, source=[run.source.name])
-        if everything
-        else store.scan_days(INT_CONSUMPTION_FEATURES, changed)
-    )
-    features = files or changed.days_in(store.read(INT_CONSUMPTION_FEATURES), DAY)
+    table = INT_CONSUMPTION_FEATURES
+    files = store.scan(table, source=[run.source.name]) if changed.everything else store.scan_days(table, changed)
+    features = files or changed.days_in(store.read(table), DAY)
     scores = mart_anomaly_scores.build(features, champion.model, champion.label, datetime.now(UTC), counted)
     rows = store.replace(scores, MART_ANOMALY_SCORES, changed)
     flagged = store.count(MART_ANOMALY_SCORES, changed, "is_anomaly")
@@ -453,7 +449,7 @@ def _anomaly_flags(run: Run, changed: Changes, meters: DataFrame) -> int:
         changed.days_in(store.read(LOSS_FINDINGS), DAY),
         run.source,
     )
-    files = run.files(MART_ANOMALY_SCORES) if changed.everything else None
+    files = run.files_of(MART_ANOMALY_SCORES, changed)
     scores = files or changed.days_in(store.read(MART_ANOMALY_SCORES), DAY)
     flags = mart_anomaly_flags.build(scores, evidence, meters, run.settings.model.base_rate)
     return store.replace(flags, MART_ANOMALY_FLAGS, changed)

@@ -66,8 +66,7 @@ def _validate_staging(run: Run) -> Outcome:
     readings = changed.days_in(run.store.read(STG_METER_READINGS, version=version), READING_DATE_LOCAL.name)
     # What an operator took as valid is not held against the source's limits again.
     is_released = run.store.has(RELEASED_READINGS, run.source.name)
-    by_tasks = changed.everything and not (is_released or run.source.varies)
-    files = run.files(STG_METER_READINGS) if by_tasks else None
+    files = None if is_released or run.source.varies else run.files_of(STG_METER_READINGS, changed)
     if is_released:
         released = run.store.read(RELEASED_READINGS, run.source.name).select("reading_id")
         readings = readings.join(F.broadcast(released), on="reading_id", how="left_anti")
@@ -139,9 +138,8 @@ def _has_model(run: Run) -> bool:
 
 def _not_judged(run: Run) -> list[str]:
     """Batches of the ledger that the staging gate has not judged yet."""
-    seen = run.seen("validate_staging", LEDGER)
-    if seen is None:
-        ledger = run.store.ask("SELECT batch_id FROM ledger WHERE source = :source", source=run.source.name)
-        return [row.batch_id for row in ledger]
-    new, judged = (run.store.read(LEDGER, run.source.name, version).select("batch_id") for version in (None, seen))
-    return [row.batch_id for row in new.subtract(judged).collect()]
+    seen, asked = run.seen("validate_staging", LEDGER), "SELECT batch_id FROM ledger WHERE source = :source"
+    batches = {row.batch_id for row in run.store.ask(asked, source=run.source.name)}
+    if seen is not None:
+        batches -= {row.batch_id for row in run.store.ask(asked, {LEDGER: seen}, source=run.source.name)}
+    return sorted(batches)

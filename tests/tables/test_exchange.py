@@ -14,9 +14,11 @@ from meterlake.settings import Settings
 from meterlake.tables import arrow_writer, exchange
 from meterlake.tables import store as stores
 from meterlake.tables.arrow_pass import ArrowPass, Rows
-from meterlake.tables.arrow_writer import CheckViolated
+from meterlake.tables.arrow_writer import CheckViolated, Overtaken
 from meterlake.tables.changes import Changes
 from meterlake.tables.differences import KeyTwice
+from meterlake.tables.exchange import Standing
+from meterlake.tables.file_scan import FileScan
 from meterlake.tables.mart_anomaly_scores import MART_ANOMALY_SCORES as SCORES
 from meterlake.tables.mart_load_profile import MART_LOAD_PROFILE as PROFILE
 from meterlake.tables.reader import Lake
@@ -291,3 +293,18 @@ def test_amending_touches_the_named_columns_only(store: Store, monkeypatch: pyte
     newer = store.read(SCORES).where("model_version = 'm/2'").select("meter_id").collect()
     assert [row.meter_id for row in newer] == ["d"], "of rows that stood only the score was amended"
     assert store.last_note(SCORES) == "amended"
+
+
+def test_who_was_overtaken_writes_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.append(scored(store, a_month()), SCORES)
+    of = Standing.of
+
+    def while_another_writes(scan: FileScan | None) -> Standing | None:
+        found = of(scan)
+        store.append(scored(store, {("z", 0): 0.5}), SCORES)
+        return found
+
+    monkeypatch.setattr(Standing, "of", while_another_writes)
+    with pytest.raises(Overtaken, match=r"got a version after 1 .*nothing was written, run it again"):
+        store.replace(scored(store, {("a", 0): 0.5}), SCORES, few(store, ("a", 0)))
+    assert stands(store) == a_month() | {("z", 0): 0.5}

@@ -71,8 +71,13 @@ def contested(rows: DataFrame, interval_minutes: int) -> DataFrame:
     few = crowded.limit(FEW_BLOCKS + 1).toArrow()
     if few.num_rows <= FEW_BLOCKS:
         crowded = F.broadcast(frame_of_batches(rows.sparkSession, few.to_batches(), crowded.schema))
-    near = known.join(crowded, on=["meter_id", "block"], how="left_semi")
-    return near.groupBy(*INTERVAL).agg(F.count("*").alias("rows")).where("rows > 1").select(*INTERVAL)
+    return of_several(known.join(crowded, on=["meter_id", "block"], how="left_semi"))
+
+
+def of_several(rows: DataFrame) -> DataFrame:
+    """The same of few rows, all of which are shuffled."""
+    known = rows.dropna(subset=list(INTERVAL))
+    return known.groupBy(*INTERVAL).agg(F.count("*").alias("rows")).where("rows > 1").select(*INTERVAL)
 
 
 def slots(interval_minutes: int) -> tuple[Column, Column]:

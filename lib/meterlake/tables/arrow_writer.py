@@ -66,6 +66,16 @@ class CheckViolated(ValueError):
         super().__init__(f"{table}: a row violates {name} ({condition}); nothing of it was written")
 
 
+class Overtaken(Exception):
+    """Somebody else wrote to a table between our look at its rows and our commit."""
+
+    def __init__(self, path: str, version: int) -> None:
+        self.path, self.version = path, version
+        super().__init__(
+            f"{path} got a version after {version} while rows of it were exchanged; nothing was written, run it again"
+        )
+
+
 def file_writer(table: Table, path: str) -> Callable[[Batches], Iterator[Written]]:
     """What a task calls with its batches of the table's columns, in any order, to write them as files of the table."""
     schema = to_arrow_schema(table.schema, timezone="UTC")
@@ -105,9 +115,16 @@ class Counts(NamedTuple):
 
 
 def commit_exchange(
-    spark: SparkSession, path: str, without: list[Any], files: Iterable[Written | Row], counts: Counts
+    spark: SparkSession, path: str, version: int, without: list[Any], files: Iterable[Written | Row], counts: Counts
 ) -> None:
-    """Take rows from files (see deletion_vectors.py) and add written files in one commit, in the history a MERGE."""
+    """Take rows from files (see deletion_vectors.py) and add written files in one commit, in the history a MERGE.
+
+    Args:
+        version: the one that `without` is about.
+
+    Raises:
+        Overtaken: it is not the newest one.
+    """
     jvm: Any = spark._jvm
     none, nothing = jvm.scala.Option.empty(), _sequence(jvm, [])
     merge = jvm.org.apache.spark.sql.delta.DeltaOperations.Merge(*[none] * 4, *[nothing] * 3)
@@ -118,6 +135,8 @@ def commit_exchange(
         metric.set(rows)
         metrics.put(name, metric)
     transaction = _transaction(spark, path)
+    if transaction.readVersion() != version:
+        raise Overtaken(path, version)
     scala_map = getattr(jvm.scala.collection.immutable.Map, "from")
     transaction.registerSQLMetrics(
         spark._jsparkSession, scala_map(jvm.scala.jdk.javaapi.CollectionConverters.asScala(metrics))

@@ -57,11 +57,10 @@ class Standing:
     def is_empty(self) -> bool:
         return not self.rows.num_rows
 
-    def without(self, spark: SparkSession, path: str, version: int, leave: Positions) -> list[Any] | None:
+    def without(self, spark: SparkSession, path: str, leave: Positions) -> list[Any] | None:
         """Delta's actions by which rows leave the table at `path`; None where its log does not tell of their files.
 
         Args:
-            version: the newest one, which the rows were read of.
             leave: numbers of rows.
         """
         places = self.rows.select([FILE, POSITION]).take(pa.array(leave))
@@ -71,7 +70,7 @@ class Standing:
             of = self.scan.files[number]
             before = of.deleted if of.deleted is not None else np.empty(0, dtype=np.int64)
             deleted[of.path.removeprefix(f"{path}/")] = np.union1d(before, position[file == number])
-        stand = delta_log.added(path, set(deleted), version)
+        stand = delta_log.added(path, set(deleted), self.scan.version)
         return None if stand is None else deletion_vectors.without(spark, path, stand, deleted)
 
 

@@ -61,6 +61,7 @@ class FileScan:
     """Files of a table, and which of their rows are wanted.
 
     Attributes:
+        version: the one in which the table was made of these files.
         wanted: a condition on the table's columns; a row group whose statistics exclude it is not read.
         coded: whether texts are read as dictionaries, as the files hold them: for work that looks at each text once;
             not those that `wanted` names, nor those of UNIQUE.
@@ -69,6 +70,7 @@ class FileScan:
 
     spark: SparkSession
     table: Table
+    version: int
     files: list[File]
     wanted: pc.Expression
     coded: bool = False
@@ -107,29 +109,26 @@ class FileScan:
     def placed(self, columns: Sequence[str], most: int) -> pa.Table | None:
         """These columns of the wanted rows, FILE and POSITION, read by this process; None where there are more rows
         than `most`."""
-        schema, numbers = (
-            to_arrow_schema(self.table.schema, timezone="UTC"),
-            {f.path: n for n, f in enumerate(self.files)},
-        )
+        schema = to_arrow_schema(self.table.schema, timezone="UTC")
+        numbers = {file.path: number for number, file in enumerate(self.files)}
+        places = [pa.field(name, pa.int64()) for name in (FILE, POSITION)]
+        types = pa.schema([*(schema.field(name) for name in columns), *places])
         held: list[pa.RecordBatch] = []
 
         def read(piece: Piece) -> list[pa.RecordBatch]:
-            file = self.files[numbers[piece.path]]
             if sum(batch.num_rows for batch in held) > most:
                 return []
-            rows = _Rows(piece, schema, list(columns), self.wanted, self._only).placed(file.deleted)
+            number = numbers[piece.path]
+            rows = _Rows(piece, schema, list(columns), self.wanted, self._only)
             return [
-                batch.append_column(FILE, pa.repeat(numbers[piece.path], batch.num_rows)).append_column(
-                    POSITION, pa.array(positions)
-                )
-                for batch, positions in rows
+                pa.RecordBatch.from_arrays([*batch.columns, pa.repeat(number, len(at)), pa.array(at)], schema=types)
+                for batch, at in rows.placed(self.files[number].deleted)
             ]
 
         with ThreadPoolExecutor(self.spark.sparkContext.defaultParallelism) as pool:
             for batches in pool.map(read, self._pieces()):
                 held += batches
-        told = [schema.field(name) for name in columns] + [pa.field(FILE, pa.int64()), pa.field(POSITION, pa.int64())]
-        found = pa.Table.from_batches(held, pa.schema(told))
+        found = pa.Table.from_batches(held, types)
         return found if found.num_rows <= most else None
 
     @property

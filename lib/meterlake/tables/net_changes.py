@@ -30,15 +30,15 @@ def changed_pairs(
     path = table.folder(lake.root)
     if not only_changes_rows(path, since, newest):
         return None
+    assert table.day is not None
     try:
         files = _differing(lake, table, since, newest)
-    except Unreachable:  # the older version's files are not told any more
+        if files is None or sum(file.rows for file in files) > MOST_ROWS:
+            return None
+        scan = FileScan(spark, table, newest, files, pc.field("source") == source)
+        return _few(scan.here([who, table.day]), who, table.day)
+    except (Unreachable, FileNotFoundError):  # files of the older version, or what told of them, were cleaned up
         return None
-    assert table.day is not None
-    if files is None or sum(file.rows for file in files) > MOST_ROWS:
-        return None
-    scan = FileScan(spark, table, files, pc.field("source") == source)
-    return _few(scan.here([who, table.day]), who, table.day)
 
 
 def _differing(lake: Lake, table: Table, since: int, newest: int) -> list[File] | None:

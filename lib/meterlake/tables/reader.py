@@ -24,6 +24,8 @@ from meterlake.tables.table import Table
 PLACE = re.compile(r":([a-z_]+)")
 Value = str | int | date | tuple[str, ...]
 Positions = NDArray[np.int64]
+Versions = Mapping[Table, int]
+NEWEST: Versions = {}
 
 
 @dataclass(frozen=True)
@@ -85,19 +87,19 @@ class Lake:
         Raises:
             Unreachable: the lake cannot be read.
         """
-        return cast(list[dict[str, Any]], self.arrow(statement, **values).to_pylist())
+        return cast(list[dict[str, Any]], self.arrow(statement, NEWEST, **values).to_pylist())
 
     def frame(self, statement: str, **values: Value) -> pd.DataFrame:
         """The same as a frame; without columns where one of the tables does not exist yet."""
-        found = self.arrow(statement, **values)
+        found = self.arrow(statement, NEWEST, **values)
         return pd.DataFrame(found.to_pylist(), columns=found.column_names)  # pandas knows no arrays of texts as views
 
-    def arrow(self, statement: str, **values: Value) -> pa.Table:
-        """The same as an Arrow table, for millions of rows."""
+    def arrow(self, statement: str, at: Versions = NEWEST, **values: Value) -> pa.Table:
+        """The same as an Arrow table, for millions of rows, of tables as of versions where these are given."""
         query = QueryBuilder()
         try:
             for table in tables_in(statement):
-                query.register(table.name, self._opened(table))
+                query.register(table.name, self._opened(table, at.get(table)))
             return pa.table(query.execute(bound(statement, values)).read_all())
         except TableNotFoundError:
             return pa.table({})
@@ -145,6 +147,17 @@ class Lake:
         except (DeltaError, OSError) as error:
             raise self._unreadable(error) from error
         return Stored(table, sum(sizes), len(sizes))
+
+    def version(self, table: Table) -> int:
+        """The newest version of a table that exists.
+
+        Raises:
+            Unreachable: the lake cannot be read.
+        """
+        try:
+            return int(self._opened(table).version())
+        except (DeltaError, OSError) as error:
+            raise self._unreadable(error) from error
 
     def files(self, table: Table, version: int | None = None) -> list[Listed]:
         """The files of a table that exists, as of a version when given: some 5 ms, where Spark takes a job or two for

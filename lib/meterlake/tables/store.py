@@ -34,7 +34,7 @@ from meterlake.tables.exchange import MOST_ROWS, Exchange, Standing, amended, ex
 from meterlake.tables.file_scan import File, FileScan, between
 from meterlake.tables.months import last_day, within
 from meterlake.tables.net_changes import changed_pairs
-from meterlake.tables.reader import Lake, Value, bound, tables_in
+from meterlake.tables.reader import NEWEST, Lake, Value, Versions, bound, tables_in
 from meterlake.tables.table import Table, comment
 
 NOTE = "spark.databricks.delta.commitInfo.userMetadata"
@@ -159,21 +159,24 @@ class Store:
         nothing = {field.name: F.lit(None).cast(field.dataType) for field in missing}
         return frame.withColumns(nothing).select(*table.names)
 
-    def ask(self, statement: str, **values: Value) -> list[Row]:
+    def ask(self, statement: str, at: Versions = NEWEST, **values: Value) -> list[Row]:
         """The rows of `answer`: a few, by which the driver decides what to do."""
-        return [Row(**row) for row in self.answer(statement, **values).to_pylist(maps_as_pydicts="strict")]
+        return [Row(**row) for row in self.answer(statement, at, **values).to_pylist(maps_as_pydicts="strict")]
 
-    def answer(self, statement: str, **values: Value) -> pa.Table:
+    def answer(self, statement: str, at: Versions = NEWEST, **values: Value) -> pa.Table:
         """The answer to a SELECT in which tables stand by their names and values as `:name`; times are in UTC.
 
         Tables of up to LITTLE_BYTES are read by delta-rs, larger ones by Spark, which shares out the work. So it is SQL
         that both understand.
+
+        Args:
+            at: the versions of tables that are not read as they stand now.
         """
         tables, lake = tables_in(statement), self._lake
         if lake and all(map(self.exists, tables)) and sum(map(self.bytes, tables)) <= LITTLE_BYTES:
-            return lake.arrow(statement, **values)
+            return lake.arrow(statement, at, **values)
         for table in tables:
-            self.read(table).createOrReplaceTempView(table.name)
+            self.read(table, version=at.get(table)).createOrReplaceTempView(table.name)
         # Spark's own parameters stay unbound behind Delta's parser (Spark 4.2, Delta 4.4).
         return self.spark.sql(bound(statement, values, _text)).toArrow()
 
@@ -203,12 +206,13 @@ class Store:
         lake = self._lake
         if lake is None or not self.exists(table):
             return None
-        listed = lake.files(table)
+        version = lake.version(table)
+        listed = lake.files(table, version)
         if not all(file.is_own for file in listed):
             return None
         within: dict[str, Sequence[Any]] = values | ({table.day: days} if days and table.day else {})
         listed = [file for file in listed if all(file.may_hold(*column) for column in within.items())]
-        deleted = lake.deleted(table, {file.name for file in listed})
+        deleted = lake.deleted(table, {file.name for file in listed}, version)
         if sum(map(len, deleted.values())) > MOST_DELETED:
             return None
         wanted = [pc.field(name).isin(some) for name, some in values.items()]
@@ -217,7 +221,7 @@ class Store:
         path = self.path(table)
         # Without statistics: at most one row a byte.
         files = [File(f"{path}/{f.name}", f.bytes, f.rows or f.bytes, deleted.get(f.name)) for f in listed]
-        return FileScan(self.spark, table, files, reduce(and_, wanted, pc.scalar(True)))
+        return FileScan(self.spark, table, version, files, reduce(and_, wanted, pc.scalar(True)))
 
     def version(self, table: Table) -> int:
         """Delta version of the table; -1 when it does not exist.
@@ -486,14 +490,14 @@ class Store:
         """Take rows out and others in; how many, None where that takes Spark. With a note also where it is none."""
         table = standing.scan.table
         path = self.path(table)
-        without = standing.without(self.spark, path, self.version(table), found.leave)
+        without = standing.without(self.spark, path, found.leave)
         if without is None:
             return None
         if sum(found.counts) or note:
             files = list(arrow_writer.file_writer(table, path)(iter(found.come.to_batches())))
             self._check(files, table)
             with self._noting(note):
-                arrow_writer.commit_exchange(self.spark, path, without, files, found.counts)
+                arrow_writer.commit_exchange(self.spark, path, standing.scan.version, without, files, found.counts)
         return sum(found.counts)
 
     def replace_by_pass(self, made: ArrowPass, table: Table, source: str, replaced: pa.Table, note: str) -> int | None:
@@ -511,7 +515,7 @@ class Store:
         if standing is None:
             return None
         standing, path = standing.among(replaced.select(list(table.key))), self.path(table)
-        without = standing.without(self.spark, path, self.version(table), np.arange(standing.rows.num_rows))
+        without = standing.without(self.spark, path, np.arange(standing.rows.num_rows))
         if without is None:
             return None
         (files,) = make_files([made], [path])
@@ -519,7 +523,7 @@ class Store:
         rows, updated = sum(file.rows for file in files), standing.rows.num_rows
         with self._noting(note):
             counts = Counts(inserted=rows - updated, updated=updated, deleted=0)
-            arrow_writer.commit_exchange(self.spark, path, without, files, counts)
+            arrow_writer.commit_exchange(self.spark, path, standing.scan.version, without, files, counts)
         return rows
 
     def upsert(
