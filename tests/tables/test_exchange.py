@@ -240,6 +240,7 @@ def test_changes_are_those_of_the_feed(store: Store, monkeypatch: pytest.MonkeyP
         }
     )
     assert (found.first, found.last) == (date(2024, 1, 1), date(2024, 1, 3))
+    assert len(told(store.changes(SCORES, "village", -1))) == 10, "since before there was a table"
 
 
 def test_what_is_moved_only_is_no_change(store: Store) -> None:

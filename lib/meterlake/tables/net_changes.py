@@ -44,11 +44,14 @@ def changed_pairs(
 def _differing(lake: Lake, table: Table, since: int, newest: int) -> list[File] | None:
     """The files that hold rows of one version only, with all other rows in them as deleted."""
     path = table.folder(lake.root)
-    before, after = ({file.name: file for file in lake.files(table, version)} for version in (since, newest))
+    before, after = (
+        {file.name: file for file in lake.files(table, version)} if version >= 0 else {} for version in (since, newest)
+    )
     if not all(file.is_own and file.rows is not None for file in (*before.values(), *after.values())):
         return None
     gone_before, gone_after = (
-        lake.deleted(table, set(files), version) for files, version in ((before, since), (after, newest))
+        lake.deleted(table, set(files), version) if files else {}
+        for files, version in ((before, since), (after, newest))
     )
     none = np.empty(0, dtype=np.int64)
     found = []

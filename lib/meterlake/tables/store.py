@@ -487,13 +487,13 @@ class Store:
         return self._commit(standing, exchange(standing, made, all_of_it=all_of_it), note)
 
     def _commit(self, standing: Standing, found: Exchange, note: str | None) -> int | None:
-        """Take rows out and others in; how many, None where that takes Spark. With a note also where it is none."""
+        """Take rows out and others in; how many, None where that takes Spark."""
         table = standing.scan.table
         path = self.path(table)
         without = standing.without(self.spark, path, found.leave)
         if without is None:
             return None
-        if sum(found.counts) or note:
+        if sum(found.counts):
             files = list(arrow_writer.file_writer(table, path)(iter(found.come.to_batches())))
             self._check(files, table)
             with self._noting(note):
