@@ -18,7 +18,7 @@ Action = dict[str, Any]
 
 def added(path: str, names: set[str], newest: int) -> dict[str, Action] | None:
     """The `add` actions by which these files of the table at `path` stand in version `newest`, by name; None where the
-    log does not hold all of them as JSON or as a classic checkpoint."""
+    log does not hold all of them, with statistics as texts, as JSON or in a classic checkpoint."""
     found: dict[str, Action] = {}
     for version in range(newest, -1, -1):
         if len(found) == len(names):
@@ -30,7 +30,8 @@ def added(path: str, names: set[str], newest: int) -> dict[str, Action] | None:
         found |= {add["path"]: add for add in adds if add["path"] in names and add["path"] not in found}
     if missing := names - found.keys():
         found |= {add["path"]: add for add in _of_checkpoint(path, missing)}
-    return found if len(found) == len(names) else None
+    is_whole = len(found) == len(names) and all(add.get("stats") for add in found.values())
+    return found if is_whole else None
 
 
 def only_changes_rows(path: str, since: int, until: int) -> bool:
@@ -68,6 +69,4 @@ def _of_checkpoint(path: str, names: set[str]) -> Iterator[Action]:
     except FileNotFoundError:
         return
     for add in rows:
-        if not add.get("stats"):
-            return  # kept as columns only: what is missing is missed by the caller
         yield {name: value for name, value in add.items() if value is not None and not name.endswith("_parsed")}

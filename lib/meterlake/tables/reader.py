@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, cast
@@ -57,10 +57,10 @@ class Listed:
     def is_own(self) -> bool:
         return not re.match(r"/|\w+:", self.name)
 
-    def may_hold(self, column: str, values: Sequence[Any]) -> bool:
-        """Whether a row may lie between the smallest and the largest of these values."""
+    def may_hold(self, column: str, ends: tuple[Any, Any]) -> bool:
+        """Whether a row may lie between these two values."""
         low, high = self.lowest.get(column), self.highest.get(column)
-        return low is None or high is None or (low <= max(values) and min(values) <= high)
+        return low is None or high is None or (low <= ends[1] and ends[0] <= high)
 
 
 @dataclass(frozen=True)

@@ -210,8 +210,9 @@ class Store:
         listed = lake.files(table, version)
         if not all(file.is_own for file in listed):
             return None
-        within: dict[str, Sequence[Any]] = values | ({table.day: days} if days and table.day else {})
-        listed = [file for file in listed if all(file.may_hold(*column) for column in within.items())]
+        ends: dict[str, tuple[Any, Any]] = {name: (min(some), max(some)) for name, some in values.items()}
+        ends |= {table.day: days} if days and table.day else {}
+        listed = [file for file in listed if all(file.may_hold(*column) for column in ends.items())]
         deleted = lake.deleted(table, {file.name for file in listed}, version)
         if sum(map(len, deleted.values())) > MOST_DELETED:
             return None
