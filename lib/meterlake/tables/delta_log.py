@@ -4,7 +4,6 @@ The words are those of the Delta protocol: https://github.com/delta-io/delta/blo
 """
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pyarrow.compute as pc
@@ -20,16 +19,14 @@ def added(path: str, names: set[str], newest: int) -> dict[str, Action] | None:
     """The `add` actions by which these files of the table at `path` stand in version `newest`, by name; None where the
     log does not hold all of them, with statistics as texts, as JSON or in a classic checkpoint."""
     found: dict[str, Action] = {}
-    for version in range(newest, -1, -1):
+    checkpoint = _last_checkpoint(path)
+    for version in range(newest, checkpoint["version"] if checkpoint else -1, -1):
+        adds = [action["add"] for action in _commit(path, version) or [] if "add" in action]
+        found |= {add["path"]: add for add in adds if add["path"] in names and add["path"] not in found}
         if len(found) == len(names):
             break
-        actions = _commit(path, version)
-        if actions is None:  # cleaned up
-            break
-        adds = (action["add"] for action in actions if "add" in action)
-        found |= {add["path"]: add for add in adds if add["path"] in names and add["path"] not in found}
-    if missing := names - found.keys():
-        found |= {add["path"]: add for add in _of_checkpoint(path, missing)}
+    if checkpoint and len(found) < len(names):
+        found |= {add["path"]: add for add in _of_checkpoint(path, checkpoint, names - found.keys())}
     is_whole = len(found) == len(names) and all(add.get("stats") for add in found.values())
     return found if is_whole else None
 
@@ -55,18 +52,28 @@ def _commit(path: str, version: int) -> list[Action] | None:
         return None
 
 
-def _of_checkpoint(path: str, names: set[str]) -> Iterator[Action]:
-    """The `add` actions of these files in the newest checkpoint."""
+def _last_checkpoint(path: str) -> dict[str, Any] | None:
+    """What Delta says of the newest checkpoint; None where there is none."""
     filesystem, folder = filesystem_of(path)
     try:
         with filesystem.open_input_stream(f"{folder}/{LOG}/_last_checkpoint") as told:
-            last = json.loads(told.read())
-        start, parts = f"{folder}/{LOG}/{last['version']:020}.checkpoint", last.get("parts")
-        files = [f"{start}.{part:010}.{parts:010}.parquet" for part in range(1, parts + 1)] if parts else None
-        entries = ds.dataset(files or f"{start}.parquet", filesystem=filesystem, format="parquet")
-        wanted = pc.field("add", "path").isin(sorted(names))
-        rows = entries.to_table(columns=["add"], filter=wanted).column("add").to_pylist(maps_as_pydicts="strict")
+            return dict(json.loads(told.read()))
     except FileNotFoundError:
-        return
-    for add in rows:
-        yield {name: value for name, value in add.items() if value is not None and not name.endswith("_parsed")}
+        return None
+
+
+def _of_checkpoint(path: str, last: dict[str, Any], names: set[str]) -> list[Action]:
+    """The `add` actions of these files in a classic checkpoint; none where it is of another kind."""
+    filesystem, folder = filesystem_of(path)
+    start, parts = f"{folder}/{LOG}/{last['version']:020}.checkpoint", last.get("parts")
+    files = [f"{start}.{part:010}.{parts:010}.parquet" for part in range(1, parts + 1)] if parts else None
+    try:
+        entries = ds.dataset(files or f"{start}.parquet", filesystem=filesystem, format="parquet")
+    except FileNotFoundError:
+        return []
+    wanted = pc.field("add", "path").isin(sorted(names))
+    rows = entries.to_table(columns=["add"], filter=wanted).column("add").to_pylist(maps_as_pydicts="strict")
+    return [
+        {name: value for name, value in add.items() if value is not None and not name.endswith("_parsed")}
+        for add in rows
+    ]
