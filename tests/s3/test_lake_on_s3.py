@@ -20,6 +20,7 @@ from tests.benchmarks.rows import OF_A_RUN, fingerprint
 from tests.conftest import settings_for
 from tests.lake import run_of
 from tests.s3_server import BUCKET, ObjectStore
+from tests.tables.test_exchange import a_month, few, scored, stands
 from tests.test_pipeline import command, killed_in, said
 
 from meterlake import ingest
@@ -31,6 +32,7 @@ from meterlake.settings import Settings
 from meterlake.sources.catalog import source_named
 from meterlake.sources.generate import generate
 from meterlake.tables.catalog import TABLES
+from meterlake.tables.mart_anomaly_scores import MART_ANOMALY_SCORES
 from meterlake.tables.ops import LEDGER
 from meterlake.tables.reader import Lake
 from meterlake.tables.store import Store
@@ -171,6 +173,24 @@ def test_a_large_delivery_is_loaded_the_same(
         found.append(fingerprint(Store(spark, settings).read(bronze), columns))
     assert found[0] == found[1]
     assert found[0]["rows"] > METERS * DAYS * 90
+
+
+def test_few_rows_are_exchanged(remote: Home, spark: SparkSession) -> None:
+    """As in folders: deletion vectors are written through Hadoop's client, the log is read by ours."""
+    elsewhere = remote.settings.lake.model_copy(update={"root": f"s3a://{BUCKET}/lakes/exchanged"})
+    store = Store(spark, remote.settings.model_copy(update={"lake": elsewhere}))
+    store.append(scored(store, a_month()), MART_ANOMALY_SCORES)
+    since = store.version(MART_ANOMALY_SCORES)
+    for score in (0.5, 0.6):
+        made = scored(store, {("a", 1): score})
+        store.replace(made, MART_ANOMALY_SCORES, few(store, ("a", 0)))
+        assert stands(store)["a", 1] == score
+    found = store.changes(MART_ANOMALY_SCORES, "village", since)
+    assert found.few is not None
+    assert found.few.to_pylist() == [{"meter_id": "a", "day": date(2024, 1, 1)}]
+    assert store.added(MART_ANOMALY_SCORES, since, since + 1) is None, "nor were rows only added"
+    operations = [commit["operation"] for commit in Lake.of(store.settings).history(MART_ANOMALY_SCORES, 2)]
+    assert operations == ["MERGE", "MERGE"]
 
 
 def test_of_two_drivers_the_second_one_wins(spark: SparkSession) -> None:
