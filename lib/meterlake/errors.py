@@ -68,3 +68,13 @@ class HomeBusy(Unreachable):
     def __init__(self, home: Path, holder: str) -> None:
         self.home, self.holder = home, holder
         super().__init__(f"{home} is in use by {holder}; wait for it to end or choose another folder with --home.")
+
+
+class Overtaken(Unreachable):
+    """Somebody else wrote to a table between our look at its rows and our commit."""
+
+    def __init__(self, table: str, version: int) -> None:
+        self.table, self.version = table, version
+        super().__init__(
+            f"{table} got a version after {version} while rows of it were exchanged; nothing was written, run it again."
+        )

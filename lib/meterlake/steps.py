@@ -37,6 +37,7 @@ from meterlake.serving.publish import publish as publish_mart
 from meterlake.serving.slices import Slice, spans
 from meterlake.session import at_once
 from meterlake.sources.catalog import supply_sources
+from meterlake.sources.source import Source
 from meterlake.stage import stage
 from meterlake.tables.arrow_pass import ArrowPass, Rows
 from meterlake.tables.catalog import MARTS
@@ -136,7 +137,7 @@ def _told_apart(run: Run, changed: Changes) -> tuple[Changes, tuple[ArrowPass, A
     are.
     """
     store, source, first, last = run.store, run.source, changed.first, changed.last
-    if source.varies or not (first and last and clock_of(source.time_zone).knows(first, last)):
+    if not (first and last and _clock_is_known(source, first, last)):
         return changed, None
     made = (INT_READINGS_HOURLY, INT_READINGS_DAILY, INT_CONSUMPTION_FEATURES)
     asked = f"SELECT max({DAY}) AS day FROM {{}} WHERE source = :source AND {DAY} >= DATE '{first}'"
@@ -172,10 +173,15 @@ def _hours(run: Run, readings: DataFrame, changed: Changes) -> int:
 def _plain_files(run: Run, changed: Changes, around: int = 0) -> FileScan | None:
     """Silver's files, for a pass over the meters with a few changes, and so many days around those; None where it takes
     Spark."""
-    source, first, last = run.source, changed.first, changed.last
-    if source.varies or not (first and last and clock_of(source.time_zone).knows(first, last)):
+    first, last = changed.first, changed.last
+    if not (first and last and _clock_is_known(run.source, first, last)):
         return None
     return run.store.scan_days(STG_METER_READINGS, changed, around, around, whole_meters=True)
+
+
+def _clock_is_known(source: Source, first: date, last: date) -> bool:
+    """Whether hours of these days are made by a pass over whole meters: of one interval length, on a known clock."""
+    return not source.varies and clock_of(source.time_zone).knows(first, last)
 
 
 def _days(run: Run, changed: Changes) -> int:

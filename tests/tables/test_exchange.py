@@ -10,11 +10,12 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from meterlake.errors import Overtaken
 from meterlake.settings import Settings
 from meterlake.tables import arrow_writer, exchange
 from meterlake.tables import store as stores
 from meterlake.tables.arrow_pass import ArrowPass, Rows
-from meterlake.tables.arrow_writer import CheckViolated, Overtaken
+from meterlake.tables.arrow_writer import CheckViolated
 from meterlake.tables.changes import Changes
 from meterlake.tables.differences import KeyTwice
 from meterlake.tables.exchange import Standing

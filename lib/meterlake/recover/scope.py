@@ -7,7 +7,7 @@ from functools import reduce
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from meterlake.tables.changes import FEW_PAIRS, Changes
+from meterlake.tables.changes import Changes
 from meterlake.tables.shared_columns import READING_DATE_LOCAL
 
 DAY = READING_DATE_LOCAL.name
@@ -78,12 +78,8 @@ class Scope:
         """Its meter-days with rows in one of the frames, as the steps take changes."""
         pairs = reduce(DataFrame.unionByName, (self.of(frame).select(*PAIR) for frame in frames)).dropna().distinct()
         days = pairs.select("meter_id", F.col(DAY).alias("day")).localCheckpoint()
-        first, last = days.agg(F.min("day"), F.max("day")).head() or (None, None)
-        changes = Changes(self.source, None if self.whole else days, first, last)
-        few = None if self.whole or first is None else days.limit(FEW_PAIRS + 1).toArrow()
-        if few is None or few.num_rows > FEW_PAIRS:
-            return changes
-        return Changes.of_few(days.sparkSession, self.source, few)
+        found = Changes.of_frame(self.source, days)
+        return Changes(self.source, None, found.first, found.last) if self.whole else found
 
     def _edges(self) -> tuple[date, date]:
         assert self.first is not None

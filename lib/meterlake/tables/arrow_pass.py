@@ -78,11 +78,11 @@ class ArrowPass:
 
     def of_days(self, pairs: pa.Table) -> "ArrowPass":
         """The pass that gives the rows of some meter-days only: `meter_id` and `day` of each."""
-        wanted, work, day = MeterDaySet.of(pairs), self.work, str(self.table.day)
+        wanted, work = MeterDaySet.of(pairs, str(self.table.day)), self.work
 
         def among(batches: Batches) -> Batches:
             for batch in work(batches):
-                yield batch.filter(pa.array(wanted.hold(batch.column("meter_id"), batch.column(day))))
+                yield batch.filter(wanted.among(batch))
 
         return replace(self, work=among)
 

@@ -1,15 +1,14 @@
-"""Large appends to a Delta table: tasks write Parquet with Arrow, the driver commits the files to Delta's log.
+"""Large appends to a Delta table: tasks write Parquet with Arrow, the driver commits the files (transaction.py).
 
 For work that is Arrow from end to end: a row of Spark's is never made. Rows that Spark has made already are better
 written by Spark (docs/performance.md).
 
-The commit is Delta's own transaction, with the statistics by which readers skip files: to other readers and writers an
-ordinary append, all of it or nothing. Files of tasks that failed or ran twice are in no commit; VACUUM removes them.
+Files come with the statistics by which readers skip them. Files of tasks that failed or ran twice are in no commit;
+VACUUM removes them.
 """
 
 import json
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from datetime import date, datetime
 from itertools import chain
 from typing import Any, NamedTuple
@@ -19,7 +18,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from pyspark.sql import Row, SparkSession
 from pyspark.sql.pandas.types import to_arrow_schema
 
 from meterlake.files import filesystem_of
@@ -66,16 +64,6 @@ class CheckViolated(ValueError):
         super().__init__(f"{table}: a row violates {name} ({condition}); nothing of it was written")
 
 
-class Overtaken(Exception):
-    """Somebody else wrote to a table between our look at its rows and our commit."""
-
-    def __init__(self, path: str, version: int) -> None:
-        self.path, self.version = path, version
-        super().__init__(
-            f"{path} got a version after {version} while rows of it were exchanged; nothing was written, run it again"
-        )
-
-
 def file_writer(table: Table, path: str) -> Callable[[Batches], Iterator[Written]]:
     """What a task calls with its batches of the table's columns, in any order, to write them as files of the table."""
     schema = to_arrow_schema(table.schema, timezone="UTC")
@@ -92,73 +80,6 @@ def file_writer(table: Table, path: str) -> Callable[[Batches], Iterator[Written
             yield Written(file, size, rows, json.dumps(statistics))
 
     return write
-
-
-def commit(spark: SparkSession, path: str, files: Iterable[Written | Row], note: str | None) -> None:
-    """Add written files to the table at `path` in one commit, through Delta's own optimistic transaction."""
-    jvm: Any = spark._jvm
-    none = jvm.scala.Option.empty()
-    rest = [none] * 5  # of an overwrite or a change of schema, which this is not
-    append = jvm.org.apache.spark.sql.SaveMode.Append
-    write = jvm.org.apache.spark.sql.delta.DeltaOperations.Write(
-        append, none, none, jvm.scala.Option.apply(note), *rest
-    )
-    _transaction(spark, path).commit(_sequence(jvm, [_action(jvm, file) for file in files]), write)
-
-
-class Counts(NamedTuple):
-    """Rows of a commit, told by kind as the history of a MERGE has them."""
-
-    inserted: int
-    updated: int
-    deleted: int
-
-
-def commit_exchange(
-    spark: SparkSession, path: str, version: int, without: list[Any], files: Iterable[Written | Row], counts: Counts
-) -> None:
-    """Take rows from files (see deletion_vectors.py) and add written files in one commit, in the history a MERGE.
-
-    Args:
-        version: the one that `without` is about.
-
-    Raises:
-        Overtaken: it is not the newest one.
-    """
-    jvm: Any = spark._jvm
-    none, nothing = jvm.scala.Option.empty(), _sequence(jvm, [])
-    merge = jvm.org.apache.spark.sql.delta.DeltaOperations.Merge(*[none] * 4, *[nothing] * 3)
-    metrics = jvm.java.util.HashMap()
-    told = {f"numTargetRows{kind.title()}": rows for kind, rows in counts._asdict().items()}
-    for name, rows in (told | {"numTargetRowsCopied": 0, "operationNumSourceRows": sum(counts)}).items():
-        metric = jvm.org.apache.spark.sql.execution.metric.SQLMetrics.createMetric(spark._jsc.sc(), name)
-        metric.set(rows)
-        metrics.put(name, metric)
-    transaction = _transaction(spark, path)
-    if transaction.readVersion() != version:
-        raise Overtaken(path, version)
-    scala_map = getattr(jvm.scala.collection.immutable.Map, "from")
-    transaction.registerSQLMetrics(
-        spark._jsparkSession, scala_map(jvm.scala.jdk.javaapi.CollectionConverters.asScala(metrics))
-    )
-    transaction.commit(_sequence(jvm, [*without, *(_action(jvm, file) for file in files)]), merge)
-
-
-def _transaction(spark: SparkSession, path: str) -> Any:
-    jvm: Any = spark._jvm
-    return jvm.org.apache.spark.sql.delta.DeltaLog.forTable(spark._jsparkSession, path).startTransaction()
-
-
-def _action(jvm: Any, file: Written | Row) -> Any:
-    return jvm.org.apache.spark.sql.delta.actions.Action.fromJson(json.dumps(_added(file)))
-
-
-def _sequence(jvm: Any, things: list[Any]) -> Any:
-    """A sequence of Scala's."""
-    held = jvm.java.util.ArrayList()
-    for thing in things:
-        held.add(thing)
-    return jvm.scala.jdk.javaapi.CollectionConverters.asScala(held).toSeq()
 
 
 def joined(batches: Batches, least: int) -> Iterator[pa.Table]:
@@ -275,17 +196,3 @@ def _json(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     return value.isoformat() if isinstance(value, date) else value
-
-
-def _added(file: Written | Row) -> dict[str, Any]:
-    """Delta's `add` action of a file."""
-    return {
-        "add": {
-            "path": file.path,
-            "partitionValues": {},
-            "size": file.size,
-            "modificationTime": int(time.time() * 1000),
-            "dataChange": True,
-            "stats": file.statistics,
-        }
-    }

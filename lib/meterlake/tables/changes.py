@@ -10,12 +10,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import from_arrow_schema
 
 from meterlake.shares import frame_of, frame_of_batches
 
 # As many pairs are held by the driver and stand in plans as values: 20 MB.
 FEW_PAIRS = 500_000
-PAIRS = "meter_id string, day date"
+PAIRS = pa.schema({"meter_id": pa.string(), "day": pa.date32()})
 # From a changed day to the days that depend on it, or to what stands for those.
 DaysOf = Callable[[date], Iterable[date]]
 
@@ -39,12 +40,28 @@ class Changes:
     few: pa.Table | None = None
 
     @classmethod
-    def of_few(cls, spark: SparkSession, source: str, pairs: pa.Table) -> "Changes":
-        """Changes of a few pairs, distinct or not."""
-        distinct = _distinct(pairs)
-        days = pc.min_max(distinct.column("day")).as_py()
-        frame = frame_of_batches(spark, distinct.to_batches(), PAIRS)
-        return cls(source, frame, days["min"], days["max"], distinct)
+    def of_few(cls, spark: SparkSession, source: str, rows: pa.Table, day: str = "day") -> "Changes":
+        """Changes of a few rows' meters and days, distinct or not.
+
+        Args:
+            day: the column that is their day.
+        """
+        pairs = distinct(rows.select(["meter_id", day]).rename_columns(PAIRS.names).cast(PAIRS))
+        days = pc.min_max(pairs.column("day")).as_py()
+        frame = frame_of_batches(spark, pairs.to_batches(), from_arrow_schema(PAIRS))
+        return cls(source, frame, days["min"], days["max"], pairs)
+
+    @classmethod
+    def of_frame(cls, source: str, days: DataFrame) -> "Changes":
+        """Changes of distinct `meter_id`, `day` that Spark finds, which are looked at here and now.
+
+        Args:
+            days: what may be read twice.
+        """
+        few = days.limit(FEW_PAIRS + 1).toArrow()
+        if few.num_rows <= FEW_PAIRS:
+            return cls.of_few(days.sparkSession, source, few)
+        return cls(source, days, *(days.agg(F.min("day"), F.max("day")).head() or (None, None)))
 
     @property
     def nothing(self) -> bool:
@@ -79,18 +96,14 @@ class Changes:
         spark = self.days.sparkSession
         concerned = [(day, other) for day in self.each_day() for other in set(days_of(day))]
         if self.few is not None:
-            both = pa.Table.from_pylist(
-                [dict(zip(("day", "other"), pair, strict=True)) for pair in concerned], _CONCERNED
-            )
-            counts = self.few.group_by("day").aggregate([("meter_id", "count")]).join(both, keys="day")
-            if (pc.sum(counts.column("meter_id_count")).as_py() or 0) <= FEW_PAIRS:
-                pairs = self.few.join(both, keys="day", join_type="inner")
-                return Changes.of_few(spark, self.source, _pairs(pairs.column("meter_id"), pairs.column("other")))
+            to_other = pa.table(dict(zip(("day", "other"), map(pa.array, zip(*concerned, strict=True)), strict=True)))
+            of_day = self.few.group_by("day").aggregate([([], "count_all")])
+            if pc.sum(of_day.join(to_other, keys="day").column("count_all")).as_py() <= FEW_PAIRS:
+                return Changes.of_few(spark, self.source, self.few.join(to_other, "day", join_type="inner"), "other")
         dependent = F.broadcast(frame_of(spark, concerned, "day date, other date"))
         pairs_of = self.days.join(dependent, on="day").select("meter_id", F.col("other").alias("day"))
-        days = pairs_of.distinct().persist()
-        first, last = days.agg(F.min("day"), F.max("day")).head() or (None, None)
-        return Changes(self.source, days, first, last)
+        others = [other for _, other in concerned]
+        return Changes(self.source, pairs_of.distinct().persist(), min(others), max(others))
 
     def each_day(self) -> list[date]:
         """The changed days, of changes whose days are told."""
@@ -150,13 +163,6 @@ def month_of(day: date) -> list[date]:
     return [day.replace(day=1)]
 
 
-_SCHEMA = pa.schema({"meter_id": pa.string(), "day": pa.date32()})
-_CONCERNED = pa.schema({"day": pa.date32(), "other": pa.date32()})
-
-
-def _pairs(meters: pa.ChunkedArray, days: pa.ChunkedArray) -> pa.Table:
-    return pa.Table.from_arrays([meters, days], schema=_SCHEMA)
-
-
-def _distinct(pairs: pa.Table) -> pa.Table:
-    return cast(pa.Table, pairs.select(_SCHEMA.names).cast(_SCHEMA).group_by(_SCHEMA.names).aggregate([]))
+def distinct(pairs: pa.Table) -> pa.Table:
+    """Rows of PAIRS, each once."""
+    return cast(pa.Table, pairs.group_by(PAIRS.names).aggregate([]))

@@ -15,7 +15,6 @@ import pyarrow as pa
 from pyspark.sql import SparkSession
 
 from meterlake.tables import deletion_vectors, delta_log
-from meterlake.tables.arrow_writer import Counts
 from meterlake.tables.differences import comparable, differences, matched
 from meterlake.tables.file_scan import FILE, POSITION, FileScan
 from meterlake.tables.reader import Positions
@@ -75,11 +74,12 @@ class Standing:
 
 
 class Exchange(NamedTuple):
-    """The numbers of the rows that leave a table, the rows that come, and how many those are, by kind."""
+    """The numbers of the rows that leave a table, the rows that come, and how many of those are new versions of such as
+    leave."""
 
     leave: Positions
     come: pa.Table
-    counts: Counts
+    updated: int
 
 
 def exchange(standing: Standing, made: pa.Table, *, all_of_it: bool = True) -> Exchange:
@@ -91,10 +91,9 @@ def exchange(standing: Standing, made: pa.Table, *, all_of_it: bool = True) -> E
     """
     table = standing.scan.table
     found = differences(standing.rows.select(table.names), made, table)
-    gone = found.gone if all_of_it else found.gone[:0]
+    leave = np.concatenate([found.changed, found.gone]) if all_of_it else found.changed
     come = np.sort(np.concatenate([found.changed_to, found.new]))
-    counts = Counts(len(found.new), len(found.changed), len(gone))
-    return Exchange(np.concatenate([found.changed, gone]), made.take(pa.array(come)), counts)
+    return Exchange(leave, made.take(pa.array(come)), len(found.changed))
 
 
 def amended(standing: Standing, made: pa.Table, names: Sequence[str]) -> Exchange:
@@ -104,12 +103,11 @@ def amended(standing: Standing, made: pa.Table, names: Sequence[str]) -> Exchang
         made: the declared columns and `gone`, which is true of rows that shall not stand.
     """
     table = standing.scan.table
-    pairs, gone = matched(standing.rows, made, table), made.column("gone").to_numpy()
-    updated, come = ~gone[pairs.made], pairs.only_made[~gone[pairs.only_made]]
+    pairs, stays = matched(standing.rows, made, table), ~made.column("gone").to_numpy()
+    updated, come = stays[pairs.made], pairs.only_made[stays[pairs.only_made]]
     rows = standing.rows.select(table.names).take(pa.array(pairs.stood[updated]))
     values = made.select(table.names).take(pa.array(pairs.made[updated]))
     for name in names:
         rows = rows.set_column(table.names.index(name), name, values.column(name))
     new = made.select(table.names).take(pa.array(come))
-    counts = Counts(len(come), int(updated.sum()), int((~updated).sum()))
-    return Exchange(pairs.stood, pa.concat_tables([rows.cast(new.schema), new]), counts)
+    return Exchange(pairs.stood, pa.concat_tables([rows.cast(new.schema), new]), rows.num_rows)

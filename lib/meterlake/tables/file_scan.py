@@ -81,7 +81,7 @@ class FileScan:
 
     def of_days(self, pairs: pa.Table) -> "FileScan":
         """The rows of some meter-days: `meter_id` and `day` of each."""
-        return replace(self, only=MeterDaySet.of(pairs))
+        return replace(self, only=MeterDaySet.of(pairs, str(self.table.day)))
 
     @property
     def rows(self) -> int:
@@ -119,7 +119,7 @@ class FileScan:
             if sum(batch.num_rows for batch in held) > most:
                 return []
             number = numbers[piece.path]
-            rows = _Rows(piece, schema, list(columns), self.wanted, self._only)
+            rows = _Rows(piece, schema, list(columns), self.wanted, self.only)
             return [
                 pa.RecordBatch.from_arrays([*batch.columns, pa.repeat(number, len(at)), pa.array(at)], schema=types)
                 for batch, at in rows.placed(self.files[number].deleted)
@@ -130,10 +130,6 @@ class FileScan:
                 held += batches
         found = pa.Table.from_batches(held, types)
         return found if found.num_rows <= most else None
-
-    @property
-    def _only(self) -> "_Only | None":
-        return _Only(self.only, str(self.table.day)) if self.only else None
 
     def _pieces(self) -> list[Piece]:
         return [
@@ -150,7 +146,7 @@ class FileScan:
             plain = {*re.findall(r"\w+", str(wanted)), *UNIQUE}
             schema = pa.schema([f if f.name in plain else f.with_type(coded(f.type)) for f in schema])
         gone = {file.path: file.deleted for file in self.files if file.deleted is not None}
-        deleted, only = self.spark.sparkContext.broadcast(gone), self._only
+        deleted, only = self.spark.sparkContext.broadcast(gone), self.only
 
         def read(pieces: Iterable[Piece]) -> Iterator[pa.RecordBatch]:
             for piece in pieces:
@@ -158,16 +154,6 @@ class FileScan:
                 yield from rows.standing(deleted.value.get(piece.path))
 
         return read
-
-
-class _Only(NamedTuple):
-    """Meter-days, and the column of a table that is their day."""
-
-    days: MeterDaySet
-    day: str
-
-    def among(self, rows: pa.RecordBatch) -> pa.BooleanArray:
-        return pa.array(self.days.hold(rows.column("meter_id"), rows.column(self.day)))
 
 
 @dataclass(frozen=True)
@@ -178,7 +164,7 @@ class _Rows:
     schema: pa.Schema
     columns: list[str]
     wanted: pc.Expression
-    only: _Only | None = None
+    only: MeterDaySet | None = None
 
     def standing(self, deleted: Positions | None) -> Iterator[pa.RecordBatch]:
         """The wanted rows that are not deleted."""

@@ -15,22 +15,25 @@ class MeterDaySet:
     Attributes:
         meters: their meters, each once.
         keys: number of the meter << 32 | days since 1970, ascending.
+        day: the column that is the day of the rows to look up.
     """
 
     meters: pa.Array
     keys: NDArray[np.int64]
+    day: str
 
     @classmethod
-    def of(cls, pairs: pa.Table) -> "MeterDaySet":
+    def of(cls, pairs: pa.Table, day: str) -> "MeterDaySet":
         """Of rows with `meter_id` and `day`."""
         coded = pairs.column("meter_id").combine_chunks().dictionary_encode()
-        return cls(coded.dictionary, np.unique(_keys(coded.indices, pairs.column("day").combine_chunks())))
+        return cls(coded.dictionary, np.unique(_keys(coded.indices, pairs.column("day").combine_chunks())), day)
 
-    def hold(self, meter: pa.Array, day: pa.Array) -> NDArray[np.bool_]:
-        """Which rows are of one of them. The meters may be coded."""
+    def among(self, rows: pa.RecordBatch) -> pa.BooleanArray:
+        """Which rows are of one of them. Their meters may be coded."""
+        meter = rows.column("meter_id")
         coded = meter if pa.types.is_dictionary(meter.type) else meter.dictionary_encode()
         number = pc.index_in(coded.dictionary, self.meters).take(coded.indices)
-        return np.isin(_keys(number, day), self.keys)
+        return pa.array(np.isin(_keys(number, rows.column(self.day)), self.keys))
 
 
 def _keys(meter: pa.Array, day: pa.Array) -> NDArray[np.int64]:

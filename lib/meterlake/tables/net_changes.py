@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from pyspark.sql import SparkSession
 
 from meterlake.errors import Unreachable
-from meterlake.tables.changes import FEW_PAIRS
+from meterlake.tables.changes import FEW_PAIRS, PAIRS, distinct
 from meterlake.tables.delta_log import only_changes_rows
 from meterlake.tables.file_scan import File, FileScan
 from meterlake.tables.reader import Lake
@@ -69,10 +69,10 @@ def _differing(lake: Lake, table: Table, since: int, newest: int) -> list[File] 
 
 def _few(batches: Iterable[pa.RecordBatch], who: str, day: str) -> pa.Table | None:
     """The distinct pairs of the batches; None where they are not few."""
-    found = pa.table({"meter_id": pa.array([], pa.string()), "day": pa.array([], pa.date32())})
+    found = PAIRS.empty_table()
     for batch in batches:
-        pairs = pa.table({"meter_id": batch.column(who).cast(pa.string()), "day": batch.column(day)})
-        found = pa.concat_tables([found, pairs]).group_by(["meter_id", "day"]).aggregate([])
+        pairs = pa.Table.from_batches([batch.select([who, day])]).rename_columns(PAIRS.names).cast(PAIRS)
+        found = distinct(pa.concat_tables([found, pairs]))
         if found.num_rows > FEW_PAIRS:
             return None
     return found

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -26,16 +26,17 @@ from meterlake.errors import Unreachable
 from meterlake.session import is_small
 from meterlake.settings import Settings
 from meterlake.shares import frame_of, frame_of_batches
-from meterlake.tables import arrow_writer
+from meterlake.tables import arrow_writer, transaction
 from meterlake.tables.arrow_pass import ArrowPass, make_files
-from meterlake.tables.arrow_writer import Counts, Written
+from meterlake.tables.arrow_writer import Written
 from meterlake.tables.changes import Changes
 from meterlake.tables.exchange import MOST_ROWS, Exchange, Standing, amended, exchange
 from meterlake.tables.file_scan import File, FileScan, between
 from meterlake.tables.months import last_day, within
 from meterlake.tables.net_changes import changed_pairs
-from meterlake.tables.reader import NEWEST, Lake, Value, Versions, bound, tables_in
+from meterlake.tables.reader import NEWEST, Lake, Positions, Value, Versions, bound, tables_in
 from meterlake.tables.table import Table, comment
+from meterlake.tables.transaction import Counts
 
 NOTE = "spark.databricks.delta.commitInfo.userMetadata"
 FEED = "delta.enableChangeDataFeed"
@@ -296,17 +297,10 @@ class Store:
         who = "meter_id" if "meter_id" in table.names else table.key[1]
         few = changed_pairs(self.spark, lake, table, who, source, since, newest) if (lake := self._lake) else None
         if few is not None:
-            nothing = Changes(source, None, None, None)
-            return Changes.of_few(self.spark, source, few) if few.num_rows else nothing
-        days = (
-            self._feed(table, since, newest)
-            .where(F.col("source") == source)
-            .select(F.col(who).alias("meter_id"), F.col(table.day).alias("day"))
-            .distinct()
-            .persist()
-        )
-        bounds = days.agg(F.min("day"), F.max("day")).head()
-        return Changes(source, days, *bounds) if bounds else Changes(source, None, None, None)
+            return Changes.of_few(self.spark, source, few)
+        rows = self._feed(table, since, newest).where(F.col("source") == source)
+        days = rows.select(F.col(who).alias("meter_id"), F.col(table.day).alias("day")).distinct().persist()
+        return Changes.of_frame(source, days)
 
     def added(self, table: Table, since: int, until: int) -> pa.Table | None:
         """The rows that came after version `since`, up to `until`; None where others were changed or removed since, or
@@ -348,7 +342,7 @@ class Store:
         self.ensure(table)
         if files:
             self._check(files, table)
-            arrow_writer.commit(self.spark, self.path(table), files, note)
+            transaction.append(self.spark, self.path(table), files, note)
         return sum(file.rows for file in files)
 
     def _check(self, files: Sequence[Row | Written], table: Table) -> None:
@@ -377,7 +371,7 @@ class Store:
             return
         self.ensure(table)
         path = self.path(table)
-        arrow_writer.commit(self.spark, path, arrow_writer.file_writer(table, path)(iter(made.to_batches())), None)
+        transaction.append(self.spark, path, arrow_writer.file_writer(table, path)(iter(made.to_batches())), None)
 
     def replace_batches(self, frame: DataFrame, table: Table, batches: list[str]) -> int:
         """Make the rows of these batches equal `frame`, in one atomic commit: doing it twice changes nothing."""
@@ -395,10 +389,9 @@ class Store:
         if not self.bytes(table):
             return self.append(frame, table)
         standing = None if months is None else Standing.of(self._months(table, source, months))
-        if standing is not None:
-            changed = self._exchange(frame, standing)
-            if changed is not None:
-                return changed
+        changed = self._exchange(frame, standing)
+        if changed is not None:
+            return changed
         assert table.day is not None
         days = "true" if months is None else within(months, table.day)
         return self._write(frame, table, {"replaceWhere": f"source = '{source}' AND ({days})"})
@@ -434,10 +427,9 @@ class Store:
                 return self.append_passes([made], note)[0]
             return self.append(made, table, note)
         frame = made.frame() if isinstance(made, ArrowPass) else made
-        if standing is not None:
-            changed = self._exchange(frame, standing, note)
-            if changed is not None:
-                return changed
+        changed = self._exchange(frame, standing, note)
+        if changed is not None:
+            return changed
         if changes.everything:
             noted = {"userMetadata": note} if note else {}
             return self._write(frame, table, {"replaceWhere": f"source = '{changes.source}'"} | noted)
@@ -448,8 +440,7 @@ class Store:
 
     def _standing(self, table: Table, changes: Changes) -> Standing | None:
         """The rows of the changed meter-days; None where they are not known to be few."""
-        scan = self.scan_days(table, changes)
-        return None if scan is None else Standing.of(scan)
+        return Standing.of(self.scan_days(table, changes))
 
     def scan_days(
         self, table: Table, changes: Changes, before: int = 0, after: int = 0, *, whole_meters: bool = False
@@ -472,35 +463,60 @@ class Store:
         return bool(self.bytes(table) and changes.days_in(self.read(table), table.day).select("source").head(1))
 
     def _exchange(
-        self, frame: DataFrame, standing: Standing, note: str | None = None, *, all_of_it: bool = True
+        self, frame: DataFrame, standing: Standing | None, note: str | None = None, *, all_of_it: bool = True
     ) -> int | None:
         """Make the rows that stand equal `frame` in one atomic commit, in the driver (see exchange.py).
 
         Args:
+            standing: None where they are not few.
             all_of_it: whether rows that stand and are not in `frame` leave.
 
         Returns:
             The number of rows written or deleted; None where that takes Spark.
         """
-        made = _collected(_conformed(frame, standing.scan.table))
-        if made is None:
+        made = _collected(frame, standing.scan.table) if standing else None
+        if standing is None or made is None:
             return None
-        made = _typed(made, standing.scan.table)
         return self._commit(standing, exchange(standing, made, all_of_it=all_of_it), note)
 
     def _commit(self, standing: Standing, found: Exchange, note: str | None) -> int | None:
-        """Take rows out and others in; how many, None where that takes Spark."""
+        """Take rows out and write others, in one commit; their number, None where that takes Spark."""
+        if not len(found.leave) and not found.come.num_rows:
+            return 0
+
+        def write() -> list[Written]:
+            table = standing.scan.table
+            return list(arrow_writer.file_writer(table, self.path(table))(iter(found.come.to_batches())))
+
+        return self._taken_out(standing, found.leave, found.updated, write, note)
+
+    def _taken_out(
+        self,
+        standing: Standing,
+        leave: Positions,
+        updated: int,
+        write: Callable[[], Sequence[Row | Written]],
+        note: str | None,
+    ) -> int | None:
+        """Take rows that stand out, and what is then written in, in one commit.
+
+        Args:
+            updated: how many of the rows that leave come again as others.
+
+        Returns:
+            The number of rows written or deleted; None where that takes Spark.
+        """
         table = standing.scan.table
         path = self.path(table)
-        without = standing.without(self.spark, path, found.leave)
+        without = standing.without(self.spark, path, leave)
         if without is None:
             return None
-        if sum(found.counts):
-            files = list(arrow_writer.file_writer(table, path)(iter(found.come.to_batches())))
-            self._check(files, table)
-            with self._noting(note):
-                arrow_writer.commit_exchange(self.spark, path, standing.scan.version, without, files, found.counts)
-        return sum(found.counts)
+        files = write()
+        self._check(files, table)
+        counts = Counts(sum(file.rows for file in files) - updated, updated, len(leave) - updated)
+        with self._noting(note):
+            transaction.exchange(self.spark, path, standing.scan.version, without, files, counts)
+        return sum(counts)
 
     def replace_by_pass(self, made: ArrowPass, table: Table, source: str, replaced: pa.Table, note: str) -> int | None:
         """Add the rows of a pass, and take out the few that they replace, in one atomic commit that carries `note`.
@@ -511,22 +527,13 @@ class Store:
         Returns:
             The number of rows written; None where that takes Spark.
         """
-        pairs = replaced.select(["meter_id", str(table.day)]).rename_columns(["meter_id", "day"])
-        days = Changes.of_few(self.spark, source, pairs)
+        days = Changes.of_few(self.spark, source, replaced, str(table.day))
         standing = Standing.of(self.scan_days(table, days), list(table.key))
         if standing is None:
             return None
-        standing, path = standing.among(replaced.select(list(table.key))), self.path(table)
-        without = standing.without(self.spark, path, np.arange(standing.rows.num_rows))
-        if without is None:
-            return None
-        (files,) = make_files([made], [path])
-        self._check(files, table)
-        rows, updated = sum(file.rows for file in files), standing.rows.num_rows
-        with self._noting(note):
-            counts = Counts(inserted=rows - updated, updated=updated, deleted=0)
-            arrow_writer.commit_exchange(self.spark, path, standing.scan.version, without, files, counts)
-        return rows
+        standing = standing.among(replaced.select(list(table.key)))
+        leave = np.arange(standing.rows.num_rows)
+        return self._taken_out(standing, leave, len(leave), lambda: make_files([made], [self.path(table)])[0], note)
 
     def upsert(
         self,
@@ -546,8 +553,7 @@ class Store:
         if not self.bytes(table):
             return self.append(frame, table, note)
         if bounds == "true" and gone is None and self.bytes(table) <= HELD_BYTES:
-            standing = Standing.of(self.scan(table))
-            changed = self._exchange(frame, standing, note, all_of_it=False) if standing else None
+            changed = self._exchange(frame, Standing.of(self.scan(table)), note, all_of_it=False)
             if changed is not None:
                 return changed
         rows = _conformed(frame, table)
@@ -577,14 +583,11 @@ class Store:
 
     def _amended(self, frame: DataFrame, table: Table, source: str, names: tuple[str, ...], note: str) -> bool:
         """The same in the driver; whether it could be done there."""
-        made = _collected(_conformed(frame, table, "gone"))
+        made = _collected(frame, table, "gone")
         if made is None or not 0 < made.num_rows <= MOST_ROWS:
             return False
-        pairs = made.select(["meter_id", str(table.day)]).rename_columns(["meter_id", "day"])
-        standing = Standing.of(self.scan_days(table, Changes.of_few(self.spark, source, pairs)))
-        if standing is None:
-            return False
-        return self._commit(standing, amended(standing, _typed(made, table), names), note) is not None
+        standing = self._standing(table, Changes.of_few(self.spark, source, made, str(table.day)))
+        return standing is not None and self._commit(standing, amended(standing, made, names), note) is not None
 
     @contextmanager
     def _noting(self, note: str | None) -> Iterator[None]:
@@ -636,14 +639,17 @@ class Store:
         return DeltaTable.forPath(self.spark, self.path(table)).alias("t")
 
 
-def _collected(frame: DataFrame) -> pa.Table | None:
-    """The rows of a frame that should hold few; None where they are more than the driver takes at once."""
+def _collected(frame: DataFrame, table: Table, *more: str) -> pa.Table | None:
+    """The rows of a frame that should hold few, with the declared types (null also where it may not be, which the
+    writer tells) and more columns behind those; None where they are more than the driver takes at once."""
     try:
-        return frame.toArrow()
+        rows = _conformed(frame, table, *more).toArrow()
     except (PySparkException, Py4JJavaError) as error:
         if "spark.driver.maxResultSize" not in str(error):
             raise
         return None
+    declared = [field.with_nullable(True) for field in to_arrow_schema(table.schema, timezone="UTC")]
+    return rows.cast(pa.schema([*declared, *list(rows.schema)[len(declared) :]]))
 
 
 def _marked(rows: DataFrame, gone: DataFrame) -> DataFrame:
@@ -665,13 +671,6 @@ def _conformed(frame: DataFrame, table: Table, *more: str) -> DataFrame:
         raise ValueError(f"{table.name}: columns missing {sorted(missing)}, not declared {sorted(unknown)}")
     declared = (F.col(column.name).cast(table.schema[column.name].dataType) for column in table.columns)
     return frame.select(*declared, *more)
-
-
-def _typed(rows: pa.Table, table: Table) -> pa.Table:
-    """Collected rows with the declared types, as a table's files have them, and null where it may not be, which the
-    writer tells; columns behind the declared ones stay as they are."""
-    declared = [field.with_nullable(True) for field in to_arrow_schema(table.schema, timezone="UTC")]
-    return rows.cast(pa.schema([*declared, *list(rows.schema)[len(declared) :]]))
 
 
 def _affected(merged: Any) -> int:

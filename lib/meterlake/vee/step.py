@@ -1,10 +1,9 @@
 """The step `vee`: current readings -> findings of the rules, and estimates and edits in silver with their trail."""
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from functools import partial, reduce
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import Column, DataFrame
@@ -17,7 +16,7 @@ from meterlake.run import Outcome, Run
 from meterlake.sources.source import Source
 from meterlake.tables.arrow_pass import Rows, whole_meters
 from meterlake.tables.arrow_writer import Batches
-from meterlake.tables.changes import FEW_PAIRS, Changes
+from meterlake.tables.changes import Changes
 from meterlake.tables.corrected_readings import CORRECTED_READINGS
 from meterlake.tables.file_scan import FileScan
 from meterlake.tables.ops import RUNS
@@ -90,40 +89,17 @@ def _left_alone(run: Run) -> Outcome:
 
 def _scope(run: Run, changed: Changes, version: int) -> Scope:
     """A day's verdict depends on the days around it; the changed days of a meter are taken as one range."""
-    store, source = run.store, run.source
-    near = store.scan_days(STG_METER_READINGS, changed, REACH_DAYS, REACH_DAYS, whole_meters=True)
-    verdicts = _ranges(changed) if near else None
-    if near and verdicts:
-        return Scope(verdicts, near)
-    files = store.scan(STG_METER_READINGS, source=[source.name]) if changed.everything else None
-    if files:
-        return Scope(changed, files)
-    readings = store.read(STG_METER_READINGS, version=version)
-    rows = changed.meters_in(readings, DAY, before=REACH_DAYS, after=REACH_DAYS)
-    if changed.days is None or changed.first is None or changed.last is None:
-        return Scope(changed, rows)
+    store, table = run.store, STG_METER_READINGS
+    if changed.everything:
+        files = store.scan(table, source=[run.source.name])
+    else:
+        files = store.scan_days(table, changed, REACH_DAYS, REACH_DAYS, whole_meters=True)
+    near = files or changed.meters_in(store.read(table, version=version), DAY, before=REACH_DAYS, after=REACH_DAYS)
+    if changed.days is None:
+        return Scope(changed, near)
     first, last = F.date_sub(F.min("day"), LOOKS_AHEAD_DAYS), F.date_add(F.max("day"), LOOKS_BACK_DAYS)
     days = changed.days.groupBy("meter_id").agg(F.explode(F.sequence(first, last)).alias("day")).persist()
-    bounds = (changed.first - timedelta(LOOKS_AHEAD_DAYS), changed.last + timedelta(LOOKS_BACK_DAYS))
-    return Scope(Changes(changed.source, days, *bounds), rows)
-
-
-def _ranges(changed: Changes) -> Changes | None:
-    """Of each meter the days from its first change to its last, and those around them; None where those are not few."""
-    if changed.few is None or changed.days is None:
-        return None
-    ends = changed.few.group_by("meter_id").aggregate([("day", "min"), ("day", "max")])
-    first, last = (
-        ends.column(f"day_{end}").to_numpy().astype("datetime64[D]").astype(np.int64) for end in ("min", "max")
-    )
-    first, lengths = first - LOOKS_AHEAD_DAYS, last - first + 1 + LOOKS_AHEAD_DAYS + LOOKS_BACK_DAYS
-    if lengths.sum() > FEW_PAIRS:
-        return None
-    row = np.repeat(np.arange(len(lengths)), lengths)
-    days = np.arange(len(row)) - np.repeat(np.cumsum(lengths) - lengths, lengths) + first[row]
-    meters = ends.column("meter_id").take(pa.array(row))
-    pairs = pa.table({"meter_id": meters, "day": pa.array(days.astype("datetime64[D]"))})
-    return Changes.of_few(changed.days.sparkSession, changed.source, pairs)
+    return Scope(Changes.of_frame(changed.source, days), near)
 
 
 def _judged(scope: Scope, source: Source, dark: Dark) -> DataFrame:

@@ -41,9 +41,7 @@ def concerned(run: Run) -> Changes:
     if run.store.exists(CORRECTED_READINGS):
         was = run.store.read(CORRECTED_READINGS, run.source.name).where(F.col("method") == METHODS[NO_SUPPLY])
         is_now = is_now.union(was.where(days).select("meter_id", DAY))
-    found = is_now.distinct().persist()
-    first, last = found.agg(F.min("day"), F.max("day")).head() or (None, None)
-    return Changes(run.source.name, found, first, last) if first else nothing
+    return Changes.of_frame(run.source.name, is_now.distinct().persist())
 
 
 def dark(run: Run, changed: Changes, reach_days: int) -> Dark:
