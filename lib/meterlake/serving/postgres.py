@@ -30,6 +30,8 @@ from meterlake.tables.table import Table
 
 # Rows of a COPY, and from how many on it pays to load the compiled loop that encodes them.
 COPIED_ROWS = 50_000
+# psycopg2's own 8 KB make a call of Python's and one of the system's for each.
+SENT_BYTES = 1 << 20
 
 
 def connect(settings: Settings, login: Login = "etl") -> connection:
@@ -171,7 +173,7 @@ def _copied(batches: Batches, known: Endpoint, password: str, into: str) -> None
             for rows in joined(batches, COPIED_ROWS):
                 few = rows.num_rows < COPIED_ROWS
                 made = _as_text(rows) if few else encoded(rows)
-                run.copy_expert(f"{into} (FORMAT {'csv' if few else 'binary'})", pa.BufferReader(made))
+                run.copy_expert(f"{into} (FORMAT {'csv' if few else 'binary'})", pa.BufferReader(made), SENT_BYTES)
     finally:
         opened.close()
 
