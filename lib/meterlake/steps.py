@@ -55,7 +55,7 @@ from meterlake.tables.mart_inspections import MART_INSPECTIONS
 from meterlake.tables.mart_load_factors import MART_LOAD_FACTORS
 from meterlake.tables.mart_load_profile import MART_LOAD_PROFILE
 from meterlake.tables.mart_weekly_load_profile import MART_WEEKLY_LOAD_PROFILE
-from meterlake.tables.months import about, all_months, changed_months, later, within
+from meterlake.tables.months import about, all_months, changed_months, last_day, later, within
 from meterlake.tables.shared_columns import READING_DATE_LOCAL
 from meterlake.tables.stg_meter_readings import STG_METER_READINGS
 from meterlake.tables.stg_meters import STG_METERS
@@ -193,9 +193,16 @@ def _days(run: Run, changed: Changes) -> int:
 def _months(run: Run, changed: Changes) -> int:
     """Months of the changed meter-days, of their days; the number of rows written."""
     store, months = run.store, changed.also(month_of)
-    daily = changed.meters_in(store.read(INT_READINGS_DAILY), DAY, before=31, after=31)
+    daily = _whole_months(changed, store.read(INT_READINGS_DAILY))
     monthly = months.days_in(int_readings_monthly.build(daily, run.source), "month_local")
     return store.replace(monthly, INT_READINGS_MONTHLY, months)
+
+
+def _whole_months(changed: Changes, rows: DataFrame) -> DataFrame:
+    """The rows of the changed meters from the first changed month to the end of the last."""
+    first, last = changed.first, changed.last
+    before, after = (first.day - 1, (last_day(last) - last).days) if first and last else (0, 0)
+    return changed.meters_in(rows, DAY, before, after)
 
 
 def _features(run: Run, readings: DataFrame, changed: Changes, until: date | None) -> int:
@@ -390,7 +397,7 @@ def _consumption_metrics(run: Run, days: Changes, meters: DataFrame) -> int:
 
 def _load_profile(run: Run, days: Changes, meters: DataFrame) -> int:
     months = days.also(month_of)
-    hourly = days.meters_in(run.store.read(INT_READINGS_HOURLY), DAY, before=31, after=31)
+    hourly = _whole_months(days, run.store.read(INT_READINGS_HOURLY))
     profile = months.days_in(mart_load_profile.build(hourly, meters, run.source), "month_local")
     return run.store.replace(profile, MART_LOAD_PROFILE, months)
 
