@@ -14,7 +14,7 @@ OPTIONS := --home $(HOME_DIR) $(if $(CONF),--conf $(CONF))
 SAMPLE := $(HOME_DIR)/sample
 
 .DEFAULT_GOAL := help
-.PHONY: help setup pipeline test s3-jars test-s3 bench bench-growth bench-incremental bench-executors bench-vee bench-scoring bench-stores capacity layout lint stores-start stores-stop ui metrics spark-ui airflow airflow-day airflow-times airflow-check superset superset-check screenshots superset-lock compose-env package lock clean
+.PHONY: help setup pipeline test s3-jars test-s3 bench bench-growth bench-incremental bench-executors bench-vee bench-scoring bench-stores plan-pictures capacity layout lint stores-start stores-stop ui metrics spark-ui airflow airflow-day airflow-times airflow-check superset superset-check screenshots superset-lock compose-env package lock clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -174,6 +174,9 @@ bench-scoring: $(VENV)/.dev  ## scikit-learn's scores and ours on London's half-
 
 bench-stores: $(VENV)/.dev  ## the dashboards' queries on ClickHouse and PostgreSQL, answers compared; PAGE= takes the table
 	@$(ALONE) --size $(SIZE) $(if $(PAGE),--page $(PAGE))
+
+plan-pictures: $(VENV)/.dev  ## the textbook's plan of the features and ours, drawn by Spark's UI, into docs/images
+	@PYTHONPATH=lib $(BIN)/python -m tests.benchmarks.plan_pictures --size $(SIZE) --home $(HOME_DIR)
 
 READINGS ?= 960e6
 MINUTES ?= 45
