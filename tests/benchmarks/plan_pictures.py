@@ -15,6 +15,7 @@ import sys
 import time
 import urllib.request
 from argparse import Namespace
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,10 @@ LISTED_SECONDS = 60.0
 PIXELS_PER_UNIT, LEAST_WIDTH, GAP, HEAD = 0.9, 400, 24, 70
 PAGE = """<!doctype html><meta charset="utf-8">
 <link rel="stylesheet" href="{server}/static/bootstrap.min.css">
+<link rel="stylesheet" href="{server}/static/webui.css">
 <link rel="stylesheet" href="{server}/static/sql/spark-sql-viz.css">
-<style>body {{ display: flex; gap: {gap}px; padding: {gap}px; background: white }} h2 {{ font-size: 18px }}</style>
+<style>body {{ display: flex; gap: {gap}px; padding: {gap}px; background: white }} h2 {{ font-size: 18px }}
+div {{ flex-shrink: 0 }}</style>
 {plans}"""
 PLAN = '<div id="plan-viz-graph"><h2>{title}</h2><p>{told}</p>{drawing}</div>'
 
@@ -88,7 +91,8 @@ def _plan(server: str, name: str, app: str, chromium: str, out: Path) -> tuple[s
     """The plan of the features as HTML, its width and height in pixels."""
     about = f"applications/{app}"
     queries = _asked(server, f"{about}/sql?details=true&planDescription=false&length=10000")
-    query = max(filter(_makes_features, queries), key=lambda one: int(one["duration"]))
+    having = (one for one in queries if MAKES_FEATURES[name]([node["nodeName"] for node in one["nodes"]]))
+    query = max(having, key=lambda one: int(one["duration"]))
     stages = [
         stage
         for job in query["successJobIds"]
@@ -105,14 +109,16 @@ def _plan(server: str, name: str, app: str, chromium: str, out: Path) -> tuple[s
         raise NoPicture(f"Spark's page of query {query['id']} shows no plan.")
     wide, high = (round(float(units) * PIXELS_PER_UNIT) for units in drawing.groups())
     wide = max(wide, LEAST_WIDTH)
-    sized = re.sub("<svg[^>]*viewBox", f'<svg width="{wide}" height="{high}" viewBox', drawing[0], count=1)
-    return PLAN.format(title=TITLES[name], told=told, drawing=sized), wide, high
+    sized = f'<svg style="width: {wide}px; height: {high}px" viewBox'  # Spark's own style fills the page
+    drawn = re.sub("<svg[^>]*viewBox", sized, drawing[0], count=1)
+    return PLAN.format(title=TITLES[name], told=told, drawing=drawn), wide, high
 
 
-def _makes_features(query: dict[str, Any]) -> bool:
-    """Whether it is the textbook's query with windows, or our pass over the readings that a pass has sent by meter."""
-    operators = [node["nodeName"] for node in query["nodes"]]
-    return "Window" in operators or operators.count("MapInArrow") == 2
+# The textbook's query with windows; our pass over readings that another has sent by meter, without a row of Spark's.
+MAKES_FEATURES: dict[str, Callable[[list[str]], bool]] = {
+    "textbook": lambda operators: "Window" in operators,
+    "meterlake": lambda operators: operators.count("MapInArrow") == 2 and "HashAggregate" not in operators,
+}
 
 
 def _asked(server: str, what: str) -> Any:
