@@ -28,6 +28,11 @@ from meterlake.tuning import history
 PORT = 18086
 PICTURE = PROJECT / "docs" / "images" / "plans-features.png"
 TITLES = {"textbook": "Textbook PySpark: features", "meterlake": "meterlake: hours, days and features"}
+# The textbook's query with windows; our pass over readings that another has sent by meter, without a row of Spark's.
+MAKES_FEATURES: dict[str, Callable[[list[str]], bool]] = {
+    "textbook": lambda operators: "Window" in operators,
+    "meterlake": lambda operators: operators.count("MapInArrow") == 2 and "HashAggregate" not in operators,
+}
 LISTED_SECONDS = 60.0
 PIXELS_PER_UNIT, LEAST_WIDTH, GAP, HEAD = 0.9, 400, 24, 70
 PAGE = """<!doctype html><meta charset="utf-8">
@@ -92,7 +97,9 @@ def _plan(server: str, name: str, app: str, chromium: str, out: Path) -> tuple[s
     about = f"applications/{app}"
     queries = _asked(server, f"{about}/sql?details=true&planDescription=false&length=10000")
     having = (one for one in queries if MAKES_FEATURES[name]([node["nodeName"] for node in one["nodes"]]))
-    query = max(having, key=lambda one: int(one["duration"]))
+    query = max(having, key=lambda one: int(one["duration"]), default=None)
+    if query is None:
+        raise NoPicture(f"No query of the run of {name} makes the features as it used to; see MAKES_FEATURES.")
     stages = [
         stage
         for job in query["successJobIds"]
@@ -109,16 +116,10 @@ def _plan(server: str, name: str, app: str, chromium: str, out: Path) -> tuple[s
         raise NoPicture(f"Spark's page of query {query['id']} shows no plan.")
     wide, high = (round(float(units) * PIXELS_PER_UNIT) for units in drawing.groups())
     wide = max(wide, LEAST_WIDTH)
-    sized = f'<svg style="width: {wide}px; height: {high}px" viewBox'  # Spark's own style fills the page
+    # Spark's own style fills the width of the page, and 70 % of its height.
+    sized = f'<svg style="width: {wide}px; height: {high}px; max-height: none" viewBox'
     drawn = re.sub("<svg[^>]*viewBox", sized, drawing[0], count=1)
     return PLAN.format(title=TITLES[name], told=told, drawing=drawn), wide, high
-
-
-# The textbook's query with windows; our pass over readings that another has sent by meter, without a row of Spark's.
-MAKES_FEATURES: dict[str, Callable[[list[str]], bool]] = {
-    "textbook": lambda operators: "Window" in operators,
-    "meterlake": lambda operators: operators.count("MapInArrow") == 2 and "HashAggregate" not in operators,
-}
 
 
 def _asked(server: str, what: str) -> Any:
