@@ -58,12 +58,13 @@ def keep(found: dict[str, Any], kind: str, workload: Workload, given: argparse.N
     return file
 
 
-def ending(run: Callable[[argparse.Namespace], None], given: argparse.Namespace) -> int:
-    """Exit code of a benchmark: 1 with a sentence when a pass failed or two results differ."""
+def ending(run: Callable[[argparse.Namespace], None], given: argparse.Namespace, *expected: type[Exception]) -> int:
+    """Exit code of a benchmark: 1 with a sentence when a pass failed, two results differ, or an exception of its own
+    that is `expected` says why."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what runs is ended, too
     try:
         run(given)
-    except (ContenderFailed, Disagreement) as error:
+    except (ContenderFailed, Disagreement, *expected) as error:
         print(f"{given.kind}: {error}", file=sys.stderr)
         return 1
     return 0

@@ -225,11 +225,7 @@ def main() -> int:
     parser.add_argument("--regions", type=int, default=1, help="equal parts, each a run of its own (default 1)")
     parser.add_argument("--executor-cores", type=int, default=4, help="cores of an executor (default %(default)s)")
     parser.set_defaults(kind="capacity")
-    try:
-        return asked.ending(run, parser.parse_args())
-    except NoResult as missing:
-        print(f"capacity: {missing}", file=sys.stderr)
-        return 1
+    return asked.ending(run, parser.parse_args(), NoResult)
 
 
 if __name__ == "__main__":

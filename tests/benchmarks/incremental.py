@@ -163,11 +163,7 @@ def main() -> int:
     parser.add_argument("--share", type=float, default=0.01, help="of the meter-days, corrected (default %(default)s)")
     parser.add_argument("--keep", action="store_true", help="keep the homes in <home>/bench/out/incremental")
     parser.set_defaults(kind="incremental")
-    try:
-        return asked.ending(run, parser.parse_args())
-    except Unequal as error:
-        print(f"incremental: {error}", file=sys.stderr)
-        return 1
+    return asked.ending(run, parser.parse_args(), Unequal)
 
 
 if __name__ == "__main__":

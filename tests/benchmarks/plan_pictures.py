@@ -16,7 +16,6 @@ import time
 import urllib.request
 from argparse import Namespace
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -65,20 +64,20 @@ def run(given: Namespace) -> None:
     passes.ours(files, model, out / "meterlake", given.threads)
     for log in (out / "meterlake" / "tables" / "logs" / "spark-events").iterdir():
         log.rename(logs / log.name)
-    history.serve(logs, PORT, out / "history.log", partial(_pictured, chromium=chromium, out=out))
+    with history.served(logs, PORT, out / "history.log") as (server, _):
+        _picture(server, chromium, out)
     shutil.rmtree(out)
     print(PICTURE.relative_to(PROJECT))
 
 
-def _pictured(server: str, chromium: str, out: Path) -> None:
-    """Take the picture while the server stands, and let it end as Ctrl-C does."""
+def _picture(server: str, chromium: str, out: Path) -> None:
+    """Both plans on one page, as PICTURE."""
     plans = [_plan(server, name, app, chromium, out) for name, app in _applications(server).items()]
     width = sum(wide for _, wide, _ in plans) + (len(plans) + 1) * GAP
     height = max(high for _, _, high in plans) + HEAD + 2 * GAP
     page = out / "plans.html"
     page.write_text(PAGE.format(server=server, gap=GAP, plans="\n".join(drawn for drawn, _, _ in plans)))
     _chromium(chromium, out, f"--window-size={width},{height}", f"--screenshot={PICTURE}", page.as_uri())
-    raise KeyboardInterrupt
 
 
 def _applications(server: str) -> dict[str, str]:
@@ -137,11 +136,7 @@ def _chromium(program: str, out: Path, *arguments: str) -> str:
 def main() -> int:
     parser = asked.parser(__doc__, "meters=1000,days=30")
     parser.set_defaults(kind="plan-pictures")
-    try:
-        return asked.ending(run, parser.parse_args())
-    except NoPicture as error:
-        print(f"plan-pictures: {error}", file=sys.stderr)
-        return 1
+    return asked.ending(run, parser.parse_args(), NoPicture)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ import signal
 import subprocess
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyspark
@@ -31,8 +32,26 @@ def serve(logs: Path, port: int, said: Path, ready: Callable[[str], None]) -> No
     """Show the event logs in a folder until SIGINT (Ctrl-C) or SIGTERM; nothing is left running.
 
     Args:
-        said: file for what the server says.
         ready: called with the address once it answers, and has read the first log.
+        logs, port, said: and what it raises, as in `served`.
+    """
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with served(logs, port, said) as (address, server):
+            ready(address)
+            server.wait()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def served(logs: Path, port: int, said: Path) -> "Iterator[tuple[str, subprocess.Popen[bytes]]]":
+    """The address of a server that shows the event logs in a folder, and its process, which ends with the block.
+
+    Args:
+        said: file for what the server says.
 
     Raises:
         UsageError: there is no event log yet.
@@ -40,20 +59,15 @@ def serve(logs: Path, port: int, said: Path, ready: Callable[[str], None]) -> No
     """
     if not any(logs.glob("*")):
         raise UsageError(f"{logs} holds no event log yet; run something first.")
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     with said.open("wb") as out:
         command = [str(Path(pyspark.__file__).parent / "bin" / "spark-class"), SERVER]
         server = subprocess.Popen(command, env=_environment(logs, port), stdout=out, stderr=subprocess.STDOUT)
     address = f"http://{HOST}:{port}"
     try:
         _wait(server, address, said)
-        ready(address)
-        server.wait()
-    except KeyboardInterrupt:
-        pass
+        yield address, server
     finally:
         _end(server)
-        signal.signal(signal.SIGTERM, before)
 
 
 def _environment(logs: Path, port: int) -> dict[str, str]:
