@@ -20,7 +20,7 @@ from meterlake.session import is_small, size_to
 from meterlake.settings import Settings
 from meterlake.sources.source import Source
 from meterlake.tables.changes import Changes
-from meterlake.tables.file_scan import FileScan
+from meterlake.tables.file_scan import FileScan, Span
 from meterlake.tables.meter_readings import METER_READINGS
 from meterlake.tables.ops import QUALITY_RESULTS, RUNS
 from meterlake.tables.store import Store
@@ -148,11 +148,11 @@ class Run:
             self._changes[asked] = self.store.changes(table, self.source.name, version)
         return self._changes[asked]
 
-    def files(self, table: Table, days: tuple[date, date] | None = None, **values: list[str]) -> FileScan | None:
+    def files(self, table: Table, *spans: Span, **values: list[str]) -> FileScan | None:
         """The files of the source's rows in a table, for tasks that sum them up (`Store.scan`); None also where the
         work is small: what tasks save there is less than what it takes to ask for the files."""
         spark, source = self.store.spark, [self.source.name]
-        return None if is_small(spark) else self.store.scan(table, days, source=source, **values)
+        return None if is_small(spark) else self.store.scan(table, *spans, source=source, **values)
 
     def files_of(self, table: Table, changes: Changes) -> FileScan | None:
         """The same of the changed meter-days; None also where those are not known to be few."""

@@ -146,9 +146,8 @@ def _told_apart(run: Run, changed: Changes) -> tuple[Changes, tuple[ArrowPass, A
     if until >= last or (changed.everything and until >= first):
         return changed, None
     begin = until + timedelta(days=1)
-    # A feature looks back so far, and its sums begin at a UTC midnight, which may lie in the day before.
-    days = (begin - timedelta(days=LOOKS_BACK_DAYS + 1), last)
-    files = store.scan(STG_METER_READINGS, days, source=[source.name])
+    looked_at = int_consumption_features.looked_at(begin, last, source)
+    files = store.scan(STG_METER_READINGS, *looked_at, source=[source.name])
     if files is None:
         return changed, None
     rows = Rows.by_meter(files, sorted({*plain_hours.NEEDED, *int_consumption_features.CARRIED}))
@@ -391,7 +390,9 @@ def _consumption_metrics(run: Run, days: Changes, meters: DataFrame) -> int:
     if not days.everything and days.first and days.last:
         near = mart_consumption_metrics.days_to_read(days.first, days.last)
         daily = daily.where(reduce(Column.__or__, (F.col(DAY).between(*bounds) for bounds in near)))
-    metrics = periods.days_in(mart_consumption_metrics.build(daily, meters, run.source), "period_start_local")
+    changed = None if days.everything else days.each_day()
+    made = mart_consumption_metrics.build(daily, meters, run.source, changed)
+    metrics = periods.days_in(made, "period_start_local")
     return run.store.replace(metrics, MART_CONSUMPTION_METRICS, periods)
 
 

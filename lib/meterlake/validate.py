@@ -99,7 +99,8 @@ def _files(run: Run, changed: Bounds) -> dict[str, FileScan]:
     scans = {}
     for name in SUMMED_BY_TASKS:
         first, last = days_to_read(name, changed)
-        scans[name] = run.files(TABLES[name], (first, last) if first and last else None)
+        span = [(first, last)] if first and last else []
+        scans[name] = run.files(TABLES[name], *span)
     return {name: scan for name, scan in scans.items() if scan}
 
 

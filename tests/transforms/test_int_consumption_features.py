@@ -1,6 +1,6 @@
 """The windows against a slow pandas reference, and that a row's bits depend on its own past only."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from meterlake.transforms.int_consumption_features import WINDOWS, with_windows
 HALF_HOURLY = Source(
     name="test", description="", interval_minutes=30, columns=Columns(timestamp="time", value="kwh", meter_id="meter")
 )
+ZONES = ("UTC", "Europe/London", "Africa/Nairobi", "America/New_York", "Pacific/Kiritimati")
 CADENCES = (1, 5, 8, 15, 30, 45, 60, 90, 1440)
 
 
@@ -113,6 +114,28 @@ def test_an_incremental_run_equals_a_full_one_bit_by_bit(case: tuple[pd.DataFram
         again = windowed(context, minutes)
         incremental = again[again["reading_timestamp"] >= first_changed].reset_index(drop=True)
         pd.testing.assert_frame_equal(incremental, full, check_exact=True)
+
+
+@settings(deadline=None, max_examples=100)
+@given(meters(), st.integers(0, 12), st.integers(0, 9), st.sampled_from(ZONES))
+def test_what_is_looked_at_is_enough(case: tuple[pd.DataFrame, int], start: int, more: int, zone: str) -> None:
+    rows, minutes = case
+    first = date(2024, 3, 28) + timedelta(days=start)
+    last = first + timedelta(days=more)
+    spans = features.looked_at(first, last, HALF_HOURLY.model_copy(update={"time_zone": zone}))
+    local = rows["reading_timestamp"].dt.tz_convert(zone).dt.date
+    wanted = (local >= first) & (local <= last)
+    seen = pd.concat([(local >= begin) & (local <= end) for begin, end in spans], axis=1).any(axis=1)
+    assert not (wanted & ~seen).any()
+    if wanted.any():
+        some = windowed(rows[seen].reset_index(drop=True), minutes)[wanted[seen].to_numpy()]
+        full = windowed(rows, minutes)[wanted.to_numpy()]
+        pd.testing.assert_frame_equal(some.reset_index(drop=True), full.reset_index(drop=True), check_exact=True)
+
+
+def test_of_a_day_the_days_between_a_week_before_and_the_day_before_are_not_looked_at() -> None:
+    day, week_before = date(2024, 3, 31), date(2024, 3, 24)
+    assert features.looked_at(day, day, HALF_HOURLY) == [(week_before, week_before), (date(2024, 3, 30), day)]
 
 
 def test_sparse_meters_are_cut_into_small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:

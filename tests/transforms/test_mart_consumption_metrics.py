@@ -1,13 +1,19 @@
-"""Which days an incremental run reads: enough for every period that a change affects."""
+"""What an incremental run reads and makes: enough for every period that a change affects."""
 
 from calendar import monthrange
 from datetime import date, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pyspark.sql import DataFrame, Row, SparkSession
+from pyspark.sql import functions as F
+from tests.lake import VILLAGE, row_of
 
-from meterlake.transforms.mart_consumption_metrics import days_to_read
+from meterlake.tables.int_readings_daily import INT_READINGS_DAILY
+from meterlake.transforms.mart_consumption_metrics import affected_days, build, days_to_read
 
+METERS = "source string, meter_id string, region string, feeder string"
 DAYS = st.dates(date(2001, 1, 1), date(2060, 12, 31))
 
 
@@ -43,6 +49,40 @@ def test_all_that_a_change_needs_is_read(first: date, length: int) -> None:
     for day in (first, first + timedelta(days=length // 2), last):
         missing = [one for one in needed(day) if not any(begin <= one <= end for begin, end in ranges)]
         assert missing == []
+
+
+@pytest.fixture(scope="module")
+def daily(spark: SparkSession) -> DataFrame:
+    """Two meters from January 2023 to April 2025, one of which is silent now and then."""
+    first = date(2023, 1, 1)
+    rows = [
+        row_of(INT_READINGS_DAILY, source="village", meter_id=meter, reading_date_local=day, consumption_kwh=number / 8)
+        for number in range(850)
+        for meter, every in (("a", 1), ("b", 3))
+        if number % every == 0
+        for day in (first + timedelta(days=number),)
+    ]
+    return spark.createDataFrame(rows, INT_READINGS_DAILY.schema).persist()
+
+
+@pytest.mark.parametrize(
+    "changed", [[date(2024, 2, 29)], [date(2023, 2, 28), date(2024, 3, 31)], [date(2024, 12, 30)]], ids=str
+)
+def test_of_what_changed_days_affect_nothing_is_missing(daily: DataFrame, changed: list[date]) -> None:
+    """All rows of the affected first days, of any kind of period: who replaces them deletes what is not made anew."""
+    meters = daily.sparkSession.createDataFrame([("village", "a", "north", "f1")], METERS)
+    starts = {start for day in changed for start in affected_days(day)}
+
+    def made(of: list[date] | None) -> tuple[list[Row], int]:
+        frame = build(daily, meters, VILLAGE, of)
+        wanted = frame.where(F.col("period_start_local").isin(starts)).collect()
+        return sorted(wanted, key=lambda row: (row.meter_id, row.period, row.period_start_local)), frame.count()
+
+    (some, rows), (expected, all_rows) = made(changed), made(None)
+    assert some == expected
+    assert {row.period for row in some} == {"day", "week", "month"}
+    assert any(row.year_change_pct is not None for row in some)
+    assert rows < all_rows / 10
 
 
 def test_a_day_reads_a_third_of_what_lies_between() -> None:

@@ -77,5 +77,5 @@ class Wanted:
         if self.slices is None:
             return chosen
         on = day(self.table)
-        each = ((pc.field("source") == of.source) & between(on, of.first, of.last) for of in spans(self.slices))
+        each = ((pc.field("source") == of.source) & between(on, [(of.first, of.last)]) for of in spans(self.slices))
         return chosen.where(reduce(or_, each, pc.scalar(False)))

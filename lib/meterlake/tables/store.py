@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import reduce
-from operator import and_, or_
+from operator import and_
 from threading import Lock
 from typing import Any
 
@@ -31,7 +31,7 @@ from meterlake.tables.arrow_pass import ArrowPass, make_files
 from meterlake.tables.arrow_writer import Written
 from meterlake.tables.changes import Changes
 from meterlake.tables.exchange import MOST_ROWS, Exchange, Standing, amended, exchange
-from meterlake.tables.file_scan import File, FileScan, between
+from meterlake.tables.file_scan import File, FileScan, Span, between
 from meterlake.tables.months import last_day, within
 from meterlake.tables.net_changes import changed_pairs
 from meterlake.tables.reader import NEWEST, Lake, Positions, Value, Versions, bound, tables_in
@@ -142,7 +142,7 @@ class Store:
             return None
         if stored.bytes > FEW_BYTES if is_little else stored.files > FEW_FILES:
             return None
-        scan = self.scan(table, None, **({} if source is None else {"source": [source]}))
+        scan = self.scan(table, **({} if source is None else {"source": [source]}))
         if scan is None or not lake.is_as_declared(table):  # the gates tell of a column of another type
             return None
         is_whole = all(file.deleted is None for file in scan.files)
@@ -195,11 +195,11 @@ class Store:
         asked = f"SELECT count(*) AS counted FROM {table.name} WHERE source = :source AND {condition}"
         return int(self.ask(asked, source=changes.source)[0].counted)
 
-    def scan(self, table: Table, days: tuple[date, date] | None = None, **values: list[str]) -> FileScan | None:
+    def scan(self, table: Table, *spans: Span, **values: list[str]) -> FileScan | None:
         """The rows that have one of these values in these columns, for a pass that reads the table's files with Arrow.
 
         Args:
-            days: first and last day of the rows; all days without.
+            spans: of the rows' days; all days without.
 
         Returns:
             None where the table is absent or out of delta-rs's reach, is a shallow clone, whose files lie in another's
@@ -213,14 +213,15 @@ class Store:
         if not all(file.is_own for file in listed):
             return None
         ends: dict[str, tuple[Any, Any]] = {name: (min(some), max(some)) for name, some in values.items()}
-        ends |= {table.day: days} if days and table.day else {}
         listed = [file for file in listed if all(file.may_hold(*column) for column in ends.items())]
+        if spans and table.day:
+            listed = [file for file in listed if any(file.may_hold(table.day, span) for span in spans)]
         deleted = lake.deleted(table, {file.name for file in listed}, version)
         if sum(map(len, deleted.values())) > MOST_DELETED:
             return None
         wanted = [pc.field(name).isin(some) for name, some in values.items()]
-        if days and table.day:
-            wanted.append(between(table.day, *days))
+        if spans and table.day:
+            wanted.append(between(table.day, spans))
         path = self.path(table)
         # Without statistics: at most one row a byte.
         files = [File(f"{path}/{f.name}", f.bytes, f.rows or f.bytes, deleted.get(f.name)) for f in listed]
@@ -375,7 +376,7 @@ class Store:
 
     def replace_batches(self, frame: DataFrame, table: Table, batches: list[str]) -> int:
         """Make the rows of these batches equal `frame`, in one atomic commit: doing it twice changes nothing."""
-        held = self.scan(table, None, batch_id=batches)
+        held = self.scan(table, batch_id=batches)
         if held is not None and not any(batch.num_rows for batch in held.here(["batch_id"])):
             return self.append(frame, table)
         return self._write(frame, table, {"replaceWhere": f"batch_id IN ({_quoted(batches)})"})
@@ -388,7 +389,7 @@ class Store:
         """
         if not self.bytes(table):
             return self.append(frame, table)
-        standing = None if months is None else Standing.of(self._months(table, source, months))
+        standing = None if months is None else Standing.of(self.scan_months(table, source, months))
         changed = self._exchange(frame, standing)
         if changed is not None:
             return changed
@@ -396,13 +397,10 @@ class Store:
         days = "true" if months is None else within(months, table.day)
         return self._write(frame, table, {"replaceWhere": f"source = '{source}' AND ({days})"})
 
-    def _months(self, table: Table, source: str, months: list[date]) -> FileScan | None:
+    def scan_months(self, table: Table, source: str, months: list[date]) -> FileScan | None:
         """The source's rows of these months."""
         spans = [(month, last_day(month)) for month in months]
-        if not spans or table.day is None:
-            return None
-        scan = self.scan(table, (min(spans)[0], max(spans)[1]), source=[source])
-        return scan and scan.where(reduce(or_, (between(table.day, *span) for span in spans)))
+        return self.scan(table, *spans, source=[source]) if spans else None
 
     def delete_batch(self, table: Table, batch: str) -> None:
         """Delete the rows of a batch that was never finished."""

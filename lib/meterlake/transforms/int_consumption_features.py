@@ -22,8 +22,10 @@ from meterlake.sources.source import Source
 from meterlake.tables.arrow_pass import ArrowPass, Rows, since
 from meterlake.tables.arrow_writer import Batches
 from meterlake.tables.coded import same
+from meterlake.tables.file_scan import Span
 from meterlake.tables.int_consumption_features import INT_CONSUMPTION_FEATURES
 from meterlake.transforms.plain_readings import reading_ids
+from meterlake.vee.clock import A_DAY, DAY_MINUTES, EPOCH, clock_of
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -62,12 +64,26 @@ def build(readings: Rows, source: Source, first: date | None = None) -> ArrowPas
     """Features of every row of `readings`, or of those of the local day `first` and later ones.
 
     Args:
-        readings: rows of stg_meter_readings of the source, by meter (`Rows.by_meter`) with the columns CARRIED: whole
-            meters, with the 8 UTC days before the first day whose features are wanted. A row whose energy is null
-            counts as unknown in every window.
+        readings: rows of stg_meter_readings of the source, by meter (`Rows.by_meter`) with the columns CARRIED: of
+            whole meters the days that are `looked_at`, at least. A row whose energy is null counts as unknown in every
+            window.
     """
     work = partial(_features, source=source.name, interval_minutes=source.interval_minutes, first=first)
     return ArrowPass(INT_CONSUMPTION_FEATURES, readings, work)
+
+
+def looked_at(first: date, last: date, source: Source) -> list[Span]:
+    """The local days of whose readings the features of other local days are made: those in which their UTC days lie,
+    the days before these, and the days a week before; what lies between is not read.
+    """
+    clock = clock_of(source.time_zone)
+    begin, end = clock.first_minute(np.array([(first - EPOCH).days, (last - EPOCH).days + 1]))
+    days = np.array([begin, end - 1]) // DAY_MINUTES
+    spans = np.stack([days - DAYS_BACK, days - np.array([1, 0])])
+    minutes = spans * DAY_MINUTES + np.array([0, DAY_MINUTES - 1])
+    local = (minutes + clock.offset(minutes)) // DAY_MINUTES
+    (a_week_before, until), (day_before, _) = ((EPOCH + int(day) * A_DAY for day in span) for span in local)
+    return [(a_week_before, until), (day_before, last)]
 
 
 def _features(batches: Batches, source: str, interval_minutes: int, first: date | None = None) -> Batches:

@@ -1,7 +1,7 @@
 """Days -> consumption per day, week and month, against the period before and a year before."""
 
 from calendar import monthrange
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import reduce
@@ -15,51 +15,75 @@ from meterlake.transforms.int_readings_daily import peak_of
 from meterlake.transforms.int_readings_hourly import SHARES, exact_sum, hours_of, joint_share, worst_quality
 
 METER = ("source", "meter_id")
+A_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
 class Period:
-    """A kind of period: from a day to its first day, and from a first day to the ones it is compared with."""
+    """A kind of period: from a day to its first day, and from a first day to the ones it is compared with.
+
+    Attributes:
+        compared: what `previous` and `year_before` give.
+    """
 
     name: str
     start: Callable[[Column], Column]
     previous: Callable[[Column], Column]
     year_before: Callable[[Column], Column]
+    compared: Callable[[date], tuple[date, date]]
+
+
+def _years_later(day: date, years: int) -> date:
+    """As Spark's add_months: of 29 February the 28th."""
+    month = later(day, 12 * years)
+    return month.replace(day=min(day.day, monthrange(month.year, month.month)[1]))
 
 
 PERIODS = (
-    Period("day", lambda day: day, lambda day: F.date_sub(day, 1), lambda day: F.add_months(day, -12)),
+    Period(
+        "day",
+        lambda day: day,
+        lambda day: F.date_sub(day, 1),
+        lambda day: F.add_months(day, -12),
+        lambda day: (day - A_DAY, _years_later(day, -1)),
+    ),
     # 52 weeks before, so that a week is compared with one of the same season and the same weekdays.
-    Period("week", lambda day: F.trunc(day, "week"), lambda day: F.date_sub(day, 7), lambda day: F.date_sub(day, 364)),
+    Period(
+        "week",
+        lambda day: F.trunc(day, "week"),
+        lambda day: F.date_sub(day, 7),
+        lambda day: F.date_sub(day, 364),
+        lambda week: (week - 7 * A_DAY, week - 364 * A_DAY),
+    ),
     Period(
         "month",
         lambda day: F.trunc(day, "month"),
         lambda day: F.add_months(day, -1),
         lambda day: F.add_months(day, -12),
+        lambda month: (later(month, -1), later(month, -12)),
     ),
 )
 
 
-def build(daily: DataFrame, meters: DataFrame, source: Source) -> DataFrame:
-    """Rows of `mart_consumption_metrics` from all days of the periods concerned and of those they are compared with."""
+def build(daily: DataFrame, meters: DataFrame, source: Source, changed: Collection[date] | None = None) -> DataFrame:
+    """Rows of `mart_consumption_metrics` from all days of the periods concerned and of those they are compared with.
+
+    Args:
+        changed: of periods that these days do not affect (`affected_days`) no rows are wanted, though some may come.
+    """
+    starts = None if changed is None else {start for day in changed for start in affected_days(day)}
     # Everything below groups and joins within a meter: this is the only shuffle.
     by_meter = daily.repartition("meter_id")
-    periods = reduce(DataFrame.unionByName, (_compared(by_meter, period, source) for period in PERIODS))
+    periods = reduce(DataFrame.unionByName, (_compared(by_meter, period, source, starts) for period in PERIODS))
     return periods.join(meters.select(*METER, "region", "feeder"), on=list(METER), how="left")
 
 
 def affected_days(day: date) -> list[date]:
     """The first days of all periods that a changed day has a part in, directly or as what others are compared with."""
-    a_year_later, week, month = _a_year_later(day), day - timedelta(days=day.weekday()), day.replace(day=1)
-    days = [day, day + timedelta(days=1), a_year_later, a_year_later + timedelta(days=1)]
-    weeks = [week, week + timedelta(days=7), week + timedelta(days=364)]
+    a_year_later, week, month = _years_later(day, 1), day - timedelta(days=day.weekday()), day.replace(day=1)
+    days = [day, day + A_DAY, a_year_later, a_year_later + A_DAY]
+    weeks = [week, week + 7 * A_DAY, week + 364 * A_DAY]
     return [*days, *weeks, month, later(month), later(month, 12)]
-
-
-def _a_year_later(day: date) -> date:
-    """As Spark's add_months: of 29 February the 28th."""
-    month = later(day, 12)
-    return month.replace(day=min(day.day, monthrange(month.year, month.month)[1]))
 
 
 def days_to_read(first: date, last: date) -> list[tuple[date, date]]:
@@ -76,7 +100,11 @@ def days_to_read(first: date, last: date) -> list[tuple[date, date]]:
     return [(later(begin, 12 * year) - week, later(end, 12 * year) + week) for year in (-1, 0, 1)]
 
 
-def _compared(daily: DataFrame, period: Period, source: Source) -> DataFrame:
+def _compared(daily: DataFrame, period: Period, source: Source, starts: set[date] | None) -> DataFrame:
+    """Rows of one kind of period, of those that begin at `starts` where given, and what these are compared with."""
+    if starts is not None:
+        needed = starts.union(*map(period.compared, starts))
+        daily = daily.where(period.start(F.col("reading_date_local")).isin(needed))
     rows = _summed(daily, period, source)
     key = [*METER, "period_start_local"]
     known = rows.select(*key, "consumption_kwh")
