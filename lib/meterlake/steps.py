@@ -192,16 +192,15 @@ def _days(run: Run, changed: Changes) -> int:
 def _months(run: Run, changed: Changes) -> int:
     """Months of the changed meter-days, of their days; the number of rows written."""
     store, months = run.store, changed.also(month_of)
-    daily = _whole_months(changed, store.read(INT_READINGS_DAILY))
+    daily = _whole_months(changed).meters_in(store.read(INT_READINGS_DAILY), DAY)
     monthly = months.days_in(int_readings_monthly.build(daily, run.source), "month_local")
     return store.replace(monthly, INT_READINGS_MONTHLY, months)
 
 
-def _whole_months(changed: Changes, rows: DataFrame) -> DataFrame:
-    """The rows of the changed meters from the first changed month to the end of the last."""
+def _whole_months(changed: Changes) -> Changes:
+    """The changes as if they reached from the start of the first changed month to the end of the last."""
     first, last = changed.first, changed.last
-    before, after = (first.day - 1, (last_day(last) - last).days) if first and last else (0, 0)
-    return changed.meters_in(rows, DAY, before, after)
+    return replace(changed, first=first.replace(day=1), last=last_day(last)) if first and last else changed
 
 
 def _features(run: Run, readings: DataFrame, changed: Changes, until: date | None) -> int:
@@ -397,10 +396,20 @@ def _consumption_metrics(run: Run, days: Changes, meters: DataFrame) -> int:
 
 
 def _load_profile(run: Run, days: Changes, meters: DataFrame) -> int:
+    if days.nothing:
+        return 0
     months = days.also(month_of)
-    hourly = _whole_months(days, run.store.read(INT_READINGS_HOURLY))
+    hourly = _hours_in(run, _whole_months(days))
     profile = months.days_in(mart_load_profile.build(hourly, meters, run.source), "month_local")
     return run.store.replace(profile, MART_LOAD_PROFILE, months)
+
+
+def _hours_in(run: Run, months: Changes) -> FileScan | DataFrame:
+    """The hours of the changed meters from the first change to the last, perhaps beside those of others."""
+    store, table = run.store, INT_READINGS_HOURLY
+    span = [(months.first, months.last)] if months.first and months.last else []
+    files = store.scan_days(table, months, whole_meters=True) or store.scan(table, *span, source=[months.source])
+    return files or months.meters_in(store.read(table), DAY)
 
 
 def _loads(run: Run, days: Changes, meters: DataFrame) -> int:
@@ -414,7 +423,9 @@ def _loads(run: Run, days: Changes, meters: DataFrame) -> int:
     months = all_months(store, source.name) if everything else changed_months(days)
     if not months:
         return 0
-    hourly = store.read(INT_READINGS_HOURLY, source.name).where(within(months))
+    hourly = store.scan_months(INT_READINGS_HOURLY, source.name, months) or store.read(
+        INT_READINGS_HOURLY, source.name
+    ).where(within(months))
     loads = place_loads.build(hourly, meters).persist()
     count = _load_factors(run, loads, meters, months, everything)
     profile = mart_weekly_load_profile.build(loads, source)

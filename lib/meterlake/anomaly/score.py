@@ -51,7 +51,7 @@ def score(
     counted = counted if model.reference else None
     work = partial(_scores, broadcast=broadcast, constants=constants, counted=counted)
     if isinstance(features, FileScan):
-        return ArrowPass(MART_ANOMALY_SCORES, Rows.of_files(metered_in(features), (*KEPT, *INPUTS)), work)
+        return ArrowPass(MART_ANOMALY_SCORES, Rows.of(metered_in(features), (*KEPT, *INPUTS)), work)
     return ArrowPass(MART_ANOMALY_SCORES, Rows(metered(features).select(*KEPT, *INPUTS)), work)
 
 

@@ -55,7 +55,7 @@ def blocks(readings: DataFrame | FileScan, source: Source) -> DataFrame:
         # The gate takes 8 s instead of 17 for 11.5 M readings (docs/performance.md).
         schema = _schema(source)
         work = partial(_begun, source=source, schema=schema)
-        begun = Rows.of_files(readings, NEEDED).through(work, from_arrow_schema(schema))
+        begun = Rows.of(readings, NEEDED).through(work, from_arrow_schema(schema))
     else:
         block, mark = slots(source.grid_minutes)
         stamp, one = F.col("reading_timestamp"), F.lit(1)

@@ -114,5 +114,5 @@ def _several() -> Column:
 
 def _made(scan: FileScan, columns: Sequence[str], work: Work, schema: pa.Schema) -> DataFrame:
     """The rows of a pass, kept: by tasks, or of a small table here and now, without a job."""
-    made = Rows.of_files(scan, columns).through(work, from_arrow_schema(schema, prefer_timestamp_ntz=True))
+    made = Rows.of(scan, columns).through(work, from_arrow_schema(schema, prefer_timestamp_ntz=True))
     return made if is_small(scan.spark) else made.persist()

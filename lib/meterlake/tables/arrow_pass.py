@@ -37,10 +37,12 @@ class Rows:
     read: Work = iter
 
     @classmethod
-    def of_files(cls, scan: FileScan, columns: Sequence[str]) -> "Rows":
-        """These columns of files, read with Arrow, texts coded."""
-        coded = replace(scan, coded=True)
-        return cls(partial(coded.here, columns)) if is_small(scan.spark) else cls(*coded.by_tasks(columns))
+    def of(cls, rows: FileScan | DataFrame, columns: Sequence[str]) -> "Rows":
+        """These columns of files, read with Arrow and texts coded, or of Spark's rows."""
+        if isinstance(rows, DataFrame):
+            return cls(rows.select(*columns))
+        coded = replace(rows, coded=True)
+        return cls(partial(coded.here, columns)) if is_small(rows.spark) else cls(*coded.by_tasks(columns))
 
     @classmethod
     def by_meter(cls, rows: FileScan | DataFrame, columns: Sequence[str]) -> "Rows":

@@ -4,7 +4,7 @@ For millions of rows of which only sums are wanted. As rows of Spark's, reading 
 (docs/performance.md).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -19,15 +19,16 @@ from meterlake.tables.arrow_writer import Batches, joined
 from meterlake.tables.coded import one_batch, plain
 from meterlake.tables.file_scan import FileScan
 
-ROWS_AT_ONCE = 500_000
+# Rows that are added up at once, and sums that a task holds until it adds those up in turn.
+ROWS_AT_ONCE, MOST_HELD = 500_000, 2_000_000
 
 # What is added up of some rows, by name: whole numbers and decimals, whose sum is the same in any order of rows, and
-# conditions, which are counted where they hold. Texts come as dictionaries.
+# conditions, which are counted where they hold; and what of the key is no column. Texts come as dictionaries.
 Addends = Callable[[pa.RecordBatch], Mapping[str, pa.Array]]
 
 
 def summed(
-    scan: FileScan,
+    rows: FileScan | DataFrame,
     key: Sequence[str],
     columns: Sequence[str],
     addends: Addends,
@@ -38,15 +39,17 @@ def summed(
     A sum or a largest value is null where no value is known, a count of conditions 0.
 
     Args:
+        key: columns, or what `addends` makes of them.
         columns: what `addends` looks at.
         largest: by name, the column of which the largest value is told.
     """
     most = dict(largest or {})
     work = partial(_begun, key=list(key), addends=addends, most=most)
-    needed = list(dict.fromkeys([*key, *columns, *most.values()]))
-    nothing = to_arrow_schema(scan.table.schema, timezone="UTC").empty_table().select(needed)
+    schema = rows.table.schema if isinstance(rows, FileScan) else rows.schema
+    needed = [name for name in dict.fromkeys([*key, *columns, *most.values()]) if name in schema.names]
+    nothing = to_arrow_schema(schema, timezone="UTC").empty_table().select(needed)
     types = from_arrow_schema(_sums(nothing, list(key), addends, most).schema)
-    begun = Rows.of_files(scan, needed).through(work, types)
+    begun = Rows.of(rows, needed).through(work, types)
     ends = (F.max(name) if name in most else F.sum(name) for name in types.names[len(key) :])
     named = zip(ends, types.names[len(key) :], strict=True)
     return begun.groupBy(*key).agg(*(end.alias(name) for end, name in named))
@@ -63,20 +66,34 @@ def on_grid(values: pa.Array, steps: float) -> pa.Array:
 
 
 def _begun(batches: Batches, key: list[str], addends: Addends, most: dict[str, str]) -> Batches:
-    """The sums of one partition; of a key that comes again and again, some rows."""
+    """The sums of one partition. A key comes once, or again and again where those of few rows would fill the memory."""
+    held: list[pa.Table] = []
     for rows in joined(batches, ROWS_AT_ONCE):
-        yield from _sums(rows, key, addends, most).to_batches()
+        held.append(_sums(rows, key, addends, most))
+        if sum(sums.num_rows for sums in held) > MOST_HELD:
+            held = [_added_up(pa.concat_tables(held), key, most)]
+            if held[0].num_rows > MOST_HELD // 2:
+                yield from held.pop().to_batches()
+    if held:
+        yield from (_added_up(pa.concat_tables(held), key, most) if len(held) > 1 else held[0]).to_batches()
 
 
 def _sums(rows: pa.Table, key: list[str], addends: Addends, most: dict[str, str]) -> pa.Table:
     """The key as texts, then the sums under the names of their addends, then the largest values."""
     batch = one_batch(rows)
-    numbers = {name: _countable(values) for name, values in addends(batch).items()}
-    columns = {name: batch[name] for name in key} | numbers | {name: batch[of] for name, of in most.items()}
-    wanted = [*((name, "sum") for name in numbers), *((name, "max") for name in most)]
-    made = pa.table(columns).group_by(key, use_threads=False).aggregate(wanted)
-    made = made.select([*key, *(f"{name}_{how}" for name, how in wanted)]).rename_columns(list(columns))
-    return made.cast(pa.schema([(field.name, plain(field.type)) for field in made.schema]))
+    made = dict(addends(batch))
+    columns = {name: made.pop(name) if name in made else batch[name] for name in key}
+    columns |= {name: _countable(values) for name, values in made.items()}
+    sums = _added_up(pa.table(columns | {name: batch[of] for name, of in most.items()}), key, most)
+    return sums.cast(pa.schema([(field.name, plain(field.type)) for field in sums.schema]))
+
+
+def _added_up(rows: pa.Table, key: list[str], most: Iterable[str]) -> pa.Table:
+    """Of each column that is not of the key the sum, or the largest value, for each key."""
+    names = rows.column_names
+    wanted = [(name, "max" if name in most else "sum") for name in names if name not in key]
+    made = rows.group_by(key, use_threads=False).aggregate(wanted)
+    return made.select([*key, *(f"{name}_{how}" for name, how in wanted)]).rename_columns(names)
 
 
 def _countable(values: pa.Array) -> pa.Array:

@@ -115,7 +115,7 @@ def _of_files(scores: FileScan) -> tuple[DataFrame, DataFrame]:
     """The same of files: some 6 CPU seconds instead of 13 for 11.5 M scores (docs/performance.md)."""
     days = summed(scores, METER_DAY, SUMMED, _addends, largest={"worst_score": "anomaly_score"})
     types = StructType([scores.table.schema[name] for name in TOLD])
-    return days, Rows.of_files(scores.where(pc.field("is_anomaly")), TOLD).through(iter, types)
+    return days, Rows.of(scores.where(pc.field("is_anomaly")), TOLD).through(iter, types)
 
 
 def _addends(scores: pa.RecordBatch) -> Mapping[str, pa.Array]:

@@ -4,15 +4,61 @@ A place is a region and feeder as delivered, each null where it is unknown. Ther
 the hours of the meters are added up once, and all marts of load are made of the places' hours.
 """
 
-from pyspark.sql import DataFrame
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
 
-from meterlake.transforms.int_readings_hourly import MICRO, exact_sum
+import pyarrow as pa
+from pyspark import Broadcast
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from meterlake.tables.file_scan import FileScan
+from meterlake.tables.partial_sums import on_grid, summed
+from meterlake.transforms.int_readings_hourly import MICRO
+from meterlake.transforms.stg_meter_readings import GRID
 
 PLACE = ("region", "feeder")
+SUMMED = ("meter_id", "consumption_kwh", "completeness")
 
 
-def build(hourly: DataFrame, meters: DataFrame) -> DataFrame:
-    """`kwh` of each place and `hour_start`, and how many meters are `known` in it, parts of an hour by their share."""
-    places = meters.select("meter_id", *PLACE)
-    of_places = hourly.join(places, on="meter_id", how="left").groupBy(*PLACE, "hour_start")
-    return of_places.agg(exact_sum("consumption_kwh").alias("kwh"), exact_sum("completeness", MICRO).alias("known"))
+@dataclass(frozen=True)
+class _Places:
+    """Where meters hang: of each one the number of its place in `names`."""
+
+    of_meter: dict[str, int]
+    names: pa.Table
+
+    @classmethod
+    def of(cls, meters: DataFrame) -> "_Places":
+        held = meters.select("meter_id", *PLACE).toArrow()
+        names = held.group_by(PLACE).aggregate([]).combine_chunks()
+        numbers = {place: number for number, place in enumerate(_pairs(names))}
+        of_meter = zip(held.column("meter_id").to_pylist(), map(numbers.__getitem__, _pairs(held)), strict=True)
+        return cls(dict(of_meter), names)
+
+
+def build(hourly: FileScan | DataFrame, meters: DataFrame) -> DataFrame:
+    """`kwh` of each place and `hour_start`, and how many meters are `known` in it, parts of an hour by their share.
+
+    Args:
+        meters: rows of `stg_meters`, of which each task is sent the places: some 100 bytes a meter.
+    """
+    places = meters.sparkSession.sparkContext.broadcast(_Places.of(meters))
+    loads = summed(hourly, (*PLACE, "hour_start"), SUMMED, partial(_addends, places=places))
+    return loads.withColumns({"kwh": F.col("kwh") / GRID, "known": F.col("known") / MICRO})
+
+
+def _addends(hours: pa.RecordBatch, places: "Broadcast[_Places]") -> Mapping[str, pa.Array]:
+    """The place of each hour's meter, the hour's energy and the share of it that is known."""
+    of_meter, names = places.value.of_meter, places.value.names
+    meter = hours["meter_id"].dictionary_encode()
+    number = pa.array([of_meter.get(name) for name in meter.dictionary.to_pylist()], pa.int32()).take(meter.indices)
+    return {name: names.column(name).chunk(0).dictionary_encode().take(number) for name in PLACE} | {
+        "kwh": on_grid(hours["consumption_kwh"], GRID),
+        "known": on_grid(hours["completeness"], MICRO),
+    }
+
+
+def _pairs(rows: pa.Table) -> list[tuple[str | None, ...]]:
+    return list(zip(*(rows.column(name).to_pylist() for name in PLACE), strict=True))

@@ -62,7 +62,7 @@ def build(bronze: FileScan, left_out: Lines, source: Source, ahead: timedelta) -
     """
     parsed = bronze.where(pc.field("parse_error").is_null())
     work = partial(_readings, left_out=bronze.spark.sparkContext.broadcast(left_out), source=source, ahead=ahead)
-    rows = Rows.of_files(parsed, (*OTHERS, *UNCHANGED, *SUB_METERS, *PLACE))
+    rows = Rows.of(parsed, (*OTHERS, *UNCHANGED, *SUB_METERS, *PLACE))
     return ArrowPass(STG_METER_READINGS, rows, work)
 
 
