@@ -20,9 +20,10 @@ from meterlake.session import is_small, size_to
 from meterlake.settings import Settings
 from meterlake.sources.source import Source
 from meterlake.tables.changes import Changes
-from meterlake.tables.file_scan import FileScan, Span
+from meterlake.tables.file_scan import FileScan
 from meterlake.tables.meter_readings import METER_READINGS
 from meterlake.tables.ops import QUALITY_RESULTS, RUNS
+from meterlake.tables.spans import Span
 from meterlake.tables.store import Store
 from meterlake.tables.table import Table
 from meterlake.tuning.events import OTHER, STEP

@@ -1,7 +1,7 @@
 """Bronze -> silver: current readings, quarantine, edit trail, and the ledger that proves nothing is lost."""
 
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import timedelta
 from functools import partial, reduce
 
 from pyspark.sql import Column, DataFrame, Row
@@ -30,6 +30,7 @@ from meterlake.tables.corrected_readings import CORRECTED_READINGS
 from meterlake.tables.meter_readings import METER_READINGS
 from meterlake.tables.ops import LEDGER
 from meterlake.tables.quarantined_readings import QUARANTINED_READINGS
+from meterlake.tables.spans import Span, around, bridged, on_days, widened
 from meterlake.tables.stg_meter_readings import STG_METER_READINGS
 from meterlake.tables.stg_meters import STG_METERS
 from meterlake.transforms import (
@@ -49,6 +50,7 @@ class Scope:
 
     Attributes:
         stood: how many of the readings that `standing` holds were delivered.
+        spans: the days in which `standing` lies.
         repeated: the hours on the days of the batches that the source's clock shows twice.
         ahead: how far the source's clock is ahead of UTC on all of those days; None where a line needs others beside it
             to become a reading.
@@ -57,7 +59,7 @@ class Scope:
     batches: list[Row]
     standing: DataFrame
     stood: int
-    within: str
+    spans: list[Span]
     committed: bool
     repeated: list[Repeated]
     ahead: timedelta | None
@@ -80,7 +82,7 @@ def stage(run: Run) -> Outcome:
     names = [batch.batch_id for batch in batches]
     lines = store.read(METER_READINGS, source.name).where(F.col("batch_id").isin(names))
     survey = _survey(run, names)
-    scope = _scope(run, batches, survey.days if survey else days_spanned(lines))
+    scope = _scope(run, batches, survey.spans if survey else days_of(lines))
     few = _doubtful(survey, scope)
     to_judge = lines if few is None else few
     rows = told_apart(stg_meter_readings.interpret(to_judge, source), scope.repeated, source)
@@ -150,7 +152,7 @@ def _about(rows: DataFrame, standing: DataFrame) -> DataFrame:
     return standing.join(intervals, on=list(INTERVAL), how="left_semi")
 
 
-def _scope(run: Run, batches: list[Row], days: tuple[date | None, date | None]) -> Scope:
+def _scope(run: Run, batches: list[Row], spans: list[Span]) -> Scope:
     """The standing readings that the batches can touch: those of their days, and a day either side for the time zone.
 
     A run that was killed after the commit of silver but before the ledger finds its own note there, and compares
@@ -160,26 +162,26 @@ def _scope(run: Run, batches: list[Row], days: tuple[date | None, date | None]) 
     committed = run.store.version_noted(STG_METER_READINGS, note)
     # Pinned, so that the commit of this step does not show up in what it compares with.
     before = run.store.version(STG_METER_READINGS) if committed is None else committed - 1
-    first, last = days
-    within = "false"
-    if first and last:
-        # Two days: the stamp's day and the interval's local day may differ by one, and a register looks one further.
-        within = (
-            f"source = '{run.source.name}' AND reading_date_local "
-            f"BETWEEN DATE'{first - timedelta(days=2)}' AND DATE'{last + timedelta(days=2)}'"
-        )
+    # Two days: the stamp's day and the interval's local day may differ by one, and a register looks one further.
+    near = widened(spans, 2, 2)
+    within = _within(run.source, near)
     standing = run.store.read(STG_METER_READINGS, version=before).where(within)
     asked = f"SELECT count(*) AS stood FROM stg_meter_readings WHERE {within} AND batch_id <> :none"
     stood = run.store.ask(asked, {STG_METER_READINGS: before}, none=NOT_DELIVERED)[0].stood if before >= 0 else 0
-    repeated = repeated_hours(run.source.time_zone, first, last)
-    ahead = plain_readings.ahead_of_utc(run.source, first, last) if first and last else None
-    return Scope(batches, standing, stood, within, committed is not None, repeated, ahead)
+    repeated = repeated_hours(run.source.time_zone, spans)
+    ahead = plain_readings.ahead_of_utc(run.source, spans)
+    return Scope(batches, standing, stood, near, committed is not None, repeated, ahead)
 
 
-def days_spanned(lines: DataFrame) -> tuple[date | None, date | None]:
-    """First and last day of the lines' stamps, on the source's clock; None where no line has one."""
-    stamp = F.col("stamp_local")
-    return lines.agg(F.min(stamp).cast("date"), F.max(stamp).cast("date")).head() or (None, None)
+def _within(source: Source, spans: list[Span], of: str = "") -> str:
+    """A condition on rows of silver: those of the source on these days."""
+    return f"{of}source = '{source.name}' AND {on_days(f'{of}reading_date_local', spans)}"
+
+
+def days_of(lines: DataFrame) -> list[Span]:
+    """The days of the lines' stamps, on the source's clock, and perhaps some between."""
+    found = lines.agg(F.collect_set(F.to_date("stamp_local")).alias("days")).collect()[0]
+    return bridged(around(found.days))
 
 
 def delivered() -> Column:
@@ -219,7 +221,7 @@ def _write_current(
         return
     readings = plain.frame() if plain else _readings(judged, scope, source)
     if replaced or (scope.stood and source.units.is_register):
-        bounds = " AND ".join(f"t.{part}" for part in scope.within.split(" AND ", 1))
+        bounds = _within(source, scope.spans, of="t.")
         gone = None
         if source.varies:
             # A day that comes again in other lengths leaves readings behind that no new one has the start of.
@@ -278,7 +280,7 @@ def _ledger(run: Run, count: dict[tuple[str, str], int], scope: Scope) -> list[R
     before = scope.stood
     asked = f"""
         SELECT batch_id, count(*) AS readings FROM stg_meter_readings
-        WHERE {scope.within} AND batch_id <> :none GROUP BY batch_id
+        WHERE {_within(run.source, scope.spans)} AND batch_id <> :none GROUP BY batch_id
     """
     current_of = {row.batch_id: row.readings for row in run.store.ask(asked, none=NOT_DELIVERED)}
     after = sum(current_of.values())

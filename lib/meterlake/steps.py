@@ -8,10 +8,9 @@ their own: ingest.py, stage.py and validate.py.
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from functools import partial, reduce
+from functools import partial
 
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
+from pyspark.sql import DataFrame
 
 from meterlake.anomaly import meter_day, registry
 from meterlake.anomaly.counted import Counted, counted_by_task
@@ -55,8 +54,9 @@ from meterlake.tables.mart_inspections import MART_INSPECTIONS
 from meterlake.tables.mart_load_factors import MART_LOAD_FACTORS
 from meterlake.tables.mart_load_profile import MART_LOAD_PROFILE
 from meterlake.tables.mart_weekly_load_profile import MART_WEEKLY_LOAD_PROFILE
-from meterlake.tables.months import about, all_months, changed_months, last_day, later, within
+from meterlake.tables.months import about, all_months, changed_months, later, within
 from meterlake.tables.shared_columns import READING_DATE_LOCAL
+from meterlake.tables.spans import joined
 from meterlake.tables.stg_meter_readings import STG_METER_READINGS
 from meterlake.tables.stg_meters import STG_METERS
 from meterlake.tables.table import Table
@@ -175,7 +175,7 @@ def _plain_files(run: Run, changed: Changes, around: int = 0) -> FileScan | None
     first, last = changed.first, changed.last
     if not (first and last and _clock_is_known(run.source, first, last)):
         return None
-    return run.store.scan_days(STG_METER_READINGS, changed, around, around, whole_meters=True)
+    return run.store.scan_meters(STG_METER_READINGS, changed, changed.spans(around, around))
 
 
 def _clock_is_known(source: Source, first: date, last: date) -> bool:
@@ -192,15 +192,9 @@ def _days(run: Run, changed: Changes) -> int:
 def _months(run: Run, changed: Changes) -> int:
     """Months of the changed meter-days, of their days; the number of rows written."""
     store, months = run.store, changed.also(month_of)
-    daily = _whole_months(changed).meters_in(store.read(INT_READINGS_DAILY), DAY)
+    daily = changed.meters_in(store.read(INT_READINGS_DAILY), DAY, changed.months())
     monthly = months.days_in(int_readings_monthly.build(daily, run.source), "month_local")
     return store.replace(monthly, INT_READINGS_MONTHLY, months)
-
-
-def _whole_months(changed: Changes) -> Changes:
-    """The changes as if they reached from the start of the first changed month to the end of the last."""
-    first, last = changed.first, changed.last
-    return replace(changed, first=first.replace(day=1), last=last_day(last)) if first and last else changed
 
 
 def _features(run: Run, readings: DataFrame, changed: Changes, until: date | None) -> int:
@@ -214,7 +208,7 @@ def _features(run: Run, readings: DataFrame, changed: Changes, until: date | Non
         rows = Rows.by_meter(files, int_consumption_features.CARRIED)
         features = int_consumption_features.build(rows, run.source).of_days(depend.few)
         return run.store.replace(features, INT_CONSUMPTION_FEATURES, depend)
-    near = changed.meters_in(readings, DAY, before=LOOKS_BACK_DAYS + 1, after=LOOKS_BACK_DAYS)
+    near = changed.meters_in(readings, DAY, changed.spans(LOOKS_BACK_DAYS + 1, LOOKS_BACK_DAYS))
     if run.source.varies:
         near = resolution.on_grid(near, run.source)
     rows = Rows.by_meter(near, int_consumption_features.CARRIED)
@@ -342,9 +336,8 @@ def _inspections(run: Run, champion: registry.ModelVersion, changed: Changes, co
     asked = f"SELECT max({DAY}) AS latest FROM int_readings_daily WHERE source = :source"
     (latest,) = store.ask(asked, source=run.source.name)[0]
     depend = changed.also(following_days(meter_day.LOOKS_BACK_DAYS, latest))
-    hourly = changed.meters_in(
-        store.read(INT_READINGS_HOURLY), DAY, before=meter_day.LOOKS_BACK_DAYS, after=meter_day.LOOKS_BACK_DAYS
-    )
+    days_around = changed.spans(meter_day.LOOKS_BACK_DAYS, meter_day.LOOKS_BACK_DAYS)
+    hourly = changed.meters_in(store.read(INT_READINGS_HOURLY), DAY, days_around)
     first = None if changed.everything else changed.first
     meters = store.read(STG_METERS, run.source.name)
     found = mart_inspections.build(hourly, meters, run.source, model, champion.label, first, counted)
@@ -385,10 +378,8 @@ def marts(run: Run) -> Outcome:
 
 def _consumption_metrics(run: Run, days: Changes, meters: DataFrame) -> int:
     periods = days.also(mart_consumption_metrics.affected_days)
-    daily = days.meters_in(run.store.read(INT_READINGS_DAILY), DAY, before=460, after=460)
-    if not days.everything and days.first and days.last:
-        near = mart_consumption_metrics.days_to_read(days.first, days.last)
-        daily = daily.where(reduce(Column.__or__, (F.col(DAY).between(*bounds) for bounds in near)))
+    near = joined(span for of in days.spans() for span in mart_consumption_metrics.days_to_read(*of))
+    daily = days.meters_in(run.store.read(INT_READINGS_DAILY), DAY, near)
     changed = None if days.everything else days.each_day()
     made = mart_consumption_metrics.build(daily, meters, run.source, changed)
     metrics = periods.days_in(made, "period_start_local")
@@ -399,17 +390,16 @@ def _load_profile(run: Run, days: Changes, meters: DataFrame) -> int:
     if days.nothing:
         return 0
     months = days.also(month_of)
-    hourly = _hours_in(run, _whole_months(days))
+    hourly = _hours_in_months(run, days)
     profile = months.days_in(mart_load_profile.build(hourly, meters, run.source), "month_local")
     return run.store.replace(profile, MART_LOAD_PROFILE, months)
 
 
-def _hours_in(run: Run, months: Changes) -> FileScan | DataFrame:
-    """The hours of the changed meters from the first change to the last, perhaps beside those of others."""
-    store, table = run.store, INT_READINGS_HOURLY
-    span = [(months.first, months.last)] if months.first and months.last else []
-    files = store.scan_days(table, months, whole_meters=True) or store.scan(table, *span, source=[months.source])
-    return files or months.meters_in(store.read(table), DAY)
+def _hours_in_months(run: Run, changed: Changes) -> FileScan | DataFrame:
+    """The hours of the changed meters, perhaps beside those of others, in the months with a change."""
+    store, table, months = run.store, INT_READINGS_HOURLY, changed.months()
+    files = store.scan_meters(table, changed, months) or store.scan(table, *months, source=[changed.source])
+    return files or changed.meters_in(store.read(table), DAY, months)
 
 
 def _loads(run: Run, days: Changes, meters: DataFrame) -> int:
@@ -469,7 +459,9 @@ def _anomaly_flags(run: Run, changed: Changes, meters: DataFrame) -> int:
     if store.has(MART_ANOMALY_FLAGS, run.source.name, "confidence IS NULL"):
         changed = run.changes_since(None, MART_ANOMALY_SCORES)
     evidence = mart_anomaly_flags.evidence_of(
-        changed.meters_in(store.read(VEE_FINDINGS), DAY, before=mart_anomaly_flags.LONGEST_FINDING_DAYS - 1),
+        changed.meters_in(
+            store.read(VEE_FINDINGS), DAY, changed.spans(before=mart_anomaly_flags.LONGEST_FINDING_DAYS - 1)
+        ),
         changed.days_in(store.read(MART_INSPECTIONS), DAY),
         changed.days_in(store.read(LOSS_FINDINGS), DAY),
         run.source,

@@ -19,16 +19,16 @@ from meterlake.quality.repeated_hour import Repeated, repeated_hours
 )
 def test_the_hour_that_a_clock_shows_twice(zone: str, start: str, end: str) -> None:
     hour = Repeated(datetime.fromisoformat(start), datetime.fromisoformat(end))
-    assert repeated_hours(zone, date(2024, 1, 1), date(2024, 12, 31)) == [hour]
+    assert repeated_hours(zone, [(date(2024, 1, 1), date(2024, 12, 31))]) == [hour]
     on_the_day = hour.start.date()
-    assert repeated_hours(zone, on_the_day, on_the_day) == [hour]
+    assert repeated_hours(zone, [(on_the_day, on_the_day)]) == [hour]
 
 
 @pytest.mark.parametrize("zone", ["UTC", "+10:00", "Asia/Kolkata", "Africa/Lagos", "Australia/Brisbane"])
 def test_clocks_that_never_go_back(zone: str) -> None:
-    assert repeated_hours(zone, date(2000, 1, 1), date(2024, 12, 31)) == []
+    assert repeated_hours(zone, [(date(2000, 1, 1), date(2024, 12, 31))]) == []
 
 
 def test_no_other_day_is_concerned() -> None:
-    assert repeated_hours("Europe/Berlin", date(2024, 10, 28), date(2025, 10, 25)) == []
-    assert len(repeated_hours("Europe/Berlin", date(2020, 1, 1), date(2024, 12, 31))) == 5
+    assert repeated_hours("Europe/Berlin", [(date(2024, 10, 28), date(2025, 10, 25))]) == []
+    assert len(repeated_hours("Europe/Berlin", [(date(2020, 1, 1), date(2024, 12, 31))])) == 5

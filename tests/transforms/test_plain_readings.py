@@ -70,7 +70,7 @@ def by_spark(store: Store, source: Source) -> list[Row]:
 
 
 def by_arrow(store: Store, source: Source, left_out: plain_readings.Lines) -> list[Row]:
-    ahead = plain_readings.ahead_of_utc(source, FIRST, LAST)
+    ahead = plain_readings.ahead_of_utc(source, [(FIRST, LAST)])
     scan = store.scan(METER_READINGS, source=[source.name], batch_id=["b1"])
     assert ahead is not None
     assert scan is not None
@@ -124,9 +124,17 @@ def test_a_clock_that_stands_still_and_one_that_moves(
     zone: str, first: date, last: date, ahead: timedelta | None
 ) -> None:
     source = VILLAGE.model_copy(update={"time_zone": zone})
-    assert plain_readings.ahead_of_utc(source, first, last) == ahead
+    assert plain_readings.ahead_of_utc(source, [(first, last)]) == ahead
+
+
+def test_a_clock_that_shows_the_same_on_days_far_apart() -> None:
+    source = VILLAGE.model_copy(update={"time_zone": "Europe/London"})
+    january, july, december = ((date(2024, month, 10), date(2024, month, 12)) for month in (1, 7, 12))
+    assert plain_readings.ahead_of_utc(source, [january, december]) == timedelta(0)
+    assert plain_readings.ahead_of_utc(source, [january, july]) is None
+    assert plain_readings.ahead_of_utc(source, []) is None
 
 
 def test_registers_need_the_next_reading() -> None:
     source = VILLAGE.model_copy(update={"units": Units(value="register_kWh")})
-    assert plain_readings.ahead_of_utc(source, FIRST, LAST) is None
+    assert plain_readings.ahead_of_utc(source, [(FIRST, LAST)]) is None

@@ -14,6 +14,7 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from meterlake.sources.source import FIXED_OFFSET, Source
+from meterlake.tables.spans import Span
 from meterlake.transforms.stg_meter_readings import local_time
 
 MINUTE = timedelta(minutes=1)
@@ -27,12 +28,16 @@ class Repeated:
     end: datetime
 
 
-def repeated_hours(zone: str, first: date | None, last: date | None) -> list[Repeated]:
-    """The repeated hours of a zone's clock on the local days from `first` to `last`; None is of no day."""
-    if first is None or last is None or FIXED_OFFSET.match(zone):
+def repeated_hours(zone: str, spans: list[Span]) -> list[Repeated]:
+    """The repeated hours of a zone's clock on these local days."""
+    if FIXED_OFFSET.match(zone):
         return []
-    clock = ZoneInfo(zone)
-    # A day more on either side: days are walked through in UTC.
+    return [hour for span in spans for hour in _repeated_in(ZoneInfo(zone), *span)]
+
+
+def _repeated_in(clock: ZoneInfo, first: date, last: date) -> list[Repeated]:
+    # A day more on either side: days are walked through in UTC. There is none before the year 1 or after 9999.
+    first, last = max(first, date(1, 1, 2)), min(last, date(9999, 12, 28))
     begin = datetime(first.year, first.month, first.day, tzinfo=UTC) - timedelta(days=1)
     midnights = [begin + timedelta(days=n) for n in range((last - first).days + 4)]
     found = (_repeated(clock, start, start + timedelta(days=1)) for start in midnights)

@@ -8,7 +8,7 @@ fetches them.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import timedelta
 from functools import partial
 
 import pyarrow as pa
@@ -25,6 +25,7 @@ from meterlake.sources.source import Source
 from meterlake.tables.arrow_pass import Rows, Work
 from meterlake.tables.file_scan import FileScan
 from meterlake.tables.meter_readings import METER_READINGS
+from meterlake.tables.spans import Span, bridged, joined
 from meterlake.transforms.stg_meters import PLACE
 
 FEW_LINES = 1_000_000  # as many are kept and judged: 100 MB
@@ -37,14 +38,14 @@ class Survey:
     Attributes:
         bronze: the lines that parse; the others have no stamp and are no readings.
         seen: rows of SURVEYED.
-        days: of the first and of the last stamp, on the source's clock; None where no line has one.
+        spans: of the days of the stamps, on the source's clock, and perhaps some between.
         unsure: how many lines do not surely keep the rules.
     """
 
     bronze: FileScan
     source: Source
     seen: DataFrame
-    days: tuple[date | None, date | None]
+    spans: list[Span]
     unsure: int
 
     @classmethod
@@ -52,10 +53,10 @@ class Survey:
         """Look at lines of a source whose lines are readings by themselves (see `plain_readings.ahead_of_utc`)."""
         parsed = replace(bronze, coded=True).where(pc.field("parse_error").is_null())
         seen = _made(parsed, LINES, partial(surveyed, source=source), SURVEYED)
-        first, last, unsure = seen.agg(
-            F.min("first").cast("date"), F.max("last").cast("date"), F.coalesce(F.sum("unsure"), F.lit(0))
-        ).collect()[0]
-        return cls(parsed, source, seen, (first, last), unsure)
+        # A block of intervals lies in a day or two.
+        days = F.when(F.col("first").isNotNull(), F.array(F.to_date("first"), F.to_date("last")))
+        found, unsure = seen.agg(F.collect_set(days), F.coalesce(F.sum("unsure"), F.lit(0))).collect()[0]
+        return cls(parsed, source, seen, bridged(joined((first, last) for first, last in found)), unsure)
 
     def places(self) -> DataFrame:
         """As `stg_meters.places` of the lines."""

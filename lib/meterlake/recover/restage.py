@@ -16,7 +16,7 @@ from meterlake.quality.validation import INTERVAL, MEASURED, SUPERSEDED, contest
 from meterlake.recover.scope import Scope
 from meterlake.run import Run
 from meterlake.sources.source import Source
-from meterlake.stage import days_spanned, delivered, pending
+from meterlake.stage import days_of, delivered, pending
 from meterlake.tables.changes import Changes
 from meterlake.tables.corrected_readings import CORRECTED_READINGS
 from meterlake.tables.meter_readings import METER_READINGS
@@ -95,7 +95,7 @@ def restage(run: Run, scope: Scope, recovery: str, kind: str) -> Restaged:
 def _interpreted(lines: DataFrame, source: Source) -> DataFrame:
     """The lines as `stage` reads them: those of an hour that the clock shows twice are told apart."""
     rows = stg_meter_readings.interpret(lines, source)
-    return told_apart(rows, repeated_hours(source.time_zone, *days_spanned(lines)), source)
+    return told_apart(rows, repeated_hours(source.time_zone, days_of(lines)), source)
 
 
 def _edges_stand(around: DataFrame, rows: DataFrame, source: str) -> None:

@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from meterlake.serving.ddl import day, literal
-from meterlake.tables.file_scan import FileScan, between
+from meterlake.tables.file_scan import FileScan
+from meterlake.tables.spans import between
 from meterlake.tables.table import Table
 
 

@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from meterlake.shares import frame_of, frame_of_batches
+from meterlake.tables.spans import Span, around, bridged, last_day, months_of, on_days, widened
 
 # As many pairs are held by the driver and stand in plans as values: 20 MB.
 FEW_PAIRS = 500_000
@@ -71,20 +72,38 @@ class Changes:
     def everything(self) -> bool:
         return self.days is None and not self.nothing
 
-    def meters_in(self, frame: DataFrame, day: str, before: int = 0, after: int = 0) -> DataFrame:
-        """Rows of the changed meters from `before` days before the first change to `after` days after the last.
+    def spans(self, before: int = 0, after: int = 0) -> list[Span]:
+        """What to read: the changed days, with so many before and after each, and perhaps what lies between; end to end
+        where they are not few.
+        """
+        if self.few is None:
+            return self.end_to_end(before, after)
+        return bridged(around(self.each_day(), before, after))
+
+    def end_to_end(self, before: int = 0, after: int = 0) -> list[Span]:
+        """The days from so many before the first change to so many after the last."""
+        return widened([(self.first, self.last)], before, after) if self.first and self.last else []
+
+    def months(self) -> list[Span]:
+        """The whole months of the changed days, in the same way."""
+        if self.few is None:
+            return [(first.replace(day=1), last_day(last)) for first, last in self.end_to_end()]
+        return bridged(months_of(self.each_day()))
+
+    def meters_in(self, frame: DataFrame, day: str, spans: list[Span]) -> DataFrame:
+        """Rows of the changed meters in these days.
 
         The bounds are literals, so that Delta skips the files of other days; the semi-join on the (few) changed meters
         leaves out the rest of the rows early.
         """
-        bounded = self._between(frame, day, before, after)
+        bounded = self._between(frame, day, spans)
         if self.days is None:
             return bounded
         return bounded.join(self.days.select("meter_id").distinct(), on="meter_id", how="left_semi")
 
     def days_in(self, frame: DataFrame, day: str) -> DataFrame:
         """Rows of exactly the changed meter-days."""
-        bounded = self._between(frame, day, 0, 0)
+        bounded = self._between(frame, day, self.spans())
         if self.days is None:
             return bounded
         return bounded.join(self.days.withColumnRenamed("day", day), on=["meter_id", day], how="left_semi")
@@ -137,15 +156,9 @@ class Changes:
             return Changes.of_few(lists[0].sparkSession, self.source, pa.concat_tables(few))
         return Changes(self.source, reduce(DataFrame.unionByName, lists).distinct().persist(), first, last)
 
-    def _between(self, frame: DataFrame, day: str, before: int, after: int) -> DataFrame:
+    def _between(self, frame: DataFrame, day: str, spans: list[Span]) -> DataFrame:
         of_source = frame.where(F.col("source") == self.source)
-        if self.everything:
-            return of_source
-        if self.first is None or self.last is None:
-            return of_source.where(F.lit(False))
-        return of_source.where(
-            F.col(day).between(self.first - timedelta(days=before), self.last + timedelta(days=after))
-        )
+        return of_source if self.everything else of_source.where(on_days(day, spans))
 
 
 def following_days(count: int, until: date | None = None) -> DaysOf:

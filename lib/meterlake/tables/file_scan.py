@@ -9,9 +9,6 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import date
-from functools import reduce
-from operator import or_
 from typing import NamedTuple
 
 import numpy as np
@@ -32,8 +29,6 @@ from meterlake.tables.table import Table
 # Bytes of a piece of a file, unless a row group is larger, and of what a task reads where there is much.
 PIECE_BYTES, TASK_BYTES = 4 << 20, 128 << 20
 WANTED = "_wanted"
-# First and last day.
-Span = tuple[date, date]
 # Where a row stands: the number of its file in a scan, and its position in that file.
 FILE, POSITION = "_file", "_position"
 
@@ -53,12 +48,6 @@ class Piece(NamedTuple):
     path: str
     part: int
     parts: int
-
-
-def between(day: str, spans: Sequence[Span]) -> pc.Expression:
-    """The rows of the days from the first to the last of one or more spans."""
-    each = ((pc.field(day) >= pa.scalar(first)) & (pc.field(day) <= pa.scalar(last)) for first, last in spans)
-    return reduce(or_, each)
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,11 @@
 """Whole months: what a mart is made again by whose rows are about many meters."""
 
-from calendar import monthrange
 from datetime import date
 from typing import TYPE_CHECKING
 
 from meterlake.tables.changes import Changes
 from meterlake.tables.shared_columns import READING_DATE_LOCAL
+from meterlake.tables.spans import months_of, on_days
 
 if TYPE_CHECKING:
     from meterlake.tables.store import Store
@@ -30,16 +30,11 @@ def later(month: date, by: int = 1) -> date:
     return date(number // 12, number % 12 + 1, 1)
 
 
-def last_day(month: date) -> date:
-    """The last day of the month of `month`."""
-    return month.replace(day=monthrange(month.year, month.month)[1])
-
-
 def about(months: list[date]) -> str:
     """A condition on the month of a row that is about one."""
     return " OR ".join(f"month_local = DATE'{month}'" for month in months) or "false"
 
 
 def within(months: list[date], day: str = DAY) -> str:
-    """A condition on the day, of literals, so that Delta skips the files of other months."""
-    return " OR ".join(f"{day} BETWEEN DATE'{month}' AND DATE'{last_day(month)}'" for month in months) or "false"
+    """A condition on the day of rows that lie in these months."""
+    return on_days(day, months_of(months))

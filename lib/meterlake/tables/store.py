@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date
 from functools import reduce
 from operator import and_
 from threading import Lock
@@ -31,10 +31,10 @@ from meterlake.tables.arrow_pass import ArrowPass, make_files
 from meterlake.tables.arrow_writer import Written
 from meterlake.tables.changes import Changes
 from meterlake.tables.exchange import MOST_ROWS, Exchange, Standing, amended, exchange
-from meterlake.tables.file_scan import File, FileScan, Span, between
-from meterlake.tables.months import last_day, within
+from meterlake.tables.file_scan import File, FileScan
 from meterlake.tables.net_changes import changed_pairs
 from meterlake.tables.reader import NEWEST, Lake, Positions, Value, Versions, bound, tables_in
+from meterlake.tables.spans import Span, between, months_of, on_days
 from meterlake.tables.table import Table, comment
 from meterlake.tables.transaction import Counts
 
@@ -394,13 +394,12 @@ class Store:
         if changed is not None:
             return changed
         assert table.day is not None
-        days = "true" if months is None else within(months, table.day)
-        return self._write(frame, table, {"replaceWhere": f"source = '{source}' AND ({days})"})
+        days = "true" if months is None else on_days(table.day, months_of(months))
+        return self._write(frame, table, {"replaceWhere": f"source = '{source}' AND {days}"})
 
     def scan_months(self, table: Table, source: str, months: list[date]) -> FileScan | None:
         """The source's rows of these months."""
-        spans = [(month, last_day(month)) for month in months]
-        return self.scan(table, *spans, source=[source]) if spans else None
+        return self.scan(table, *months_of(months), source=[source]) if months else None
 
     def delete_batch(self, table: Table, batch: str) -> None:
         """Delete the rows of a batch that was never finished."""
@@ -432,7 +431,7 @@ class Store:
             noted = {"userMetadata": note} if note else {}
             return self._write(frame, table, {"replaceWhere": f"source = '{changes.source}'"} | noted)
         # Literal bounds let MERGE skip the files of other days; it does not find them by itself.
-        bounds = f"t.source = '{changes.source}' AND t.{table.day} BETWEEN '{changes.first}' AND '{changes.last}'"
+        bounds = f"t.source = '{changes.source}' AND {on_days(f't.{table.day}', changes.spans())}"
         with self._noting(note):
             return self.exchange(frame, changes.days_in(self.read(table), table.day), table, bounds)
 
@@ -440,20 +439,17 @@ class Store:
         """The rows of the changed meter-days; None where they are not known to be few."""
         return Standing.of(self.scan_days(table, changes))
 
-    def scan_days(
-        self, table: Table, changes: Changes, before: int = 0, after: int = 0, *, whole_meters: bool = False
-    ) -> FileScan | None:
-        """The rows of changed meter-days, as `scan` reads them; None also where they are not known to be few.
+    def scan_days(self, table: Table, changes: Changes) -> FileScan | None:
+        """The rows of the changed meter-days, as `scan` reads them; None also where they are not known to be few."""
+        scan = self.scan_meters(table, changes, changes.spans())
+        return scan if scan is None or changes.few is None else scan.of_days(changes.few)
 
-        Args:
-            before, after: days around the first and the last change, where rows of `whole_meters` are read.
-        """
-        if changes.few is None or changes.first is None or changes.last is None:
+    def scan_meters(self, table: Table, changes: Changes, spans: list[Span]) -> FileScan | None:
+        """The rows of the changed meters in these days, in the same way."""
+        if changes.few is None or not spans:
             return None
-        days = (changes.first - timedelta(days=before), changes.last + timedelta(days=after))
         meters = changes.few.column("meter_id").unique().to_pylist()
-        scan = self.scan(table, days, source=[changes.source], meter_id=meters)
-        return scan if scan is None or whole_meters else scan.of_days(changes.few)
+        return self.scan(table, *spans, source=[changes.source], meter_id=meters)
 
     def _stands(self, table: Table, changes: Changes) -> bool:
         """Whether there is a row of the changed meter-days."""
@@ -575,7 +571,7 @@ class Store:
         if self._amended(frame, table, source, names, note):
             return
         # Literal bounds let MERGE skip the files of other days; it does not find them by itself.
-        bounds = f"t.source = '{source}' AND t.{table.day} BETWEEN '{days[0]}' AND '{days[1]}'"
+        bounds = f"t.source = '{source}' AND {on_days(f't.{table.day}', [days])}"
         with self._noting(note):
             self._merge(frame, table, bounds, names)
 

@@ -22,8 +22,8 @@ from meterlake.sources.source import Source
 from meterlake.tables.arrow_pass import ArrowPass, Rows, since
 from meterlake.tables.arrow_writer import Batches
 from meterlake.tables.coded import same
-from meterlake.tables.file_scan import Span
 from meterlake.tables.int_consumption_features import INT_CONSUMPTION_FEATURES
+from meterlake.tables.spans import Span
 from meterlake.transforms.plain_readings import reading_ids
 from meterlake.vee.clock import A_DAY, DAY_MINUTES, EPOCH, clock_of
 

@@ -6,7 +6,7 @@ times as much (docs/performance.md).
 """
 
 from collections.abc import Mapping
-from datetime import date, timedelta
+from datetime import timedelta
 from functools import partial
 
 import numpy as np
@@ -21,6 +21,7 @@ from meterlake.tables.arrow_pass import ArrowPass, Rows
 from meterlake.tables.arrow_writer import Batches
 from meterlake.tables.coded import declared, filled, same
 from meterlake.tables.file_scan import FileScan
+from meterlake.tables.spans import Span
 from meterlake.tables.stg_meter_readings import STG_METER_READINGS
 from meterlake.transforms.stg_meter_readings import FACTORS, GRID, KMH, kwh_per_unit
 from meterlake.vee.clock import clock_of
@@ -36,12 +37,14 @@ PLACE = ("file_id", "line_order")
 JUDGED = ("meter_id", "stamp_local", "value", *UNCHANGED, "anomaly_label", "ingested_at")
 
 
-def ahead_of_utc(source: Source, first: date, last: date) -> timedelta | None:
+def ahead_of_utc(source: Source, spans: list[Span]) -> timedelta | None:
     """How far the source's clock is ahead of UTC; None where lines of these days are no readings by themselves.
 
-    That is so where the clock changes, and where the source's lines never are (see `alone`).
+    That is so where the clock is not the same on all days, and where the source's lines never are (see `alone`).
     """
-    return clock_of(source.time_zone).ahead_throughout(first, last) if alone(source) else None
+    clock = clock_of(source.time_zone)
+    ahead = {clock.ahead_throughout(*span) for span in spans} if alone(source) else set()
+    return ahead.pop() if len(ahead) == 1 else None
 
 
 def alone(source: Source) -> bool:

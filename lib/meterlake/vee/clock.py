@@ -67,7 +67,7 @@ class Clock:
         if not self.knows(first, last):
             return None
         # A day more on either side, as the days are local ones.
-        begin, end = ((day - EPOCH).days * DAY_MINUTES for day in (first - A_DAY, last + 2 * A_DAY))
+        begin, end = ((first - EPOCH).days - 1) * DAY_MINUTES, ((last - EPOCH).days + 2) * DAY_MINUTES
         offsets = np.unique(self.offset(np.array([begin, *(at for at, _, _ in self.between(begin, end)), end])))
         return timedelta(minutes=int(offsets[0])) if len(offsets) == 1 else None
 

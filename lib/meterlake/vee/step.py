@@ -89,12 +89,12 @@ def _left_alone(run: Run) -> Outcome:
 
 def _scope(run: Run, changed: Changes, version: int) -> Scope:
     """A day's verdict depends on the days around it; the changed days of a meter are taken as one range."""
-    store, table = run.store, STG_METER_READINGS
+    store, table, around = run.store, STG_METER_READINGS, changed.end_to_end(REACH_DAYS, REACH_DAYS)
     if changed.everything:
         files = store.scan(table, source=[run.source.name])
     else:
-        files = store.scan_days(table, changed, REACH_DAYS, REACH_DAYS, whole_meters=True)
-    near = files or changed.meters_in(store.read(table, version=version), DAY, before=REACH_DAYS, after=REACH_DAYS)
+        files = store.scan_meters(table, changed, around)
+    near = files or changed.meters_in(store.read(table, version=version), DAY, around)
     if changed.days is None:
         return Scope(changed, near)
     first, last = F.date_sub(F.min("day"), LOOKS_AHEAD_DAYS), F.date_add(F.max("day"), LOOKS_BACK_DAYS)
