@@ -3,6 +3,7 @@
 import shutil
 from datetime import date, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pyspark.sql import Row, SparkSession
@@ -12,7 +13,7 @@ from meterlake import status as status_module
 from meterlake.errors import InputError, LedgerUnbalanced
 from meterlake.quality import survey as survey_module
 from meterlake.settings import Settings
-from meterlake.stage import check_balance, pending
+from meterlake.stage import Scope, check_balance, pending
 from meterlake.tables.int_readings_daily import INT_READINGS_DAILY
 from meterlake.tables.months import all_months
 from meterlake.tables.ops import LEDGER
@@ -111,6 +112,42 @@ def test_an_ingest_killed_before_its_record_is_forgotten(
     deliver(spark, settings, file)
     assert len(rows(spark, settings, "meter_readings")) == 3
     assert ledger(spark, settings) == [{"lines": 3, "loaded": 3, "current": 3}]
+
+
+@pytest.mark.usefixtures("way")
+def test_late_lines_are_compared_with_their_own_days(
+    spark: SparkSession, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Corrections of January and March beside a stamp of a clock that stands at its beginning."""
+    months = [f"a,2024-0{month}-01 00:00:00,{month}" for month in (1, 2, 3)]
+    deliver(spark, settings, written(tmp_path / "1.csv", *months))
+    scopes: list[Scope] = []
+
+    def noted(*of: Any) -> Scope:
+        scopes.append(as_ever(*of))
+        return scopes[-1]
+
+    as_ever = stage_module._scope
+    monkeypatch.setattr(stage_module, "_scope", noted)
+    late = ["a,2024-01-01 00:00:00,10", "a,2024-01-01 00:00:00,10", "a,0001-01-01 00:00:00,5"]
+    deliver(spark, settings, written(tmp_path / "2.csv", *late, "a,2024-03-01 00:00:00,30", "a,9999-12-31 23:30:00,1"))
+    assert scopes[0].spans == [
+        (date.min, date(1, 1, 3)),
+        (date(2023, 12, 30), date(2024, 1, 3)),
+        (date(2024, 2, 28), date(2024, 3, 3)),
+        (date(9999, 12, 29), date.max),
+    ]
+    (entry,) = (one for one in ledger(spark, settings) if one["lines"] == 5)
+    assert entry == {
+        "lines": 5,
+        "loaded": 5,
+        "current": 2,
+        "exact_duplicates": 1,
+        "replaced": 2,
+        "quarantined": 2,
+    }
+    found = {row.reading_timestamp: row.consumption_kwh for row in rows(spark, settings, "stg_meter_readings")}
+    assert found == {DAY: 10.0, datetime(2024, 2, 1): 2.0, datetime(2024, 3, 1): 30.0}
 
 
 def test_a_bad_file_stops_only_itself(spark: SparkSession, settings: Settings, tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def marked(rows: list[Line], bitmap: str) -> set[tuple[str, int]]:
 
 def is_plain(line: Line) -> bool:
     known = slot_of(line)
-    on_grid = line["stamp_local"] and line["stamp_local"].second == 0 and line["stamp_local"].year < 9999
+    on_grid = line["stamp_local"] and line["stamp_local"].second == 0 and 1990 < line["stamp_local"].year < 9999
     return bool(known and known[0] and on_grid and line["value"] == 0.5)
 
 

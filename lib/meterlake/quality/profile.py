@@ -15,6 +15,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from meterlake.quality import reading_blocks
+from meterlake.quality.rules import EARLIEST
 from meterlake.session import Begin, as_it_is
 from meterlake.sources.source import Source
 from meterlake.tables.file_scan import FileScan
@@ -23,7 +24,6 @@ from meterlake.transforms.plain_readings import trimmed
 from meterlake.transforms.stg_meter_readings import local_time
 
 LEAST_LINES = 100  # a share of fewer lines says little: one bad line in three would stop a delivery
-EARLIEST = "1990-01-01"  # no interval meter is older; a clock that lost its battery says 1970 or 1980
 DAY_MICROSECONDS = 86_400_000_000
 FILE = ("batch_id", "source_file")
 ORIGIN = ("source", "source_file", "file_id", "line_order", "batch_id", "ingested_at")
@@ -108,7 +108,7 @@ def _line_faults() -> dict[str, Column]:
         "without_meter": parsed & (F.coalesce(F.trim("meter_id"), F.lit("")) == ""),
         "without_value": parsed & F.col("value").isNull(),
         "not_finite": _not_finite("value"),
-        "long_past": stamp < F.lit(EARLIEST).cast("timestamp_ntz"),
+        "long_past": stamp < F.lit(f"{EARLIEST:%Y-%m-%d}").cast("timestamp_ntz"),
         # The clock's zone is not applied yet: a day covers the farthest one.
         # In numbers: adding an interval of days to a time of every row goes through the calendar of its zone.
         "in_future": F.unix_micros(stamp.cast("timestamp")) - F.unix_micros("ingested_at") > DAY_MICROSECONDS,
@@ -119,7 +119,7 @@ def _faulty_lines(lines: pa.RecordBatch) -> Mapping[str, pa.Array]:
     """Which lines have a fault of `_line_faults`."""
     parsed, stamp, value = pc.is_null(lines["parse_error"]), lines["stamp_local"], lines["value"]
     meter, micros = pc.fill_null(trimmed(lines["meter_id"]), ""), stamp.cast(pa.int64())
-    earliest = pa.scalar(datetime.fromisoformat(EARLIEST), stamp.type)
+    earliest = pa.scalar(EARLIEST.replace(tzinfo=None), stamp.type)
     late = pc.subtract(micros, lines["ingested_at"].cast(pa.int64()))
     return {
         "lines": pa.repeat(1, lines.num_rows),

@@ -6,6 +6,7 @@ spares nearly all rows the way through Spark (quality/survey.py), and decides no
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import reduce
 
 import numpy as np
@@ -21,6 +22,8 @@ Arrays = Mapping[str, pa.Array]
 Surely = Callable[[Arrays, Source], pa.Array]
 
 OTHER_QUANTITY = "other_quantity"
+# Clocks that lost their battery say 1970, 1980 or, of software that knows no time, 0001.
+EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
 ENERGY_UNITS = ("kwh", "wh", "mwh")
 ENERGY_CHANNELS = ":[EB][^:]*$"  # suffix E: taken from the grid, B: fed into it
 
@@ -96,6 +99,11 @@ def hour_is_clear(source: Source) -> Column:
     return ~F.col("unclear_hour") if source.moves_its_clock else F.lit(True)
 
 
+def timestamp_is_not_long_past(source: Source) -> Column:
+    """QC-16. The interval begins in 1990 or later: no interval meter is older, but a clock that lost its battery."""
+    return _null_or(F.col("reading_timestamp") >= F.lit(EARLIEST), "reading_timestamp")
+
+
 @dataclass(frozen=True)
 class RowRule:
     """A rule, and how Arrow tells rows that keep it.
@@ -150,6 +158,11 @@ RULES: dict[str, RowRule] = {
     "unclear_hour": RowRule(
         hour_is_clear,
         lambda rows, source: pc.invert(rows["unclear_hour"]) if source.moves_its_clock else _everywhere(rows, True),
+    ),
+    # Two days: the time stamp may be taken for later than it is.
+    "past_timestamp": RowRule(
+        timestamp_is_not_long_past,
+        lambda rows, _: pc.greater_equal(rows["reading_timestamp"], pa.scalar(EARLIEST + timedelta(days=2))),
     ),
 }
 

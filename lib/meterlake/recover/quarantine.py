@@ -29,6 +29,7 @@ NEVER = {
     "missing_value": "it has no value",
     "off_cadence_timestamp": "its time stamp belongs to no interval",
     "future_timestamp": "its interval has not begun",
+    "past_timestamp": "its time stamp is of a clock that does not know the time",
     "unknown_label": "its label is not declared; declare it and replay",
     EXACT_DUPLICATE: "its reading stands already",
 }
