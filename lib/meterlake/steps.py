@@ -413,9 +413,8 @@ def _loads(run: Run, days: Changes, meters: DataFrame) -> int:
     months = all_months(store, source.name) if everything else changed_months(days)
     if not months:
         return 0
-    hourly = store.scan_months(INT_READINGS_HOURLY, source.name, months) or store.read(
-        INT_READINGS_HOURLY, source.name
-    ).where(within(months))
+    files = store.scan_months(INT_READINGS_HOURLY, source.name, months)
+    hourly = files or store.read(INT_READINGS_HOURLY, source.name).where(within(months))
     loads = place_loads.build(hourly, meters).persist()
     count = _load_factors(run, loads, meters, months, everything)
     profile = mart_weekly_load_profile.build(loads, source)
