@@ -107,7 +107,9 @@ def compare(view: View, settings: Settings) -> dict[str, dict[str, Any]]:
 
 
 def _measured(each: Question, asks: dict[str, Ask]) -> dict[str, Any]:
-    """The first answers are compared and not timed."""
+    """The first answers are compared and not timed. Of two answers in a row the second counts: the first one finds the
+    processor's caches full of what another store has just read, which nobody's dashboard does.
+    """
     statements = {store: each.postgres if store == "postgres" else each.clickhouse for store in asks}
     rows = asks["clickhouse"](each.clickhouse)
     same(each, rows, asks["postgres"](each.postgres))
@@ -115,6 +117,7 @@ def _measured(each: Question, asks: dict[str, Ask]) -> dict[str, Any]:
     began = time.monotonic()
     while len(taken["postgres"]) < REPEATS and time.monotonic() - began < MOST_SECONDS:
         for store, ask in asks.items():
+            ask(statements[store])
             taken[store].append(_seconds(ask, statements[store]))
     return {"dataset": each.dataset, "rows": len(rows)} | taken
 

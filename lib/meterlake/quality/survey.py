@@ -53,7 +53,7 @@ class Survey:
         """Look at lines of a source whose lines are readings by themselves (see `plain_readings.ahead_of_utc`)."""
         parsed = replace(bronze, coded=True).where(pc.field("parse_error").is_null())
         seen = _made(parsed, LINES, partial(surveyed, source=source), SURVEYED)
-        # A block of intervals lies in a day or two.
+        # The intervals of a block are neighbours: of quarter hours they lie in a day or two.
         days = F.when(F.col("first").isNotNull(), F.array(F.to_date("first"), F.to_date("last")))
         found, unsure = seen.agg(F.collect_set(days), F.coalesce(F.sum("unsure"), F.lit(0))).collect()[0]
         return cls(parsed, source, seen, bridged(joined((first, last) for first, last in found)), unsure)
