@@ -213,14 +213,21 @@ def _operations(store: Store, current: int, bad_meter: str | None) -> None:
 
 
 def _rejected(store: Store, meter: str, twice: int, unparsable: int) -> None:
-    """31 lines in quarantine by three sets of reasons, exact duplicates beside them, and lines that do not parse."""
+    """31 lines in quarantine by three sets of reasons, exact duplicates beside them, and lines that do not parse.
+
+    Some are of years that pandas has no time for.
+    """
     both = ["negative_energy", "voltage_out_of_range"]
     reasons = [both[:1]] * 17 + [both[1:]] * 9 + [both] * 5 + [["exact_duplicate"]] * twice
-    line = FILE | {"meter_id": meter, "reading_timestamp": FIRST, "consumption_kwh": -0.5}
+    line = FILE | {"meter_id": meter, "consumption_kwh": -0.5}
     rows(
         store,
         QUARANTINED_READINGS,
-        *(line | {"line_order": place, "reasons": broken} for place, broken in enumerate(reasons)),
+        *(
+            line | {"line_order": place, "reasons": broken, "reading_timestamp": FIRST.replace(year=year)}
+            for place, broken in enumerate(reasons)
+            for year in (1 if broken == both else 9999 if broken == both[1:] else FIRST.year,)
+        ),
     )
     bad = FILE | {"raw_line": "M1;<i>oops", "parse_error": "too few fields"}
     rows(store, METER_READINGS, *(bad | {"line_order": 900 + place} for place in range(unparsable)))

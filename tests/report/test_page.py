@@ -80,6 +80,8 @@ def test_the_page_of_a_full_run(report: WriteReport, store) -> None:
     assert "Period 10 days, 2024-02-01 to 2024-02-10" in page.text
     assert "The ledger balances. 951 lines = 946 loaded + 5 unparsable; 946 loaded = 868 current" in page.text
     assert "negative energy + voltage out of range 5" in page.text
+    assert "0001-01-31 23:00" in page.text
+    assert "9999-01-31 23:00" in page.text
     assert "1 of 3 expectations failed, 0 of them critical." in page.text
     assert "town-forest v3" in page.text
     # Of the two meters one has nothing but flagged readings.

@@ -88,7 +88,8 @@ def reasons(quarantined: DataFrame) -> DataFrame:
             "lines",
             "example.source_file",
             "example.meter_id",
-            "example.reading_timestamp",
+            # As text: a stamp that is no reading's may be of the year 1 or 9999, which pandas has no time for.
+            F.date_format("example.reading_timestamp", "yyyy-MM-dd HH:mm").alias("began"),
             "example.consumption_kwh",
         )
         .orderBy(F.desc("lines"), "reasons")
