@@ -380,7 +380,7 @@ def _consumption_metrics(run: Run, days: Changes, meters: DataFrame) -> int:
     periods = days.also(mart_consumption_metrics.affected_days)
     near = joined(span for of in days.spans() for span in mart_consumption_metrics.days_to_read(*of))
     daily = days.meters_in(run.store.read(INT_READINGS_DAILY), DAY, near)
-    changed = None if days.everything else days.each_day()
+    changed = None if days.everything else days.each_day
     made = mart_consumption_metrics.build(daily, meters, run.source, changed)
     metrics = periods.days_in(made, "period_start_local")
     return run.store.replace(metrics, MART_CONSUMPTION_METRICS, periods)

@@ -12,6 +12,7 @@ from meterlake.forecast.series import USUAL_DAYS, summed
 from meterlake.sources.source import Source
 from meterlake.tables.int_readings_hourly import INT_READINGS_HOURLY
 from meterlake.tables.mart_load_forecast import MART_LOAD_FORECAST
+from meterlake.tables.spans import A_DAY
 from meterlake.tables.stg_meters import STG_METERS
 from meterlake.tables.store import Store
 from meterlake.vee.clock import clock_of
@@ -21,7 +22,6 @@ MOST_REGIONS = 4
 MOST_NAMED = 20
 RECENT = timedelta(days=28)
 BEFORE_DAYS = 7
-A_DAY = timedelta(days=1)
 BAND = ["load_p10_kwh", "load_p50_kwh", "load_p90_kwh"]
 
 

@@ -1,11 +1,11 @@
 """A slice is one source's month of a mart: the unit that is published again when something in it changed."""
 
-from calendar import monthrange
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from functools import reduce
-from operator import or_
+from itertools import groupby
+from operator import attrgetter, or_
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from meterlake.serving.ddl import day, literal
 from meterlake.tables.file_scan import FileScan
-from meterlake.tables.spans import between
+from meterlake.tables.spans import between, months_of
 from meterlake.tables.table import Table
 
 
@@ -39,13 +39,8 @@ def slices_between(source: str, first: date, last: date) -> list[Slice]:
 
 def spans(slices: Collection[Slice]) -> list[Span]:
     """The slices by source and in order of time."""
-    found: list[Span] = []
-    for source, month in sorted(slices):
-        end = month.replace(day=monthrange(month.year, month.month)[1])
-        if found and (found[-1].source, found[-1].last + timedelta(days=1)) == (source, month):
-            month = found.pop().first
-        found.append(Span(source, month, end))
-    return found
+    by_source = groupby(sorted(slices), attrgetter("source"))
+    return [Span(source, *span) for source, some in by_source for span in months_of(each.month for each in some)]
 
 
 @dataclass(frozen=True)

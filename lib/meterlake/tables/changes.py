@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
-from functools import reduce
+from functools import cached_property, reduce
 from typing import cast
 
 import pyarrow as pa
@@ -78,7 +78,7 @@ class Changes:
         """
         if self.few is None:
             return self.end_to_end(before, after)
-        return bridged(around(self.each_day(), before, after))
+        return bridged(around(self.each_day, before, after))
 
     def end_to_end(self, before: int = 0, after: int = 0) -> list[Span]:
         """The days from so many before the first change to so many after the last."""
@@ -88,7 +88,7 @@ class Changes:
         """The whole months of the changed days, in the same way."""
         if self.few is None:
             return [(first.replace(day=1), last_day(last)) for first, last in self.end_to_end()]
-        return bridged(months_of(self.each_day()))
+        return bridged(months_of(self.each_day))
 
     def meters_in(self, frame: DataFrame, day: str, spans: list[Span]) -> DataFrame:
         """Rows of the changed meters in these days.
@@ -113,7 +113,7 @@ class Changes:
         if self.days is None or self.nothing:
             return self
         spark = self.days.sparkSession
-        concerned = [(day, other) for day in self.each_day() for other in set(days_of(day))]
+        concerned = [(day, other) for day in self.each_day for other in set(days_of(day))]
         if self.few is not None:
             to_other = pa.table(dict(zip(("day", "other"), map(pa.array, zip(*concerned, strict=True)), strict=True)))
             of_day = self.few.group_by("day").aggregate([([], "count_all")])
@@ -124,8 +124,9 @@ class Changes:
         others = [other for _, other in concerned]
         return Changes(self.source, pairs_of.distinct().persist(), min(others), max(others))
 
+    @cached_property
     def each_day(self) -> list[date]:
-        """The changed days, of changes whose days are told."""
+        """The changed days, of changes whose days are told; found by a job where they are not few, and then kept."""
         if self.few is not None:
             return sorted(self.few.column("day").unique().to_pylist())
         return sorted(row.day for row in self.days.select("day").distinct().collect()) if self.days else []

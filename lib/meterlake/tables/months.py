@@ -21,7 +21,7 @@ def all_months(store: "Store", source: str) -> list[date]:
 
 def changed_months(*changes: Changes) -> list[date]:
     """The first days of the months that hold a changed day."""
-    return sorted({day.replace(day=1) for changed in changes for day in changed.each_day()})
+    return sorted({day.replace(day=1) for changed in changes for day in changed.each_day})
 
 
 def later(month: date, by: int = 1) -> date:

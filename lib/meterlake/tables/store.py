@@ -442,7 +442,7 @@ class Store:
     def scan_days(self, table: Table, changes: Changes) -> FileScan | None:
         """The rows of the changed meter-days, as `scan` reads them; None also where they are not known to be few."""
         scan = self.scan_meters(table, changes, changes.spans())
-        return scan if scan is None or changes.few is None else scan.of_days(changes.few)
+        return scan.of_days(changes.few) if scan and changes.few else None
 
     def scan_meters(self, table: Table, changes: Changes, spans: list[Span]) -> FileScan | None:
         """The rows of the changed meters in these days, in the same way."""

@@ -23,9 +23,9 @@ from meterlake.tables.arrow_pass import ArrowPass, Rows, since
 from meterlake.tables.arrow_writer import Batches
 from meterlake.tables.coded import same
 from meterlake.tables.int_consumption_features import INT_CONSUMPTION_FEATURES
-from meterlake.tables.spans import Span
+from meterlake.tables.spans import A_DAY, Span
 from meterlake.transforms.plain_readings import reading_ids
-from meterlake.vee.clock import A_DAY, DAY_MINUTES, EPOCH, clock_of
+from meterlake.vee.clock import DAY_MINUTES, EPOCH, clock_of
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

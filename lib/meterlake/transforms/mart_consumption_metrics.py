@@ -1,6 +1,5 @@
 """Days -> consumption per day, week and month, against the period before and a year before."""
 
-from calendar import monthrange
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -11,11 +10,11 @@ from pyspark.sql import functions as F
 
 from meterlake.sources.source import Source
 from meterlake.tables.months import later
+from meterlake.tables.spans import A_DAY, last_day
 from meterlake.transforms.int_readings_daily import peak_of
 from meterlake.transforms.int_readings_hourly import SHARES, exact_sum, hours_of, joint_share, worst_quality
 
 METER = ("source", "meter_id")
-A_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ class Period:
 def _years_later(day: date, years: int) -> date:
     """As Spark's add_months: of 29 February the 28th."""
     month = later(day, 12 * years)
-    return month.replace(day=min(day.day, monthrange(month.year, month.month)[1]))
+    return month.replace(day=min(day.day, last_day(month).day))
 
 
 PERIODS = (

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from meterlake.sources.source import FIXED_OFFSET
 
 Ints = NDArray[np.int64]
-DAY_MINUTES, A_DAY, EPOCH = 1440, timedelta(days=1), date(1970, 1, 1)
+DAY_MINUTES, EPOCH = 1440, date(1970, 1, 1)
 # Zone rules are read between these years; a stamp outside takes the offset of the nearest.
 FIRST_YEAR, LAST_YEAR = 1990, 2050
 
