@@ -8,7 +8,7 @@ from pyspark.sql import functions as F
 from meterlake.anomaly import registry
 from meterlake.errors import GateFailed
 from meterlake.quality.gate import TABLES_OF, run_gate
-from meterlake.quality.profile_marts import NO_FILES, SUMMED_BY_TASKS, Bounds, Files, days_to_read
+from meterlake.quality.profile_marts import NO_FILES, SUMMED_BY_TASKS, Bounds, Files
 from meterlake.run import Outcome, Run
 from meterlake.stage import pending
 from meterlake.tables.catalog import TABLES
@@ -95,12 +95,10 @@ def _validate_marts(run: Run) -> Outcome:
 
 
 def _files(run: Run, changed: Bounds) -> dict[str, FileScan]:
-    """The files of the large tables, of the days that the last gate takes from them; where tasks can read them."""
-    scans = {}
-    for name in SUMMED_BY_TASKS:
-        first, last = days_to_read(name, changed)
-        span = [(first, last)] if first and last else []
-        scans[name] = run.files(TABLES[name], *span)
+    """The files of the large tables, of the changed days; where tasks can read them."""
+    first, last = changed
+    span = [(first, last)] if first and last else []
+    scans = {name: run.files(TABLES[name], *span) for name in SUMMED_BY_TASKS}
     return {name: scan for name, scan in scans.items() if scan}
 
 

@@ -89,6 +89,7 @@ def test_sums_that_disagree_are_found_where_they_do(story: Story, london: Source
         story[name] for name in ("stg_meter_readings", "int_readings_hourly", "mart_consumption_metrics")
     )
     weekly, noon = story["mart_weekly_load_profile"], F.col("hour_of_day") == 12
+    profile, october = story["mart_load_profile"], F.col("month_local") == "2024-10-01"
     metrics = changed(metrics, meter & (period == "day") & (start == "2024-10-26"), consumption_kwh=more)
     metrics = changed(metrics, meter & (period == "week") & (start == "2024-10-28"), consumption_kwh=more)
     metrics = changed(metrics, meter & (period == "month") & (start == "2024-11-01"), reading_count=F.lit(7))
@@ -101,6 +102,9 @@ def test_sums_that_disagree_are_found_where_they_do(story: Story, london: Source
             story["int_readings_monthly"], meter & (F.col("month_local") == "2024-11-01"), consumption_kwh=more
         ),
         "mart_consumption_metrics": metrics,
+        "mart_load_profile": changed(
+            profile, meter & october & noon & (F.col("day_type") == "weekend"), energy_kwh=F.col("energy_kwh") + 1
+        ),
         "mart_weekly_load_profile": changed(
             weekly,
             (F.col("month_local") == "2024-11-01") & (F.col("weekday") == 7) & (F.col("hour_of_day") == 12),
@@ -111,8 +115,8 @@ def test_sums_that_disagree_are_found_where_they_do(story: Story, london: Source
         "days_unlike_readings": {"day 2024-10-22"},
         "scores_unlike_readings": {"day 2024-10-22"},
         "days_unlike_hours": {"day 2024-10-24"},
-        "profiles_unlike_hours": {"month 2024-10-01"},
-        "weekly_profiles_unlike_hours": {"month 2024-10-01", "month 2024-11-01"},
+        "profiles_unlike_days": {"month 2024-10-01"},
+        "weekly_profiles_unlike_days": {"month 2024-11-01"},
         "days_unlike_mart": {"day 2024-10-26"},
         "weeks_unlike_mart": {"week 2024-10-28"},
         "months_unlike_mart": {"month 2024-11-01"},

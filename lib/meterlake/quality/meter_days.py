@@ -72,14 +72,14 @@ def hours(hours: DataFrame | FileScan) -> DataFrame:
     if isinstance(hours, FileScan):
         columns = ("consumption_kwh", "reading_count")
         days = summed(hours, METER_DAY, columns, of_hours)
-        return days.withColumn("consumption_kwh", F.col("consumption_kwh") / GRID)
+        return days.withColumn("hours_kwh", F.col("hours_kwh") / GRID)
     return hours.groupBy(*METER_DAY).agg(
-        exact_sum("consumption_kwh").alias("consumption_kwh"), F.sum("reading_count").alias("reading_count")
+        exact_sum("consumption_kwh").alias("hours_kwh"), F.sum("reading_count").alias("hours_count")
     )
 
 
 def of_hours(hours: pa.RecordBatch) -> Mapping[str, pa.Array]:
-    return {"consumption_kwh": on_grid(hours["consumption_kwh"], GRID), "reading_count": hours["reading_count"]}
+    return {"hours_kwh": on_grid(hours["consumption_kwh"], GRID), "hours_count": hours["reading_count"]}
 
 
 def scores(scores: DataFrame | FileScan, threshold: float) -> DataFrame:

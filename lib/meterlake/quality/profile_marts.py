@@ -3,6 +3,9 @@
 Every table contributes its sums per meter and period; one shuffle by meter and period brings them side by side, and a
 meter whose sums differ is counted in a fact of the period. Meters are compared one by one, so that the errors of two
 meters cannot cancel. A mart that knows no meter is compared with the sum of all.
+
+Changed days are compared with their readings and hours, and the weeks and months that hold them with their days: what
+a day more takes does not grow with the month.
 """
 
 from collections.abc import Mapping
@@ -52,8 +55,8 @@ def marts_profile(
         threshold: scores above it are flagged.
         changed: first and last changed local day; None when every day is to be judged.
         has_model: whether readings have to have scores; else FACTS_OF_A_MODEL are left out.
-        files: of SUMMED_BY_TASKS, or some of them, the files that hold the rows of `days_to_read`, in which tasks add
-            up millions of rows: some 5 CPU seconds instead of 9 for 11.5 M readings (docs/performance.md).
+        files: of SUMMED_BY_TASKS, or some of them, the files that hold the rows of the changed days, in which tasks
+            add up millions of rows: some 5 CPU seconds instead of 9 for 11.5 M readings (docs/performance.md).
         begin: of `session.begun`, for what tasks make of files.
     """
     sums = _sums(frames, files, source, threshold, changed, begin)
@@ -71,11 +74,6 @@ def marts_profile(
     )
 
 
-def days_to_read(table: str, changed: Bounds) -> Bounds:
-    """The days whose rows of one of SUMMED_BY_TASKS the facts about changed days take."""
-    return _whole_periods(changed) if table == "int_readings_hourly" else changed
-
-
 def _sums(
     frames: Frames, files: Files, source: Source, threshold: float, changed: Bounds, begin: Begin
 ) -> list[DataFrame]:
@@ -86,7 +84,7 @@ def _sums(
     silver, hourly, scored = SUMMED_BY_TASKS
     sums = {
         silver: meter_days.readings(files.get(silver, days[silver]), source),
-        hourly: meter_days.hours(files.get(hourly, around[hourly])),
+        hourly: meter_days.hours(files.get(hourly, days[hourly])),
         scored: meter_days.scores(files.get(scored, days[scored]), threshold),
     }
     sums |= {name: begin(sums[name]) for name in files}
@@ -94,9 +92,9 @@ def _sums(
     flags = {"flags_scored": "reading_count", "flags_flagged": "flagged_count", "flags_worst": "worst_score"}
     return [
         _days(sums[silver]),
+        _days(sums[hourly]),
         _days(sums[scored]),
-        _in_periods(sums[hourly], "hours"),
-        _in_periods(around["int_readings_daily"], "days"),
+        _in_periods(around["int_readings_daily"]),
         _rows(around["int_readings_monthly"], "month", month, **_known("months")),
         _metrics(around["mart_consumption_metrics"], source),
         _rows(around["mart_load_profile"], "month", month, profile_kwh=F.col("energy_kwh").cast("double")),
@@ -124,13 +122,13 @@ def _days(sums: DataFrame) -> DataFrame:
     return _rows(sums, "day", F.col("reading_date_local"), **{name: F.col(name) for name in sums.columns[2:]})
 
 
-def _in_periods(daily: DataFrame, name: str) -> DataFrame:
+def _in_periods(daily: DataFrame) -> DataFrame:
     """A day's energy and known readings, for the day, its week and its month."""
     day = F.col("reading_date_local")
     starts = {"day": day, "week": F.trunc(day, "week"), "month": F.trunc(day, "month")}
     periods = F.array(*(F.struct(F.lit(kind).alias("kind"), start.alias("start")) for kind, start in starts.items()))
     exploded = daily.withColumn("period", F.explode(periods))
-    return _rows(exploded, F.col("period.kind"), F.col("period.start"), **_known(name))
+    return _rows(exploded, F.col("period.kind"), F.col("period.start"), **_known("days"))
 
 
 def _known(name: str) -> dict[str, Column]:
@@ -165,7 +163,7 @@ def _differences() -> dict[str, tuple[str, Column]]:
         "weeks_unlike_mart": ("week", mart),
         "months_unlike_mart": ("month", mart),
         "months_unlike_days": ("month", _differ("months", "days")),
-        "profiles_unlike_hours": ("month", _energy_differs("profile", "hours", F.lit(PROFILE_CELLS * ROUNDING_KWH))),
+        "profiles_unlike_days": ("month", _energy_differs("profile", "days", F.lit(PROFILE_CELLS * ROUNDING_KWH))),
         "readings_without_score": ("day", ~scored.between(*_counts("metered_count", "readings_all"))),
         "scores_unlike_readings": ("day", _energy_differs("scores", "metered", scored * ROUNDING_KWH)),
         "flags_unlike_scores": ("day", (flagged != flags) | F.coalesce(worst_differs, F.lit(False))),
@@ -216,7 +214,7 @@ def _facts(source: Source, threshold: float, has_model: bool) -> list[Column]:
         # A period has a row per meter. Of the run they are not told: counting distinct ones would double its plan.
         F.when(~of_run, F.count("meter_id")).alias("meters"),
         *(F.sum(F.when(kind == of, d.cast("int"))).alias(name) for name, (of, d) in differences.items()),
-        *([_weekly_differs().alias("weekly_profiles_unlike_hours")] if source.tells_hours else []),
+        *([_weekly_differs().alias("weekly_profiles_unlike_days")] if source.tells_hours else []),
         *(F.sum(name).alias(name) for name in (*meter_days.score_faults(threshold), *_metric_faults(source))),
         F.when(of_run, F.try_divide(F.sum("present"), F.sum("expected"))).alias("completeness"),
         F.when(enough, F.sum("flagged") / F.sum("scored")).alias("flagged_share"),
@@ -224,9 +222,9 @@ def _facts(source: Source, threshold: float, has_model: bool) -> list[Column]:
 
 
 def _weekly_differs() -> Column:
-    """Of a month 1 where its weekly profiles do not hold the energy of its hours, each cell rounded."""
-    hours, weekly, cells = (F.coalesce(F.sum(name), F.lit(0)) for name in ("hours_kwh", "weekly_kwh", "weekly_cells"))
-    differs = F.abs(hours - weekly) > cells * ROUNDING_KWH + EXACT_KWH
+    """Of a month 1 where its weekly profiles do not hold the energy of its days, each cell rounded."""
+    days, weekly, cells = (F.coalesce(F.sum(name), F.lit(0)) for name in ("days_kwh", "weekly_kwh", "weekly_cells"))
+    differs = F.abs(days - weekly) > cells * ROUNDING_KWH + EXACT_KWH
     return F.when(F.col("kind") == "month", differs.cast("int"))
 
 
