@@ -4,6 +4,7 @@ from datetime import date, timedelta
 from itertools import pairwise
 
 import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pyspark.sql import SparkSession
@@ -83,11 +84,28 @@ def test_a_late_reading_opens_no_files_of_the_days_between(spark: SparkSession, 
     assert rows.where(on_days(day, [])).count() == 0
 
 
-def test_days_that_are_not_few_are_read_from_end_to_end(spark: SparkSession) -> None:
-    first, last = date(2024, 1, 31), date(2024, 3, 5)
-    pairs = spark.createDataFrame([("a", first), ("a", last)], "meter_id string, day date")
-    many = Changes(VILLAGE.name, pairs, first, last)
-    assert many.spans(1, 2) == [(date(2024, 1, 30), date(2024, 3, 7))]
-    assert many.months() == [(date(2024, 1, 1), date(2024, 3, 31))]
+def test_days_of_more_pairs_than_the_driver_holds_are_read_in_the_same_way(
+    spark: SparkSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The day of a utility: all meters' readings of today, and a few of two months ago."""
+    late, today = date(2024, 1, 31), date(2024, 3, 5)
+    pairs = spark.createDataFrame([(f"m{n}", today) for n in range(9)] + [("m1", late)], "meter_id string, day date")
+    monkeypatch.setattr("meterlake.tables.changes.FEW_PAIRS", 5)
+    many = Changes.of_frame(VILLAGE.name, pairs)
+    assert many.few is None
+    assert (many.first, many.last) == (late, today)
+    assert many.spans(1, 2) == [(date(2024, 1, 30), date(2024, 2, 2)), (date(2024, 3, 4), date(2024, 3, 7))]
+    assert many.months() == [(date(2024, 1, 1), date(2024, 1, 31)), (date(2024, 3, 1), date(2024, 3, 31))]
+
+    of_old = many.until(date(2024, 3, 4))
+    assert of_old.few is not None
+    assert of_old.few.to_pylist() == [{"meter_id": "m1", "day": late}]
+    assert many.until(date(2024, 1, 1)).nothing
+
+
+def test_where_everything_changed_all_days_are_read() -> None:
+    everything = Changes(VILLAGE.name, None, date(2024, 1, 31), date(2024, 3, 5))
+    assert everything.spans(1, 2) == [(date(2024, 1, 30), date(2024, 3, 7))]
+    assert everything.months() == [(date(2024, 1, 1), date(2024, 3, 31))]
     nothing = Changes(VILLAGE.name, None, None, None)
     assert nothing.spans() == nothing.months() == []

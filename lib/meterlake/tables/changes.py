@@ -73,10 +73,10 @@ class Changes:
         return self.days is None and not self.nothing
 
     def spans(self, before: int = 0, after: int = 0) -> list[Span]:
-        """What to read: the changed days, with so many before and after each, and perhaps what lies between; end to end
-        where they are not few.
+        """What to read: the changed days, with so many before and after each, and perhaps what lies between; all days
+        of the source where everything counts as changed.
         """
-        if self.few is None:
+        if self.days is None:
             return self.end_to_end(before, after)
         return bridged(around(self.each_day, before, after))
 
@@ -86,7 +86,7 @@ class Changes:
 
     def months(self) -> list[Span]:
         """The whole months of the changed days, in the same way."""
-        if self.few is None:
+        if self.days is None:
             return [(first.replace(day=1), last_day(last)) for first, last in self.end_to_end()]
         return bridged(months_of(self.each_day))
 
@@ -141,7 +141,7 @@ class Changes:
         if self.few is not None:
             earlier = self.few.filter(pc.field("day") <= pa.scalar(day))
             return Changes.of_few(self.days.sparkSession, self.source, earlier)
-        return Changes(self.source, self.days.where(F.col("day") <= F.lit(day)), self.first, day)
+        return Changes.of_frame(self.source, self.days.where(F.col("day") <= F.lit(day)))
 
     def or_in(self, *others: "Changes") -> "Changes":
         """What changed here or in others of the same source."""
