@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 
 from meterlake import bootstrap
 from meterlake.errors import Unreachable
-from meterlake.session import FIRST_COMPILER, FIRST_COMPILER_BYTES, _options, _scratch, size_to, spark_session
+from meterlake.session import FIRST_COMPILER_BYTES, _options, _scratch, size_to, spark_session
 from meterlake.settings import PROJECT, Settings
 
 MB = 1 << 20
@@ -94,15 +94,15 @@ def test_shuffles_are_sized_to_the_work(
         ("local[2]", FIRST_COMPILER_BYTES, True),
         ("local[2]", FIRST_COMPILER_BYTES + 1, False),
         ("local[2]", None, False),
-        ("local-cluster[2,1,1024]", 1, False),
-        ("spark://127.0.0.1:7077", 1, False),
+        ("local-cluster[2,1,1024]", None, True),
+        ("spark://127.0.0.1:7077", FIRST_COMPILER_BYTES + 1, True),
     ],
 )
-def test_only_a_jvm_that_loads_little_by_itself_does_without_the_second_compiler(
+def test_a_jvm_that_loads_little_or_only_plans_does_without_the_second_compiler(
     settings: Settings, master: str, text_bytes: int | None, alone: bool
 ) -> None:
     options = _options(settings, master, text_bytes)["spark.driver.extraJavaOptions"]
-    assert [option in options for option in FIRST_COMPILER] == [alone, alone]
+    assert [option in options for option in bootstrap.FIRST_COMPILER] == [alone, alone]
 
 
 def test_a_session_writes_only_into_its_home(tmp_path: Path) -> None:

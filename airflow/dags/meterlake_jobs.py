@@ -11,7 +11,7 @@ from typing import Any
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from airflow.sdk import Asset, DeadlineAlert, DeadlineReference, SyncCallback, task_group
 
-from meterlake.bootstrap import archive_options, jar_paths
+from meterlake.bootstrap import FIRST_COMPILER, archive_options, jar_paths
 from meterlake.settings import load
 
 PROJECT = Path(os.environ.get("METERLAKE_PROJECT") or Path(__file__).parents[2]).resolve()
@@ -96,19 +96,18 @@ def _submitted(name: str, region: str) -> dict[str, Any]:
         "py_files": str(PACKAGE),
         # The connection takes bare names only, and Spark's launcher must be the one of this environment.
         "spark_binary": str(Path(sys.prefix) / "bin" / "spark-submit"),
-        "conf": {"spark.driver.memory": f"{{{{ settings({region}).spark.driver_memory }}}}"} | _from_archive(),
+        "conf": {"spark.driver.memory": f"{{{{ settings({region}).spark.driver_memory }}}}"} | _quick_to_start(),
     }
 
 
-def _from_archive() -> dict[str, str]:
-    """With our jars on its class path from the start, the driver's JVM takes its classes from the archive of set-up."""
-    options = archive_options()
-    if not options:
-        return {}
-    return {
-        "spark.driver.extraClassPath": os.pathsep.join(map(str, jar_paths())),
-        "spark.driver.defaultJavaOptions": " ".join(options),
-    }
+def _quick_to_start() -> dict[str, str]:
+    """How the driver's JVM, which lives for a minute and leaves the work to executors, starts and plans in less time.
+
+    With our jars on its class path from the start, it takes its classes from the archive of set-up.
+    """
+    archive = archive_options()
+    on_path = {"spark.driver.extraClassPath": os.pathsep.join(map(str, jar_paths()))} if archive else {}
+    return on_path | {"spark.driver.defaultJavaOptions": " ".join([*archive, *FIRST_COMPILER])}
 
 
 def by_name(name: str) -> dict[str, str]:

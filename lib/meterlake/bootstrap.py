@@ -30,6 +30,8 @@ S3_CLIENT = "org.apache.hadoop:hadoop-aws:3.5.0"
 CLICKHOUSE_PACKAGE, CLICKHOUSE_VERSION = "@chdb/lib-linux-x64-gnu", "26.7.3-stable.1"
 OLDEST_JAVA = 17
 SHARE = Path(sys.prefix) / "share" / "meterlake"
+# Options of a JVM that does without its second compiler; its code cache would be of 48 MB then, which a run fills.
+FIRST_COMPILER = ("-XX:TieredStopAtLevel=1", "-XX:ReservedCodeCacheSize=240m")
 
 log = logging.getLogger("meterlake")
 

@@ -15,7 +15,7 @@ from pyspark import SparkConf, SparkContext, inheritable_thread_target
 from pyspark.sql import DataFrame, SparkSession
 
 from meterlake import object_store
-from meterlake.bootstrap import archive_options, check_java, jar_paths, s3_jar_paths
+from meterlake.bootstrap import FIRST_COMPILER, archive_options, check_java, jar_paths, s3_jar_paths
 from meterlake.errors import Unreachable
 from meterlake.settings import PROJECT, Settings
 
@@ -30,11 +30,9 @@ SMALL = {
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
     "spark.sql.adaptive.enabled": "false",
 }
-# Up to so much text the JVM's second compiler costs more than its faster code saves: most of what it compiles is the
-# planner and code generated for one query, while rows are read and written by Arrow (docs/performance.md).
+# Up to so much text, or where tasks run in other JVMs, the driver's second compiler costs more than its faster code
+# saves: most of what it compiles is the planner and code generated for one query (docs/performance.md).
 FIRST_COMPILER_BYTES = 1 << 30
-# Without the second compiler the JVM would take a code cache of 48 MB, which a run fills.
-FIRST_COMPILER = ("-XX:TieredStopAtLevel=1", "-XX:ReservedCodeCacheSize=240m")
 LOGGING = "log4j2.properties"
 WORKER_DAEMON = "meterlake.worker_daemon"
 HADOOP_JARS = "SPARK_DIST_CLASSPATH"
@@ -172,11 +170,11 @@ def _options(settings: Settings, master: str, text_bytes: int | None) -> dict[st
     logs = settings.folder("logs")
     events = logs / "spark-events"
     events.mkdir(exist_ok=True)
-    is_short = _is_one_jvm(master) and text_bytes is not None and text_bytes <= FIRST_COMPILER_BYTES
+    does_much = _is_one_jvm(master) and (text_bytes is None or text_bytes > FIRST_COMPILER_BYTES)
     options = {
         "spark.master": master,
         "spark.driver.memory": settings.spark.driver_memory,
-        "spark.driver.extraJavaOptions": _java_options(logs, is_short),
+        "spark.driver.extraJavaOptions": _java_options(logs, does_much),
         "spark.sql.warehouse.dir": str(settings.folder("warehouse")),
         "spark.eventLog.enabled": "true",
         "spark.eventLog.dir": events.as_uri(),
@@ -190,26 +188,28 @@ def _options(settings: Settings, master: str, text_bytes: int | None) -> dict[st
     return options | (object_store.spark_options(settings) if settings.uses_s3 else {})
 
 
-def _java_options(logs: Path, is_short: bool) -> str:
+def _java_options(logs: Path, does_much: bool) -> str:
     """Logging to the home folder, the class archive (ignored where the class path is another, without a word), and
-    which compilers a JVM with little work has."""
+    which compilers a JVM has that does not do much."""
     options = [f"-Dmeterlake.logs={logs}", f"-Dlog4j2.configurationFile={(PROJECT / 'conf' / LOGGING).as_uri()}"]
-    options += [*archive_options(), *(FIRST_COMPILER if is_short else ())]
+    options += [*archive_options(), *(() if does_much else FIRST_COMPILER)]
     return " ".join(f'"{option}"' for option in options)
 
 
 def _jars(settings: Settings, given: dict[str, str], master: str) -> dict[str, str]:
-    """Our jars, on the class path of a JVM that does all the work itself, otherwise shipped beside the given ones."""
+    """Our jars: on the class path of a driver that starts here, as in the archive of classes; to executors they are
+    shipped, beside the given ones."""
     ours = [str(path) for path in jar_paths()]
+    on_path = {} if given else {"spark.driver.extraClassPath": os.pathsep.join(ours)}
     if not given and _is_one_jvm(master):
-        return {"spark.driver.extraClassPath": os.pathsep.join(ours)}
+        return on_path
     if settings.uses_s3:
         with suppress(Unreachable) if given else nullcontext():  # the cluster that we were submitted to may have them
             ours += map(str, s3_jar_paths())
     if given:
         _add_to_driver(ours)
     theirs = given["spark.jars"].split(",") if given.get("spark.jars") else []
-    return {"spark.jars": ",".join(dict.fromkeys([*theirs, *ours]))}
+    return on_path | {"spark.jars": ",".join(dict.fromkeys([*theirs, *ours]))}
 
 
 def _add_to_driver(jars: list[str]) -> None:
