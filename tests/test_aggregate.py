@@ -1,6 +1,6 @@
 """Hours, days, months and marts of one delivery: energy adds up on every level, and a day knows its peak."""
 
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -8,10 +8,28 @@ import pytest
 from pyspark.sql import SparkSession
 
 from meterlake.settings import Settings
+from meterlake.tables.changes import FEW_PAIRS
+from meterlake.tables.int_consumption_features import INT_CONSUMPTION_FEATURES
+from meterlake.tables.int_readings_daily import INT_READINGS_DAILY
+from meterlake.tables.int_readings_hourly import INT_READINGS_HOURLY
+from meterlake.tables.int_readings_monthly import INT_READINGS_MONTHLY
+from meterlake.tables.mart_consumption_metrics import MART_CONSUMPTION_METRICS
+from meterlake.tables.mart_load_profile import MART_LOAD_PROFILE
+from meterlake.tables.mart_weekly_load_profile import MART_WEEKLY_LOAD_PROFILE
+from meterlake.tables.store import Store
 from tests.conftest import settings_for
 from tests.lake import deliver, half_hours, rows, written
 
 STEPS = ("ingest", "stage", "aggregate", "marts")
+MADE = (
+    INT_READINGS_HOURLY,
+    INT_READINGS_DAILY,
+    INT_READINGS_MONTHLY,
+    INT_CONSUMPTION_FEATURES,
+    MART_CONSUMPTION_METRICS,
+    MART_LOAD_PROFILE,
+    MART_WEEKLY_LOAD_PROFILE,
+)
 OF_ONE_DAY = ["b,2024-01-01 09:00:00,2", "b,2024-01-01 09:30:00,4", "b,2024-01-01 11:00:00,6"]
 
 
@@ -45,14 +63,23 @@ def test_a_day_knows_its_peak_and_completeness(spark: SparkSession, lake: Settin
     assert mart.load_factor == 8.0 / 12.0
 
 
+@pytest.mark.parametrize(
+    "few_pairs",
+    [pytest.param(FEW_PAIRS, id="each_meter_is_looked_up"), pytest.param(1, id="all_meters_of_the_new_day")],
+)
 def test_a_new_day_with_a_late_reading_of_an_old_one_comes_to_what_one_delivery_does(
-    spark: SparkSession, tmp_path: Path
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, few_pairs: int
 ) -> None:
+    """Of a utility's day there are more meter-days than the driver holds (`Changes.whole`)."""
     old, late = half_hours("a", datetime(2024, 1, 30), 48 * 2), half_hours("b", datetime(2024, 1, 31, 9), 3)
     new = half_hours("a", datetime(2024, 2, 1), 48) + half_hours("b", datetime(2024, 2, 1, 7), 9)
     grown, whole = settings_for(tmp_path / "grown"), settings_for(tmp_path / "whole")
-    deliver(spark, grown, written(tmp_path / "1.csv", *old), *STEPS[:3])
-    deliver(spark, grown, written(tmp_path / "2.csv", *late, *new), *STEPS[:3])
-    deliver(spark, whole, written(tmp_path / "all.csv", *old, *late, *new), *STEPS[:3])
-    for table in ("int_readings_hourly", "int_readings_daily", "int_readings_monthly", "int_consumption_features"):
-        assert sorted(rows(spark, grown, table)) == sorted(rows(spark, whole, table))
+    deliver(spark, whole, written(tmp_path / "all.csv", *old, *late, *new), *STEPS)
+    for module in ("changes", "net_changes"):
+        monkeypatch.setattr(f"meterlake.tables.{module}.FEW_PAIRS", few_pairs)
+    deliver(spark, grown, written(tmp_path / "1.csv", *old), *STEPS)
+    deliver(spark, grown, written(tmp_path / "2.csv", *late, *new), *STEPS)
+    changed = Store(spark, grown).changes(INT_READINGS_DAILY, "village", 1)
+    assert changed.whole == ({date(2024, 2, 1)} if few_pairs == 1 else set())
+    for table in MADE:
+        assert sorted(rows(spark, grown, table.name)) == sorted(rows(spark, whole, table.name))

@@ -161,10 +161,10 @@ def _told_apart(run: Run, changed: Changes) -> tuple[Changes, tuple[ArrowPass, A
 
 def _hours(run: Run, readings: DataFrame, changed: Changes) -> int:
     """Hours of the changed meter-days; the number of rows written."""
-    files = _plain_files(run, changed)
-    if files and changed.few is not None and changed.first:
+    files, only = _plain_files(run, changed), changed.set_of(DAY)
+    if files and only and changed.first:
         hours = plain_hours.build(Rows.by_meter(files, plain_hours.NEEDED), run.source, changed.first)
-        return run.store.replace(hours.of_days(changed.few), INT_READINGS_HOURLY, changed)
+        return run.store.replace(hours.of_days(only), INT_READINGS_HOURLY, changed)
     hourly = int_readings_hourly.build(changed.days_in(readings, DAY), run.source)
     return run.store.replace(hourly, INT_READINGS_HOURLY, changed)
 
@@ -203,10 +203,10 @@ def _features(run: Run, readings: DataFrame, changed: Changes, until: date | Non
     """
     depend = changed.also(following_days(LOOKS_BACK_DAYS, until))
     # One day more than a feature looks back: the prefix sums begin at a UTC midnight.
-    files = _plain_files(run, changed, LOOKS_BACK_DAYS + 1)
-    if files and depend.few is not None:
+    files, only = _plain_files(run, changed, LOOKS_BACK_DAYS + 1), depend.set_of(DAY)
+    if files and only:
         rows = Rows.by_meter(files, int_consumption_features.CARRIED)
-        features = int_consumption_features.build(rows, run.source).of_days(depend.few)
+        features = int_consumption_features.build(rows, run.source).of_days(only)
         return run.store.replace(features, INT_CONSUMPTION_FEATURES, depend)
     near = changed.meters_in(readings, DAY, changed.spans(LOOKS_BACK_DAYS + 1, LOOKS_BACK_DAYS))
     if run.source.varies:

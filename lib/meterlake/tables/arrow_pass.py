@@ -78,13 +78,13 @@ class ArrowPass:
     work: Work
     of: "ArrowPass | None" = None
 
-    def of_days(self, pairs: pa.Table) -> "ArrowPass":
-        """The pass that gives the rows of some meter-days only: `meter_id` and `day` of each."""
-        wanted, work = MeterDaySet.of(pairs, str(self.table.day)), self.work
+    def of_days(self, only: MeterDaySet) -> "ArrowPass":
+        """The pass that gives the rows of some meter-days only."""
+        work = self.work
 
         def among(batches: Batches) -> Batches:
             for batch in work(batches):
-                yield batch.filter(wanted.among(batch))
+                yield batch.filter(only.among(batch))
 
         return replace(self, work=among)
 

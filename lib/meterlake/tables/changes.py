@@ -13,10 +13,13 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from meterlake.shares import frame_of, frame_of_batches
+from meterlake.tables.meter_day_set import MeterDaySet
 from meterlake.tables.spans import Span, around, bridged, last_day, months_of, on_days, widened
 
 # As many pairs are held by the driver and stand in plans as values: 20 MB.
 FEW_PAIRS = 500_000
+# Where more than so many of a source's meters changed on a day, to take all of them costs less than to look each up.
+MOST_OF_METERS = 0.5
 PAIRS = pa.schema({"meter_id": pa.string(), "day": pa.date32()})
 # From a changed day to the days that depend on it, or to what stands for those.
 DaysOf = Callable[[date], Iterable[date]]
@@ -31,7 +34,8 @@ class Changes:
         days: distinct `meter_id`, `day`; None when everything of the source counts as changed.
         first: first changed day; None together with `last` when nothing changed.
         last: last changed day.
-        few: the same pairs, where they are few and known without a job.
+        few: the pairs that have to be looked up, where they are few: all of them, or those of days that are not whole.
+        whole: days on which all meters are taken, as most of them changed: a utility's day is millions of pairs.
     """
 
     source: str
@@ -39,6 +43,7 @@ class Changes:
     first: date | None
     last: date | None
     few: pa.Table | None = None
+    whole: frozenset[date] = frozenset()
 
     @classmethod
     def of_few(cls, spark: SparkSession, source: str, rows: pa.Table, day: str = "day") -> "Changes":
@@ -53,16 +58,28 @@ class Changes:
         return cls(source, frame, days["min"], days["max"], pairs)
 
     @classmethod
-    def of_frame(cls, source: str, days: DataFrame) -> "Changes":
+    def of_frame(cls, source: str, days: DataFrame, meters: int | None = None) -> "Changes":
         """Changes of distinct `meter_id`, `day` that Spark finds, which are looked at here and now.
 
         Args:
-            days: what may be read twice.
+            days: what may be read more than once.
+            meters: how many the source has, where days may be taken as whole.
         """
         few = days.limit(FEW_PAIRS + 1).toArrow()
         if few.num_rows <= FEW_PAIRS:
             return cls.of_few(days.sparkSession, source, few)
-        return cls(source, days, *(days.agg(F.min("day"), F.max("day")).head() or (None, None)))
+        counts = {row.day: row["count"] for row in days.groupBy("day").count().collect()}
+        whole = frozenset(day for day, count in counts.items() if meters and count > MOST_OF_METERS * meters)
+        if sum(count for day, count in counts.items() if day not in whole) > FEW_PAIRS:
+            return cls(source, days, min(counts), max(counts))
+        return cls._of_whole(source, days, days.where(~F.col("day").isin(list(whole))).toArrow().cast(PAIRS), whole)
+
+    @classmethod
+    def _of_whole(cls, source: str, days: DataFrame, few: pa.Table, whole: frozenset[date]) -> "Changes":
+        """Changes of whole days, and of a few meters on others."""
+        apart = distinct(few.filter(~pc.field("day").isin(list(whole))))
+        ends = {*whole, *apart.column("day").unique().to_pylist()}
+        return cls(source, days, min(ends), max(ends), apart, whole)
 
     @property
     def nothing(self) -> bool:
@@ -97,16 +114,25 @@ class Changes:
         leaves out the rest of the rows early.
         """
         bounded = self._between(frame, day, spans)
-        if self.days is None:
+        if self.days is None or self.whole:
             return bounded
         return bounded.join(self.days.select("meter_id").distinct(), on="meter_id", how="left_semi")
 
     def days_in(self, frame: DataFrame, day: str) -> DataFrame:
-        """Rows of exactly the changed meter-days."""
+        """Rows of exactly the changed meter-days, and of all meters on whole days."""
+        if self.whole:
+            assert self.few is not None
+            of_whole = self._between(frame, day, around(self.whole))
+            others = Changes.of_few(frame.sparkSession, self.source, self.few)
+            return of_whole if others.nothing else of_whole.unionByName(others.days_in(frame, day))
         bounded = self._between(frame, day, self.spans())
         if self.days is None:
             return bounded
         return bounded.join(self.days.withColumnRenamed("day", day), on=["meter_id", day], how="left_semi")
+
+    def set_of(self, day: str) -> MeterDaySet | None:
+        """The same for tasks to look rows up in, `day` being the column of their day; None where it is too large."""
+        return None if self.few is None else MeterDaySet.of(self.few, day, self.whole)
 
     def also(self, days_of: DaysOf) -> "Changes":
         """The changes of what depends on these: `days_of` gives, for a changed day, the days concerned."""
@@ -114,21 +140,33 @@ class Changes:
             return self
         spark = self.days.sparkSession
         concerned = [(day, other) for day in self.each_day for other in set(days_of(day))]
-        if self.few is not None:
-            to_other = pa.table(dict(zip(("day", "other"), map(pa.array, zip(*concerned, strict=True)), strict=True)))
-            of_day = self.few.group_by("day").aggregate([([], "count_all")])
-            if pc.sum(of_day.join(to_other, keys="day").column("count_all")).as_py() <= FEW_PAIRS:
-                return Changes.of_few(spark, self.source, self.few.join(to_other, "day", join_type="inner"), "other")
+        whole = frozenset(other for day, other in concerned if day in self.whole)
+        few = self._moved(concerned) if self.few is not None else None
+        if few is not None and not whole:
+            return Changes.of_few(spark, self.source, few)
         dependent = F.broadcast(frame_of(spark, concerned, "day date, other date"))
         pairs_of = self.days.join(dependent, on="day").select("meter_id", F.col("other").alias("day"))
+        pairs_of = pairs_of.distinct().persist()
+        if few is not None:
+            return Changes._of_whole(self.source, pairs_of, few, whole)
         others = [other for _, other in concerned]
-        return Changes(self.source, pairs_of.distinct().persist(), min(others), max(others))
+        return Changes(self.source, pairs_of, min(others), max(others))
+
+    def _moved(self, concerned: list[tuple[date, date]]) -> pa.Table | None:
+        """The few pairs with each other day that their day concerns; None where those are not few."""
+        assert self.few is not None
+        to_other = pa.table(dict(zip(("day", "other"), map(pa.array, zip(*concerned, strict=True)), strict=True)))
+        of_day = self.few.group_by("day").aggregate([([], "count_all")]).join(to_other, keys="day")
+        if (pc.sum(of_day.column("count_all")).as_py() or 0) > FEW_PAIRS:
+            return None
+        moved = self.few.join(to_other, "day", join_type="inner")
+        return moved.select(["meter_id", "other"]).rename_columns(PAIRS.names)
 
     @cached_property
     def each_day(self) -> list[date]:
         """The changed days, of changes whose days are told; found by a job where they are not few, and then kept."""
         if self.few is not None:
-            return sorted(self.few.column("day").unique().to_pylist())
+            return sorted(self.whole.union(self.few.column("day").unique().to_pylist()))
         return sorted(row.day for row in self.days.select("day").distinct().collect()) if self.days else []
 
     def until(self, day: date) -> "Changes":
@@ -138,10 +176,13 @@ class Changes:
         if day < self.first:
             return Changes(self.source, None, None, None)
         assert self.days is not None
-        if self.few is not None:
-            earlier = self.few.filter(pc.field("day") <= pa.scalar(day))
-            return Changes.of_few(self.days.sparkSession, self.source, earlier)
-        return Changes.of_frame(self.source, self.days.where(F.col("day") <= F.lit(day)))
+        days, whole = self.days.where(F.col("day") <= F.lit(day)), frozenset(one for one in self.whole if one <= day)
+        if self.few is None:
+            return Changes.of_frame(self.source, days)
+        few = self.few.filter(pc.field("day") <= pa.scalar(day))
+        if whole:
+            return Changes._of_whole(self.source, days, few, whole)
+        return Changes.of_few(days.sparkSession, self.source, few)
 
     def or_in(self, *others: "Changes") -> "Changes":
         """What changed here or in others of the same source."""
@@ -152,10 +193,14 @@ class Changes:
         lists = [one.days.select("meter_id", "day") for one in some if one.days is not None]
         if len(lists) < len(some):
             return Changes(self.source, None, first, last)
-        few = [one.few for one in some if one.few is not None]
-        if len(few) == len(some) and sum(pairs.num_rows for pairs in few) <= FEW_PAIRS:
+        few, whole = [one.few for one in some if one.few is not None], frozenset[date]().union(*(o.whole for o in some))
+        are_few = len(few) == len(some) and sum(pairs.num_rows for pairs in few) <= FEW_PAIRS
+        if are_few and not whole:
             return Changes.of_few(lists[0].sparkSession, self.source, pa.concat_tables(few))
-        return Changes(self.source, reduce(DataFrame.unionByName, lists).distinct().persist(), first, last)
+        days = reduce(DataFrame.unionByName, lists).distinct().persist()
+        if are_few:
+            return Changes._of_whole(self.source, days, pa.concat_tables(few), whole)
+        return Changes(self.source, days, first, last)
 
     def _between(self, frame: DataFrame, day: str, spans: list[Span]) -> DataFrame:
         of_source = frame.where(F.col("source") == self.source)

@@ -73,9 +73,9 @@ class FileScan:
     def where(self, condition: pc.Expression) -> "FileScan":
         return replace(self, wanted=self.wanted & condition)
 
-    def of_days(self, pairs: pa.Table) -> "FileScan":
-        """The rows of some meter-days: `meter_id` and `day` of each."""
-        return replace(self, only=MeterDaySet.of(pairs, str(self.table.day)))
+    def of_days(self, only: MeterDaySet) -> "FileScan":
+        """The rows of some meter-days."""
+        return replace(self, only=only)
 
     @property
     def rows(self) -> int:

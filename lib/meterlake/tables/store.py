@@ -301,7 +301,12 @@ class Store:
             return Changes.of_few(self.spark, source, few)
         rows = self._feed(table, since, newest).where(F.col("source") == source)
         days = rows.select(F.col(who).alias("meter_id"), F.col(table.day).alias("day")).distinct().persist()
-        return Changes.of_frame(source, days)
+        return Changes.of_frame(source, days, self._meters(source) if who == "meter_id" else None)
+
+    def _meters(self, source: str) -> int:
+        """How many meters the source has."""
+        asked = "SELECT count(*) AS counted FROM stg_meters WHERE source = :source"
+        return int(self.ask(asked, source=source)[0].counted)
 
     def added(self, table: Table, since: int, until: int) -> pa.Table | None:
         """The rows that came after version `since`, up to `until`; None where others were changed or removed since, or
@@ -441,15 +446,16 @@ class Store:
 
     def scan_days(self, table: Table, changes: Changes) -> FileScan | None:
         """The rows of the changed meter-days, as `scan` reads them; None also where they are not known to be few."""
-        scan = self.scan_meters(table, changes, changes.spans())
-        return scan.of_days(changes.few) if scan and changes.few else None
+        only = changes.set_of(str(table.day))
+        scan = self.scan_meters(table, changes, changes.spans()) if only else None
+        return scan.of_days(only) if scan and only else None
 
     def scan_meters(self, table: Table, changes: Changes, spans: list[Span]) -> FileScan | None:
         """The rows of the changed meters in these days, in the same way."""
         if changes.few is None or not spans:
             return None
-        meters = changes.few.column("meter_id").unique().to_pylist()
-        return self.scan(table, *spans, source=[changes.source], meter_id=meters)
+        meters = {} if changes.whole else {"meter_id": changes.few.column("meter_id").unique().to_pylist()}
+        return self.scan(table, *spans, source=[changes.source], **meters)
 
     def _stands(self, table: Table, changes: Changes) -> bool:
         """Whether there is a row of the changed meter-days."""
