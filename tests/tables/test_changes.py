@@ -20,6 +20,7 @@ DAYS = [LATE, LATE + timedelta(days=1), TODAY - timedelta(days=1), TODAY]
 @pytest.fixture(autouse=True)
 def five_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("meterlake.tables.changes.FEW_PAIRS", 5)
+    monkeypatch.setattr("meterlake.tables.changes.MANY_PAIRS", 3)
 
 
 def frame(spark: SparkSession, pairs: list[tuple[str, date]]) -> DataFrame:
@@ -74,10 +75,13 @@ def test_what_depends_on_a_whole_day_is_whole(utility: Changes) -> None:
     assert (weeks.first, weeks.last) == (LATE, TODAY + timedelta(days=40))
 
 
-def test_without_the_whole_day_the_rest_is_few(utility: Changes) -> None:
+def test_without_the_whole_day_the_rest_is_few(spark: SparkSession, utility: Changes) -> None:
     rest = utility.until(TODAY - timedelta(days=1))
     assert rest.whole == set()
     assert rest.each_day == [LATE]
+    of_few = Changes.of_frame(VILLAGE.name, frame(spark, [("m1", TODAY), ("m2", TODAY), ("m1", LATE)]), 3)
+    assert (of_few.whole, of_few.each_day) == ({TODAY}, [LATE, TODAY])
+    assert Changes.of_frame(VILLAGE.name, frame(spark, [("m1", TODAY), ("m2", TODAY)]), 3).whole == set()
     assert utility.until(TODAY) is utility
     assert utility.until(LATE - timedelta(days=1)).nothing
 

@@ -4,8 +4,8 @@ Every table contributes its sums per meter and period; one shuffle by meter and 
 meter whose sums differ is counted in a fact of the period. Meters are compared one by one, so that the errors of two
 meters cannot cancel. A mart that knows no meter is compared with the sum of all.
 
-Changed days are compared with their readings and hours, and the weeks and months that hold them with their days: what
-a day more takes does not grow with the month.
+Changed days are compared with their readings and hours, and the weeks and months that hold them with their days: of a
+month there are millions of hours.
 """
 
 from collections.abc import Mapping

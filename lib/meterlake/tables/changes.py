@@ -18,8 +18,9 @@ from meterlake.tables.spans import Span, around, bridged, last_day, months_of, o
 
 # As many pairs are held by the driver and stand in plans as values: 20 MB.
 FEW_PAIRS = 500_000
-# Where more than so many of a source's meters changed on a day, to take all of them costs less than to look each up.
-MOST_OF_METERS = 0.5
+# Where so many pairs changed, a day on which most of the meters did is taken with all of them: to look each up costs
+# more (docs/performance.md), and of a utility's day there are millions.
+MANY_PAIRS, MOST_OF_METERS = 1_000, 0.5
 PAIRS = pa.schema({"meter_id": pa.string(), "day": pa.date32()})
 # From a changed day to the days that depend on it, or to what stands for those.
 DaysOf = Callable[[date], Iterable[date]]
@@ -35,7 +36,7 @@ class Changes:
         first: first changed day; None together with `last` when nothing changed.
         last: last changed day.
         few: the pairs that have to be looked up, where they are few: all of them, or those of days that are not whole.
-        whole: days on which all meters are taken, as most of them changed: a utility's day is millions of pairs.
+        whole: days on which all meters are taken, as most of them changed.
     """
 
     source: str
@@ -46,15 +47,23 @@ class Changes:
     whole: frozenset[date] = frozenset()
 
     @classmethod
-    def of_few(cls, spark: SparkSession, source: str, rows: pa.Table, day: str = "day") -> "Changes":
+    def of_few(
+        cls, spark: SparkSession, source: str, rows: pa.Table, day: str = "day", meters: int | None = None
+    ) -> "Changes":
         """Changes of a few rows' meters and days, distinct or not.
 
         Args:
             day: the column that is their day.
+            meters: how many the source has, where days may be taken as whole.
         """
         pairs = distinct(rows.select(["meter_id", day]).rename_columns(PAIRS.names).cast(PAIRS))
-        days = pc.min_max(pairs.column("day")).as_py()
         frame = frame_of_batches(spark, pairs.to_batches(), from_arrow_schema(PAIRS))
+        if meters and pairs.num_rows >= MANY_PAIRS:
+            counts = pairs.group_by("day").aggregate([([], "count_all")])
+            whole = _whole(zip(*(column.to_pylist() for column in counts.itercolumns()), strict=True), meters)
+            if whole:
+                return cls._of_whole(source, frame, pairs, whole)
+        days = pc.min_max(pairs.column("day")).as_py()
         return cls(source, frame, days["min"], days["max"], pairs)
 
     @classmethod
@@ -67,9 +76,9 @@ class Changes:
         """
         few = days.limit(FEW_PAIRS + 1).toArrow()
         if few.num_rows <= FEW_PAIRS:
-            return cls.of_few(days.sparkSession, source, few)
+            return cls.of_few(days.sparkSession, source, few, meters=meters)
         counts = {row.day: row["count"] for row in days.groupBy("day").count().collect()}
-        whole = frozenset(day for day, count in counts.items() if meters and count > MOST_OF_METERS * meters)
+        whole = _whole(counts.items(), meters) if meters else frozenset()
         if sum(count for day, count in counts.items() if day not in whole) > FEW_PAIRS:
             return cls(source, days, min(counts), max(counts))
         return cls._of_whole(source, days, days.where(~F.col("day").isin(list(whole))).toArrow().cast(PAIRS), whole)
@@ -205,6 +214,11 @@ class Changes:
     def _between(self, frame: DataFrame, day: str, spans: list[Span]) -> DataFrame:
         of_source = frame.where(F.col("source") == self.source)
         return of_source if self.everything else of_source.where(on_days(day, spans))
+
+
+def _whole(counts: Iterable[tuple[date, int]], meters: int) -> frozenset[date]:
+    """The days of which most of so many meters are counted."""
+    return frozenset(day for day, count in counts if count > MOST_OF_METERS * meters)
 
 
 def following_days(count: int, until: date | None = None) -> DaysOf:

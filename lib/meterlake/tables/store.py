@@ -29,7 +29,7 @@ from meterlake.shares import frame_of, frame_of_batches
 from meterlake.tables import arrow_writer, transaction
 from meterlake.tables.arrow_pass import ArrowPass, make_files
 from meterlake.tables.arrow_writer import Written
-from meterlake.tables.changes import Changes
+from meterlake.tables.changes import MANY_PAIRS, Changes
 from meterlake.tables.exchange import MOST_ROWS, Exchange, Standing, amended, exchange
 from meterlake.tables.file_scan import File, FileScan
 from meterlake.tables.net_changes import changed_pairs
@@ -297,11 +297,12 @@ class Store:
         # A row is of a meter, or of many: then only the day matters, and what comes next in the key is as good.
         who = "meter_id" if "meter_id" in table.names else table.key[1]
         few = changed_pairs(self.spark, lake, table, who, source, since, newest) if (lake := self._lake) else None
+        meters = self._meters(source) if who == "meter_id" and (few is None or few.num_rows >= MANY_PAIRS) else None
         if few is not None:
-            return Changes.of_few(self.spark, source, few)
+            return Changes.of_few(self.spark, source, few, meters=meters)
         rows = self._feed(table, since, newest).where(F.col("source") == source)
         days = rows.select(F.col(who).alias("meter_id"), F.col(table.day).alias("day")).distinct().persist()
-        return Changes.of_frame(source, days, self._meters(source) if who == "meter_id" else None)
+        return Changes.of_frame(source, days, meters)
 
     def _meters(self, source: str) -> int:
         """How many meters the source has."""
