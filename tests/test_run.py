@@ -5,7 +5,9 @@ import os
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
@@ -103,6 +105,18 @@ def test_a_password_is_whole_or_not_there(settings: Settings) -> None:
     assert settings.secret("postgres_etl") == password
     assert [file.name for file in scratch.parent.iterdir()] == ["postgres_etl"]
     assert (scratch.parent / "postgres_etl").stat().st_mode & 0o777 == 0o600
+
+
+def test_who_asks_for_a_missing_password_at_once_gets_the_same(settings: Settings) -> None:
+    """The first publication asks for the key of pseudonyms from a thread of each store."""
+
+    def asked(name: str, begin: Barrier) -> str:
+        begin.wait()
+        return settings.secret(name)
+
+    with ThreadPoolExecutor(8) as pool:
+        for number in range(20):
+            assert len(set(pool.map(asked, [f"key_{number}"] * 8, [Barrier(8)] * 8))) == 1
 
 
 @pytest.mark.parametrize(

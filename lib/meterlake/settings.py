@@ -1,8 +1,11 @@
 """One frozen settings object: conf/default.toml < --conf file < environment < command line."""
 
+import fcntl
 import os
 import secrets
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -182,12 +185,30 @@ class Settings(Section):
     def _kept(self, file: Path) -> str:
         """What stands in a file of mode 600, made at random when missing."""
         if not file.exists():
-            # Under its name only when it is whole: a full disk must not leave an empty password.
-            scratch = file.with_name(f".{file.name}.{os.getpid()}")
-            with os.fdopen(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
-                out.write(secrets.token_urlsafe(24))
-            os.replace(scratch, file)
+            # Both stores ask for the key of pseudonyms at once: the first one makes it, the other takes the same.
+            with _alone_in(file.parent):
+                if not file.exists():
+                    _made_at_random(file)
         return file.read_text().strip()
+
+
+def _made_at_random(file: Path) -> None:
+    # Under its name only when it is whole: a full disk must not leave an empty password.
+    scratch = file.with_name(f".{file.name}.{os.getpid()}")
+    with os.fdopen(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
+        out.write(secrets.token_urlsafe(24))
+    os.replace(scratch, file)
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """The block waits for all others, of other threads and processes, in the same folder."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def load(conf: Path | None = None, home: Path | None = None) -> Settings:
