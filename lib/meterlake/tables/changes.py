@@ -85,7 +85,9 @@ class Changes:
 
     @classmethod
     def _of_whole(cls, source: str, days: DataFrame, few: pa.Table, whole: frozenset[date]) -> "Changes":
-        """Changes of whole days, and of a few meters on others."""
+        """Changes of whole days, perhaps none, and of a few meters on others; `days` has the pairs of both."""
+        if not whole:
+            return cls.of_few(days.sparkSession, source, few)
         apart = distinct(few.filter(~pc.field("day").isin(list(whole))))
         ends = {*whole, *apart.column("day").unique().to_pylist()}
         return cls(source, days, min(ends), max(ends), apart, whole)
@@ -189,9 +191,7 @@ class Changes:
         if self.few is None:
             return Changes.of_frame(self.source, days)
         few = self.few.filter(pc.field("day") <= pa.scalar(day))
-        if whole:
-            return Changes._of_whole(self.source, days, few, whole)
-        return Changes.of_few(days.sparkSession, self.source, few)
+        return Changes._of_whole(self.source, days, few, whole)
 
     def or_in(self, *others: "Changes") -> "Changes":
         """What changed here or in others of the same source."""
