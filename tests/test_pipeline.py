@@ -3,10 +3,10 @@
 import csv
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections import Counter
+from contextlib import AbstractContextManager
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from meterlake.sources.generate import Rates, generate
 from meterlake.tables.catalog import TABLES
 from meterlake.tables.store import Store
 from tests.benchmarks.rows import OF_A_RUN
+from tests.commands import running
 from tests.standalone import QUICK
 
 KILLED_IN = ("ingest", "stage", "vee", "aggregate", "score", "marts", "publish")
@@ -47,33 +48,31 @@ def sample(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Pat
 def undisturbed(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The home of a run that nothing disturbed."""
     home = tmp_path_factory.mktemp("undisturbed")
-    finished = command("run", home, "--input", str(sample / "readings"))
-    assert finished.wait(timeout=1200) == 0, said(finished)
+    runs_through(home, sample)
     return home
 
 
-def command(name: str, home: Path, *arguments: str) -> "subprocess.Popen[str]":
-    """A `meterlake` process on the source ami, in a group of its own."""
+def run(home: Path, sample: Path, *arguments: str | Path) -> AbstractContextManager["subprocess.Popen[str]"]:
+    """`meterlake run` on the sample's readings."""
+    command: list[str | Path] = [sys.executable, "-m", "meterlake.cli", "run", "--source", "ami", "--home", home]
     environment = os.environ | QUICK | {"METERLAKE_CONF": str(PROJECT / "conf" / "test.toml")}
-    base = [sys.executable, "-m", "meterlake.cli", name, "--source", "ami", "--home", str(home)]
-    return subprocess.Popen(
-        [*base, *arguments], stderr=subprocess.PIPE, text=True, start_new_session=True, env=environment
-    )
+    return running([*command, "--input", sample / "readings", *arguments], environment)
 
 
-def said(process: "subprocess.Popen[str]") -> str:
-    return process.stderr.read() if process.stderr else ""
+def runs_through(home: Path, sample: Path) -> None:
+    with run(home, sample) as process:
+        said, _ = process.communicate()
+        assert process.returncode == 0, said
 
 
-def killed_in(step: str, process: "subprocess.Popen[str]") -> None:
-    """Kill -9 the process and everything that it started as soon as it says that the step begins."""
-    assert process.stderr is not None
-    for line in process.stderr:
-        if line.split() == [step, "..."]:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            return
-    pytest.fail(f"the run ended ({process.wait()}) before {step}")
+def is_killed_in(step: str, home: Path, sample: Path) -> None:
+    """Kill -9 the run and everything that it started as soon as it says that the step begins."""
+    with run(home, sample) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.split() == [step, "..."]:
+                return
+        pytest.fail(f"the run ended ({process.wait()}) before {step}")
 
 
 def far_postgres(folder: Path) -> Path:
@@ -83,12 +82,13 @@ def far_postgres(folder: Path) -> Path:
     return conf
 
 
-def ends_where_a_store_is_down(process: "subprocess.Popen[str]") -> None:
+def ends_where_a_store_is_down(home: Path, sample: Path) -> None:
     """The run does what it can, says in its last line which store is down, and ends with the code for that."""
-    text = said(process)
-    assert process.wait() == 3, text
-    assert "PostgreSQL" in text.splitlines()[-1]
-    assert "Traceback" not in text
+    with run(home, sample, "--conf", far_postgres(home.parent)) as process:
+        said, _ = process.communicate()
+    assert process.returncode == 3, said
+    assert "PostgreSQL" in said.splitlines()[-1]
+    assert "Traceback" not in said
 
 
 def lake(spark: SparkSession, home: Path) -> Store:
@@ -157,8 +157,7 @@ def test_report_and_gates_are_there(undisturbed: Path, spark: SparkSession) -> N
 
 def test_a_second_run_changes_nothing(spark: SparkSession, sample: Path, undisturbed: Path) -> None:
     before = {name: lake(spark, undisturbed).version(table) for name, table in TABLES.items()}
-    again = command("run", undisturbed, "--input", str(sample / "readings"))
-    assert again.wait(timeout=600) == 0, said(again)
+    runs_through(undisturbed, sample)
     assert {name: lake(spark, undisturbed).version(table) for name, table in TABLES.items()} == before
 
 
@@ -166,13 +165,12 @@ def test_a_second_run_changes_nothing(spark: SparkSession, sample: Path, undistu
 def test_killed_in_every_long_step_and_with_a_store_down_it_ends_the_same(
     spark: SparkSession, sample: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
-    home, files = tmp_path / "home", str(sample / "readings")
+    home = tmp_path / "home"
     for step in KILLED_IN:
         if step == "publish":
-            ends_where_a_store_is_down(command("run", home, "--input", files, "--conf", str(far_postgres(tmp_path))))
-        killed_in(step, command("run", home, "--input", files))
-    finished = command("run", home, "--input", files)
-    assert finished.wait(timeout=1200) == 0, said(finished)
+            ends_where_a_store_is_down(home, sample)
+        is_killed_in(step, home, sample)
+    runs_through(home, sample)
     expected, found = contents(spark, undisturbed), contents(spark, home)
     assert {name: found[name] == expected[name] for name in expected} == dict.fromkeys(expected, True)
 

@@ -1,6 +1,5 @@
 """The jobs as spark-submit runs them, from the zip alone: on local threads, on executors, on a standalone cluster."""
 
-import subprocess
 import zipfile
 from datetime import datetime
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from meterlake.settings import PROJECT
+from tests.commands import running
 from tests.lake import VILLAGE_TOML, half_hours, written
 from tests.standalone import BIN, QUICK, bare_environment, standalone
 
@@ -57,7 +57,7 @@ def submit(master: str, package: Path, folder: Path, job: str, *arguments: str |
     command = [BIN / "spark-submit", "--master", master, "--py-files", package, PROJECT / "jobs" / job, *arguments]
     environment = bare_environment() | QUICK
     environment |= {"METERLAKE_PROJECT": str(PROJECT), "METERLAKE_HOME": str(folder / "home")}
-    done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=False)
-    said = done.stdout + done.stderr
-    assert done.returncode == 0, said[-4000:]
+    with running(command, environment, folder) as process:
+        said, _ = process.communicate()
+    assert process.returncode == 0, said[-4000:]
     return said
