@@ -1,6 +1,7 @@
 """Commands as users run them: processes in a group of their own, which tell where they stand when a test gives up."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -9,6 +10,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
+
+# A thread of a JVM that does something or waits for somebody; two hundred others of it wait for work.
+WORKS = re.compile(r"BLOCKED|py4j\.commands|org\.apache\.spark\.(sql|scheduler\.Task|deploy)|io\.delta")
 
 
 @contextmanager
@@ -55,4 +59,5 @@ def _tell(process: "subprocess.Popen[str]") -> None:
                     one.send_signal(number)
         with suppress(subprocess.TimeoutExpired):
             said = process.communicate(timeout=5)[0]  # read at once: the stacks are more than a pipe holds
-    sys.stdout.write(said)
+    told = said.split("\n\n")
+    sys.stdout.write("\n\n".join(part for part in told if "Thread.State" not in part or WORKS.search(part)))
