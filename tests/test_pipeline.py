@@ -48,26 +48,26 @@ def sample(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Pat
 def undisturbed(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The home of a run that nothing disturbed."""
     home = tmp_path_factory.mktemp("undisturbed")
-    runs_through(home, sample)
+    runs_through(home, sample / "readings")
     return home
 
 
-def run(home: Path, sample: Path, *arguments: str | Path) -> AbstractContextManager["subprocess.Popen[str]"]:
-    """`meterlake run` on the sample's readings."""
+def run(home: Path, files: str | Path, *arguments: str | Path) -> AbstractContextManager["subprocess.Popen[str]"]:
+    """`meterlake run` on these readings."""
     command: list[str | Path] = [sys.executable, "-m", "meterlake.cli", "run", "--source", "ami", "--home", home]
     environment = os.environ | QUICK | {"METERLAKE_CONF": str(PROJECT / "conf" / "test.toml")}
-    return running([*command, "--input", sample / "readings", *arguments], environment)
+    return running([*command, "--input", files, *arguments], environment)
 
 
-def runs_through(home: Path, sample: Path) -> None:
-    with run(home, sample) as process:
+def runs_through(home: Path, files: str | Path, *arguments: str | Path) -> None:
+    with run(home, files, *arguments) as process:
         said, _ = process.communicate()
         assert process.returncode == 0, said
 
 
-def is_killed_in(step: str, home: Path, sample: Path) -> None:
+def is_killed_in(step: str, home: Path, files: str | Path, *arguments: str | Path) -> None:
     """Kill -9 the run and everything that it started as soon as it says that the step begins."""
-    with run(home, sample) as process:
+    with run(home, files, *arguments) as process:
         assert process.stdout is not None
         for line in process.stdout:
             if line.split() == [step, "..."]:
@@ -82,9 +82,9 @@ def far_postgres(folder: Path) -> Path:
     return conf
 
 
-def ends_where_a_store_is_down(home: Path, sample: Path) -> None:
+def ends_where_a_store_is_down(home: Path, files: Path) -> None:
     """The run does what it can, says in its last line which store is down, and ends with the code for that."""
-    with run(home, sample, "--conf", far_postgres(home.parent)) as process:
+    with run(home, files, "--conf", far_postgres(home.parent)) as process:
         said, _ = process.communicate()
     assert process.returncode == 3, said
     assert "PostgreSQL" in said.splitlines()[-1]
@@ -157,7 +157,7 @@ def test_report_and_gates_are_there(undisturbed: Path, spark: SparkSession) -> N
 
 def test_a_second_run_changes_nothing(spark: SparkSession, sample: Path, undisturbed: Path) -> None:
     before = {name: lake(spark, undisturbed).version(table) for name, table in TABLES.items()}
-    runs_through(undisturbed, sample)
+    runs_through(undisturbed, sample / "readings")
     assert {name: lake(spark, undisturbed).version(table) for name, table in TABLES.items()} == before
 
 
@@ -165,12 +165,12 @@ def test_a_second_run_changes_nothing(spark: SparkSession, sample: Path, undistu
 def test_killed_in_every_long_step_and_with_a_store_down_it_ends_the_same(
     spark: SparkSession, sample: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
-    home = tmp_path / "home"
+    home, files = tmp_path / "home", sample / "readings"
     for step in KILLED_IN:
         if step == "publish":
-            ends_where_a_store_is_down(home, sample)
-        is_killed_in(step, home, sample)
-    runs_through(home, sample)
+            ends_where_a_store_is_down(home, files)
+        is_killed_in(step, home, files)
+    runs_through(home, files)
     expected, found = contents(spark, undisturbed), contents(spark, home)
     assert {name: found[name] == expected[name] for name in expected} == dict.fromkeys(expected, True)
 

@@ -21,7 +21,7 @@ from tests.conftest import settings_for
 from tests.lake import run_of
 from tests.s3_server import BUCKET, ObjectStore
 from tests.tables.test_exchange import a_month, few, scored, stands
-from tests.test_pipeline import command, killed_in, said
+from tests.test_pipeline import is_killed_in, runs_through
 
 from meterlake import ingest
 from meterlake.bootstrap import _artifact, jar_paths, s3_jar_paths
@@ -54,12 +54,8 @@ class Home:
     def run(self, period: tuple[str, str]) -> float:
         """A delivery, to its end; the seconds that it took."""
         began = time.monotonic()
-        process = self.begun(period)
-        assert process.wait(timeout=1800) == 0, said(process)
+        runs_through(self.settings.home, f"{self.deliveries}/readings", *period)
         return time.monotonic() - began
-
-    def begun(self, period: tuple[str, str]) -> Any:
-        return command("run", self.settings.home, "--input", f"{self.deliveries}/readings", *period)
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +79,7 @@ def filled(local: Home, remote: Home, server: ObjectStore) -> dict[str, float]:
         patch.setenv("METERLAKE_LAKE_ROOT", ROOT)
         before = server.requests
         took = {"S3, first, seconds": remote.run(FIRST), "S3, first, requests": server.requests - before}
-        killed_in("aggregate", remote.begun(SECOND))
+        is_killed_in("aggregate", remote.settings.home, f"{DELIVERIES}/readings", *SECOND)
         took["S3, second, seconds after it was killed in aggregate"] = remote.run(SECOND)
     return took | {"folder, first, seconds": local.run(FIRST), "folder, second, seconds": local.run(SECOND)}
 
