@@ -20,8 +20,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     """The session of all tests, on two cores."""
-    # Told that it is for little text, its JVM does without the second compiler: all tests 1,678 s, 1,846 with it.
-    session = spark_session(settings_for(tmp_path_factory.mktemp("spark-home")), "tests", text_bytes=1)
+    session = spark_session(settings_for(tmp_path_factory.mktemp("spark-home")), "tests")
     yield session
     session.stop()
 

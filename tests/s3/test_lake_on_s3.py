@@ -79,7 +79,7 @@ def filled(local: Home, remote: Home, server: ObjectStore) -> dict[str, float]:
         patch.setenv("METERLAKE_LAKE_ROOT", ROOT)
         before = server.requests
         took = {"S3, first, seconds": remote.run(FIRST), "S3, first, requests": server.requests - before}
-        is_killed_in("aggregate", remote.settings.home, f"{DELIVERIES}/readings", *SECOND)
+        is_killed_in("aggregate", remote.settings.home, f"{remote.deliveries}/readings", *SECOND)
         took["S3, second, seconds after it was killed in aggregate"] = remote.run(SECOND)
     return took | {"folder, first, seconds": local.run(FIRST), "folder, second, seconds": local.run(SECOND)}
 
