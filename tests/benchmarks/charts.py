@@ -212,6 +212,6 @@ POSTGRES = Dialect(
     grains={"PT1H": "date_trunc('hour', {})", "P1D": "date_trunc('day', {})", "P1M": "date_trunc('month', {})"},
     tables={ddl.published(table).clickhouse: f"{ddl.SCHEMA}.{table.name}" for table in MARTS},
     said=_in_postgres,
-    # It keeps no sums: to add all meters up before the largest feeders are joined would only cost it more.
+    # It keeps no sums: all meters would be added up twice before the largest feeders are joined.
     asked_of={"feeder_load_profile": "load_profile"},
 )
