@@ -17,6 +17,8 @@ from meterlake import bootstrap
 from meterlake.errors import Unreachable
 from meterlake.session import FIRST_COMPILER_BYTES, _options, _scratch, size_to, spark_session
 from meterlake.settings import PROJECT, Settings
+from tests.commands import running
+from tests.standalone import QUICK, bare_environment, deploy, standalone, stop
 
 MB = 1 << 20
 
@@ -181,6 +183,32 @@ def test_an_unreachable_cluster_is_one_sentence(tmp_path: Path, master: str, sen
     assert done.stdout.startswith(sentence), done.stderr
     assert len(done.stdout.splitlines()) == 1
     assert time.monotonic() - started < 60
+
+
+@pytest.mark.slow
+def test_a_cluster_that_gives_no_executor_is_told(tmp_path: Path) -> None:
+    """And the work is done as soon as a worker comes. Spark says nothing outside of its log, and waits for ever."""
+    program = """if True:
+        import logging
+        from meterlake import executor_watch
+        from meterlake.session import spark_session
+        from meterlake.settings import load
+        logging.basicConfig(format="%(message)s")
+        executor_watch.PATIENCE_SECONDS = 3
+        print(spark_session(load(), "alone").range(5).count())
+    """
+    with standalone(tmp_path / "cluster", workers=0) as master:
+        here = bare_environment() | QUICK | {"PYTHONPATH": str(PROJECT / "lib"), "METERLAKE_SPARK_MASTER": master}
+        here |= {"METERLAKE_CONF": str(PROJECT / "conf" / "test.toml"), "METERLAKE_HOME": str(tmp_path / "home")}
+        command = [sys.executable, "-c", program]
+        with running(command, here, tmp_path) as process:
+            assert process.stdout is not None
+            first = process.stdout.readline()
+            worker = deploy(tmp_path / "cluster", "worker.Worker", "--host", "127.0.0.1", "--memory", "2g", master)
+            rest = process.stdout.read()
+            stop(worker)
+    assert first.startswith(f"No executor has come from {master} for 3 s and longer")
+    assert rest.splitlines() == ["5"]
 
 
 def test_the_spills_of_killed_processes_are_removed(settings: Settings) -> None:

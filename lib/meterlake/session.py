@@ -14,7 +14,7 @@ from typing import TypeVar
 from pyspark import SparkConf, SparkContext, inheritable_thread_target
 from pyspark.sql import DataFrame, SparkSession
 
-from meterlake import object_store
+from meterlake import executor_watch, object_store
 from meterlake.bootstrap import FIRST_COMPILER, archive_options, check_java, jar_paths, s3_jar_paths
 from meterlake.errors import Unreachable
 from meterlake.settings import PROJECT, Settings
@@ -71,6 +71,8 @@ def spark_session(settings: Settings, app_name: str, text_bytes: int | None = No
     for name, value in _of_cores(spark.sparkContext.defaultParallelism).items():
         if name not in given:
             spark.conf.set(name, value)
+    if not _is_one_jvm(master):
+        executor_watch.watch(spark)
     return spark
 
 

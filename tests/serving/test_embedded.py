@@ -11,6 +11,7 @@ import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
@@ -220,6 +221,16 @@ def test_root_runs_postgres_from_a_copy_when_its_user_cannot_reach_it(home: Sett
         assert stat.S_IMODE(hidden_home.home.stat().st_mode) == 0o700, "no folder may be opened to others for this"
     finally:
         embedded.stop(hidden_home)
+
+
+def test_two_first_runs_of_root_may_copy_at_once(hidden_binaries: Path) -> None:
+    """Both come to run what one of them copied, and nothing else is left."""
+    uid = postgres_binaries.server_user()
+    with ThreadPoolExecutor(2) as pool:
+        found = set(pool.map(postgres_binaries.binaries, [uid, uid]))
+    [folder] = found
+    assert (folder / "postgres").is_file()
+    assert len(list(hidden_binaries.iterdir())) == 1
 
 
 def test_binaries_that_cannot_be_copied_are_said_in_one_sentence(home: Settings, hidden_binaries: Path) -> None:

