@@ -68,8 +68,7 @@ def ingest(run: Run) -> Outcome:
         outcome.rows_out = outcome.rows_in
         outcome.figures["files_loaded"] = len(loaded)
         outcome.figures["unparsable"] = sum(file.unparsable for file in loaded)
-        if run.source.format.layout == "nem12" and outcome.figures["unparsable"]:
-            outcome.said += _first_faults(run)
+        outcome.said += _first_faults(run, loaded)
         outcome.outputs = {METER_READINGS.name: run.store.version(METER_READINGS)}
     else:
         _stop_if_nothing_is_readable(delivery)
@@ -170,19 +169,22 @@ def _counted(run: Run, numbered: list[tuple[Inspected, int, str]], now: datetime
     return rows
 
 
-def _first_faults(run: Run) -> list[str]:
-    """Of the files that were loaded in part, the first fault of each, with its line."""
+def _first_faults(run: Run, loaded: list[Row]) -> list[str]:
+    """The first fault of files of which most is not read; of NEM12, of any that is loaded in part."""
+    what, share = ("values", 0.0) if run.source.format.layout == "nem12" else ("lines", 0.5)
+    files = [file.source_file for file in loaded if file.unparsable > share * file.lines]
+    if not files:
+        return []
     bad = run.store.read(METER_READINGS).where((F.col("batch_id") == run.run_id) & F.col("parse_error").isNotNull())
     first = F.min_by("parse_error", "line_order").alias("first")
-    files = bad.groupBy("source_file").agg(F.count("*").alias("values"), first).orderBy("source_file").take(NAMED + 1)
+    of_file = bad.where(F.col("source_file").isin(files[:NAMED])).groupBy("source_file")
     said = [
-        f"{file.source_file}: {file['values']:,} of its values cannot be read and are kept as text. First fault: "
-        f"{file['first']}."
-        for file in files[:NAMED]
+        f"{file.source_file}: {file.bad:,} of its {what} cannot be read and are kept as text. First fault: "
+        f"{file.first}."
+        for file in of_file.agg(F.count("*").alias("bad"), first).orderBy("source_file").collect()
     ]
-    return said + (
-        ["Other files have values that cannot be read, too: see parse_error in bronze."] * (len(files) > NAMED)
-    )
+    more = f"Other files have {what} that cannot be read, too: see parse_error in bronze."
+    return [*said, more] if len(files) > NAMED else said
 
 
 def _refusal(run: Run, file: Inspected) -> Row:

@@ -1,12 +1,15 @@
 """Files, folders, globs and dated names."""
 
+import os
 from datetime import date
 from pathlib import Path
 
 import pytest
 
 from meterlake.errors import InputError
+from meterlake.sources.ami import AMI
 from meterlake.sources.delivery import bytes_of, files_of, meter_named_by
+from meterlake.sources.inspect import inspect
 
 
 @pytest.fixture
@@ -41,6 +44,15 @@ def test_a_delivery_has_a_size(folder: Path) -> None:
     assert bytes_of(paths) == 14
     (folder / "b.csv").unlink()
     assert bytes_of(paths) == 2
+
+
+def test_a_name_that_is_no_utf8_is_told_and_stops_no_other(folder: Path) -> None:
+    (Path(os.fsdecode(os.fsencode(folder) + b"/b\xff.csv"))).write_text("x")
+    paths = files_of(str(folder))
+    assert "b\\udcff.csv" in named(paths)
+    assert bytes_of(paths) == 3
+    [refused] = [seen for seen in (inspect(path, AMI) for path in paths) if "UTF-8" in str(seen.problem)]
+    assert (refused.problem, refused.remedy) == ("has a name that is not UTF-8", "rename it")
 
 
 def test_a_missing_path_and_an_empty_period_are_told(folder: Path) -> None:

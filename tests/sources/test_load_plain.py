@@ -22,17 +22,27 @@ LINES = [
     "",
     "meter,at,kwh",
     "M2,2024-01-01 02:00:00,",
+    "M2,2024-01-01T01:30:00Z,3",
+    "M2,2024-01-01T04:00+01:00,4",
 ]
 
 
+@pytest.mark.parametrize(("zone", "unparsable"), [("Europe/Berlin", 5), ("+01:00", 3)])
 def test_both_readers_come_to_the_same_bronze(
-    spark: SparkSession, tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    spark: SparkSession,
+    tmp_path: Path,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    zone: str,
+    unparsable: int,
 ) -> None:
+    """Of a clock with summer time and of one without, which keeps the stamps that state an offset."""
+    source = VILLAGE.model_copy(update={"time_zone": zone})
     file = written(tmp_path / "readings.csv", *LINES)
     homes = {"spark": settings, "arrow": settings.model_copy(update={"home": tmp_path / "arrow"})}
-    deliver(spark, homes["spark"], file, "ingest")
+    deliver(spark, homes["spark"], file, "ingest", source=source)
     monkeypatch.setattr(ingest, "SMALL_BYTES", 0)
-    deliver(spark, homes["arrow"], file, "ingest", source=VILLAGE)
+    deliver(spark, homes["arrow"], file, "ingest", source=source)
     by_spark, by_arrow = (
         [
             tuple(str(row[name]) for name in ("meter_id", "stamp_local", "value", "raw_line", "parse_error", "file_id"))
@@ -42,9 +52,24 @@ def test_both_readers_come_to_the_same_bronze(
         for home in homes.values()
     )
     assert by_arrow == by_spark
-    assert len(by_arrow) == 506
+    assert len(by_arrow) == 508
     (loaded,) = rows(spark, homes["arrow"], "loaded_files")
-    assert (loaded.lines, loaded.loaded, loaded.unparsable) == (506, 503, 3)
+    assert (loaded.lines, loaded.loaded, loaded.unparsable) == (508, 508 - unparsable, unparsable)
+
+
+def test_the_first_fault_of_a_file_of_which_most_is_not_read_is_told(
+    spark: SparkSession, tmp_path: Path, settings: Settings
+) -> None:
+    for name in "abcdef":
+        written(tmp_path / "in" / f"{name}.csv", f"{name},1/1/2024,1", f"{name},1/2/2024,1", "M1,2024-01-03 00:00:00,1")
+    good = written(tmp_path / "in" / "good.csv", "M2,1/1/2024,1", "M2,2024-01-01 00:00:00,1")
+    said = deliver(spark, settings, good.parent, "ingest")["ingest"].said
+    assert said[0] == (
+        f"{good.parent}/a.csv: 2 of its lines cannot be read and are kept as text. First fault: '1/1/2024' is no time "
+        "stamp."
+    )
+    assert len(said) == 6
+    assert said[-1] == "Other files have lines that cannot be read, too: see parse_error in bronze."
 
 
 def test_lines_keep_their_order_and_files_their_statistics(

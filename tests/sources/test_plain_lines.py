@@ -1,6 +1,8 @@
 """Plain lines are read; every other line is handed on as it stands."""
 
 import gzip
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -67,6 +69,15 @@ def test_doubtful_line_is_handed_on(line: bytes) -> None:
     assert lines.doubtful == [(len(good), line)]
     assert lines.columns["meter_id"].to_pylist() == ["B", "B"]
     assert lines.order.tolist() == [0, len(good) + len(line) + 1]
+
+
+@pytest.mark.parametrize("stamp", ["2024-01-01T00:30:00+01:00", "2023-12-31T23:30:00Z", "2023-12-31 18:30:00-0500"])
+def test_a_stamp_that_states_an_offset_is_put_on_a_clock_that_never_changes(stamp: str) -> None:
+    block = f"A,2024-01-01 05:00:00,1\nA,{stamp},2\nA,2024-01-01 06:00:00,3\n".encode()
+    lines = parse(block, 0, replace(LAYOUT, ahead=timedelta(hours=5, minutes=30)))
+    assert lines.doubtful == []
+    found = [str(at)[11:16] for at in lines.columns["stamp_local"].to_pylist()]
+    assert found == ["05:00", "05:00", "06:00"]
 
 
 def test_blank_lines_and_repeated_headers_say_nothing() -> None:

@@ -1,6 +1,6 @@
 """Lines become typed rows; a line that does not parse keeps its text and the reason."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -47,6 +47,46 @@ def test_every_fault_of_a_line_has_its_reason(spark: SparkSession, tmp_path: Pat
     assert [row.raw_line for row in rows] == [line if error else None for line, error in lines.items()]
     assert [(row.meter_id, row.value) for row in rows[:4]] == [("A", 1.5), ("B", 2.5), ("C", None), ("D", 3.0)]
     assert rows[1].stamp_local == datetime(2024, 1, 1, 0, 30)
+
+
+@pytest.mark.parametrize(
+    ("zone", "ahead"), [("UTC", 0), ("+05:30", 330), ("-03:00", -180), ("Africa/Nairobi", 180)], ids=str
+)
+def test_a_stamp_that_states_an_offset_is_put_on_a_clock_that_never_changes(
+    spark: SparkSession, tmp_path: Path, zone: str, ahead: int
+) -> None:
+    stamps = [
+        "2024-01-01T00:00:00Z",
+        "2024-01-01T01:00:00+01:00",
+        "2023-12-31 19:00-0500",
+        "2024-01-01 00:00:00.000 +00",
+    ]
+    content = "m,t,v\n" + "".join(
+        f"A,{stamp},1\n" for stamp in [*stamps, "2024-01-01 00:00:00", "2024-02-30T00:00:00Z"]
+    )
+    of_zone = LONG.model_copy(update={"time_zone": zone})
+    rows = read(spark, of_zone, tmp_path, f=content).orderBy("line_order").collect()
+    there = datetime(2024, 1, 1) + timedelta(minutes=ahead)
+    assert [row.stamp_local for row in rows] == [*[there] * len(stamps), datetime(2024, 1, 1), None]
+    assert [row.parse_error for row in rows] == [None] * 5 + ["'2024-02-30T00:00:00Z' is no time stamp"]
+    assert [row.value for row in rows] == [1.0] * 5 + [None]
+
+
+def test_a_clock_with_summer_time_keeps_no_stated_offset(spark: SparkSession, tmp_path: Path) -> None:
+    of_berlin = LONG.model_copy(update={"time_zone": "Europe/Berlin"})
+    [row] = read(spark, of_berlin, tmp_path, f="m,t,v\nA,2024-10-27T02:30:00+01:00,1\n").collect()
+    assert row.parse_error == (
+        "'2024-10-27T02:30:00+01:00' states an offset, which a clock with summer time (Europe/Berlin) does not keep"
+    )
+    assert row.raw_line == "A,2024-10-27T02:30:00+01:00,1"
+
+
+def test_a_declared_pattern_may_have_an_offset(spark: SparkSession, tmp_path: Path) -> None:
+    patterns = Format(timestamp=("dd.MM.yyyy HH:mm XXX", "dd.MM.yyyy HH:mm"))
+    for form in (patterns, Format(timestamp=patterns.timestamp[:1])):
+        source = LONG.model_copy(update={"time_zone": "+01:00", "format": form})
+        [row] = read(spark, source, tmp_path, f="m,t,v\nA,01.06.2024 12:00 +03:00,1\n").collect()
+        assert row.stamp_local == datetime(2024, 6, 1, 10, 0)
 
 
 def test_a_line_of_ten_megabytes_ends_nothing(spark: SparkSession, tmp_path: Path) -> None:

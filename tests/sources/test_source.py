@@ -55,6 +55,11 @@ def test_a_file_in_the_home_adds_a_source(settings: Settings) -> None:
         pytest.param(GOOD + '[units]\nvalue = "MWh"', "units.value: Input should be 'kWh', 'Wh'", id="unknown_unit"),
         pytest.param(GOOD + "[limits]\nvoltage_v = [9, 1]", "lower bound 9 is above", id="limits_reversed"),
         pytest.param(GOOD + '[format]\ndecimal = ","', "decimal mark and the separator", id="decimal_is_separator"),
+        pytest.param(
+            'time_zone = "Europe/Paris"' + GOOD + "[format]\ntimestamp = [\"yyyy-MM-dd'T'HH:mmXXX\"]",
+            '(Europe/Paris) does not keep: declare time_zone = "UTC" or a fixed offset',
+            id="offset_and_summer_time",
+        ),
         pytest.param(GOOD.replace('"village"', '"../x"'), "name: String should match", id="name_with_a_path"),
         pytest.param("name = ", "is not valid TOML", id="not_toml"),
         pytest.param(

@@ -10,6 +10,7 @@ from meterlake.errors import InputError, Unreachable, UsageError
 from meterlake.files import filesystem_of
 from meterlake.object_store import is_s3, refusal
 
+NO_UTF_8 = re.compile(r"\\udc[89a-f][0-9a-f]")
 DATE_IN_NAME = re.compile(r"(?<!\d)(20\d\d)-?([01]\d)-?([0-3]\d)(?!\d)")
 
 
@@ -41,15 +42,20 @@ def bytes_of(paths: list[str]) -> int:
 def _local(given: str) -> list[str]:
     path = Path(given).expanduser()
     if path.is_file():
-        return [str(path.absolute())]
+        return [_named(path)]
     if path.is_dir():
-        return sorted(str(file.absolute()) for file in path.rglob("*") if file.is_file() and _is_visible(file, path))
+        return sorted(_named(file) for file in path.rglob("*") if file.is_file() and _is_visible(file, path))
     anchor = Path(path.anchor or ".")
     try:
         matches = anchor.glob(str(path.relative_to(anchor) if path.anchor else path))
-        return sorted(str(file.absolute()) for file in matches if file.is_file())
+        return sorted(_named(file) for file in matches if file.is_file())
     except (ValueError, NotImplementedError) as error:
         raise UsageError(f"{given} is not a usable path ({error}); give a file, a folder or a glob.") from None
+
+
+def _named(file: Path) -> str:
+    """Its absolute path. A byte that is no UTF-8 becomes `\\udcff`, as neither Arrow nor Spark can open such a file."""
+    return str(file.absolute()).encode(errors="backslashreplace").decode()
 
 
 def _is_visible(file: Path, folder: Path) -> bool:

@@ -19,6 +19,7 @@ from pyspark.sql.pandas.types import from_arrow_schema
 
 from meterlake.files import filesystem_of
 from meterlake.shares import shared_out
+from meterlake.sources.delivery import NO_UTF_8
 from meterlake.sources.nem12_inspect import Tally
 from meterlake.sources.source import Source
 
@@ -66,6 +67,8 @@ def inspect(path: str, source: Source) -> Inspected:
     """One streaming pass: hash, size, data lines, header, and what is wrong."""
     if ":" in path.rsplit("/", 1)[-1]:
         return _refused(path, "has a colon in its name, which Hadoop cannot read", "rename it")
+    if NO_UTF_8.search(path):
+        return _refused(path, "has a name that is not UTF-8", "rename it")
     try:
         chunks = _chunks(path)
         first = next(chunks, b"")

@@ -97,6 +97,7 @@ def _layout(source: Source, seen: Inspected) -> Layout:
         null_marks=source.format.null_marks,
         header=seen.header_line.encode(),
         longest=MAX_LINE,
+        ahead=source.constant_offset,
     )
 
 

@@ -7,7 +7,9 @@ why they do not parse. So nothing is decided here that two readers could see dif
 
 import codecs
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +25,7 @@ BLOCK = 8 << 20
 NEWLINE, RETURN, QUOTE, BACKSLASH = b'\n\r"\\'
 # A column that holds a value that cannot be cast is tried again in parts of so many rows, and those by halves.
 CAST_ROWS = 4_096
-STAMP, NUMBER = pa.timestamp("us"), pa.float64()
+STAMP, INSTANT, NUMBER = pa.timestamp("us"), pa.timestamp("us", "UTC"), pa.float64()
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class Layout:
         null_marks: texts that stand for no value.
         header: the header line, which a file may repeat.
         longest: lines of more bytes are doubtful.
+        ahead: what the clock of the stamps is ahead of UTC, where that never changes: a stamp that states an offset is
+            put on it. Elsewhere such a line is doubtful.
     """
 
     separator: bytes
@@ -45,6 +49,7 @@ class Layout:
     null_marks: tuple[str, ...]
     header: bytes
     longest: int
+    ahead: timedelta | None = None
 
 
 def is_plain(source: Source) -> bool:
@@ -111,7 +116,7 @@ def parse(block: bytes, offset: int, layout: Layout) -> Lines:
     for name, (field, kind) in layout.fields.items():
         column = texts.column(f"f{field}")
         coded = pa.types.is_dictionary(kind)
-        columns[name], of_column = (column.dictionary_encode(), None) if coded else _cast(column, kind)
+        columns[name], of_column = (column.dictionary_encode(), None) if coded else _cast(column, kind, layout.ahead)
         if of_column is not None:
             failed |= of_column
     plain = np.flatnonzero(~doubtful)
@@ -192,11 +197,11 @@ def _trimmed(texts: pa.Array, null_marks: tuple[str, ...]) -> pa.Array:
     return pc.if_else(pc.is_in(trimmed, pa.array(["", *null_marks])), None, trimmed)
 
 
-def _cast(texts: pa.Array, kind: pa.DataType) -> tuple[pa.Array, NDArray[np.bool_] | None]:
+def _cast(texts: pa.Array, kind: pa.DataType, ahead: timedelta | None) -> tuple[pa.Array, NDArray[np.bool_] | None]:
     """The texts as numbers or time stamps, and where that failed (None: nowhere). What is not finite is no number."""
-    values = _cast_or_none(texts, kind)
+    values = _cast_or_none(texts, kind, ahead)
     if values is None:
-        parts = [_cast_part(texts.slice(start, CAST_ROWS), kind) for start in range(0, len(texts), CAST_ROWS)]
+        parts = [_cast_part(texts.slice(start, CAST_ROWS), kind, ahead) for start in range(0, len(texts), CAST_ROWS)]
         values = pa.concat_arrays(parts)
     failed = _as_numpy(values.is_null()) & _as_numpy(texts.is_valid())
     if kind == NUMBER:
@@ -209,21 +214,23 @@ def _as_numpy(flags: pa.BooleanArray) -> NDArray[np.bool_]:
     return flags.to_numpy(zero_copy_only=False)
 
 
-def _cast_part(texts: pa.Array, kind: pa.DataType) -> pa.Array:
-    values = _cast_or_none(texts, kind)
+def _cast_part(texts: pa.Array, kind: pa.DataType, ahead: timedelta | None) -> pa.Array:
+    values = _cast_or_none(texts, kind, ahead)
     if values is not None:
         return values
     if len(texts) == 1:
         return pa.nulls(1, kind)
     half = len(texts) // 2
-    return pa.concat_arrays([_cast_part(texts.slice(0, half), kind), _cast_part(texts.slice(half), kind)])
+    return pa.concat_arrays([_cast_part(part, kind, ahead) for part in (texts.slice(0, half), texts.slice(half))])
 
 
-def _cast_or_none(texts: pa.Array, kind: pa.DataType) -> pa.Array | None:
-    try:
+def _cast_or_none(texts: pa.Array, kind: pa.DataType, ahead: timedelta | None) -> pa.Array | None:
+    with suppress(pa.ArrowInvalid):
         return pc.cast(texts, kind)
-    except pa.ArrowInvalid:
-        return None
+    if kind == STAMP and ahead is not None:
+        with suppress(pa.ArrowInvalid):
+            return pc.add(pc.cast(texts, INSTANT).cast(STAMP), pa.scalar(ahead, pa.duration("us")))
+    return None
 
 
 def _says_nothing(line: bytes, header: bytes) -> bool:

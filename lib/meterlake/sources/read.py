@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 from meterlake.shares import frame_of
 from meterlake.sources.inspect import Inspected
 from meterlake.sources.nem12_read import read_nem12, read_nem12_again
-from meterlake.sources.source import Source
+from meterlake.sources.source import Source, states_offset
 
 MAX_LINE = 65_536
 BLANK = " \t\r\f\v"  # around a line it means nothing
@@ -35,6 +35,8 @@ TEXTS = ("anomaly_label", "region", "feeder", "transformer", "customer_id")
 # What a source's lines may each bring along, and its declaration says otherwise.
 OWN = {"interval_minutes": "int", "unit": "string", "delivered_quality": "string"}
 ISO = "yyyy-MM-dd HH:mm[:ss]"
+# An ISO time stamp that says how far its clock is ahead of UTC: it is an instant.
+WITH_OFFSET = r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)? ?(Z|[+-]\d\d(:?\d\d)?)$"
 ROW_BITS = 33  # monotonically_increasing_id: the task above, the row in the task below
 
 
@@ -151,8 +153,8 @@ def typed(data: DataFrame, header: tuple[str, ...], source: Source) -> DataFrame
     """
     columns = _Layout(source, header)
     readable = (F.length("line") <= MAX_LINE) & F.is_valid_utf8("line")
-    parsed = F.when(readable, F.from_csv("line", columns.typed_schema, columns.options))
-    rows = data.withColumn("parsed", parsed).select("*", *columns.values())
+    fields = F.when(readable, columns.fields())
+    rows = data.withColumn("fields", fields).withColumn("parsed", columns.parsed()).select("*", *columns.values())
     failed = columns.failed()
     error = F.when(failed, columns.explanation())
     known = ~failed
@@ -181,7 +183,8 @@ class _Layout:
         self.headers = {name: header.index(text) for name, text in declared.items() if text in header}
         self.stamps = [header.index(name) for name in source.columns.stamps]
         self.plain_numbers = source.format.decimal == "." and len(source.format.null_marks) <= 1
-        self.plain_stamp = len(self.stamps) == 1 and len(source.format.timestamp) <= 1
+        patterns = source.format.timestamp
+        self.plain_stamp = len(self.stamps) == 1 and len(patterns) <= 1 and not any(map(states_offset, patterns))
 
     @property
     def options(self) -> dict[str, str]:
@@ -197,13 +200,31 @@ class _Layout:
         return options
 
     @property
-    def typed_schema(self) -> str:
-        types: dict[int, str] = {}
-        if self.plain_numbers:
-            types |= {index: "double" for name, index in self.headers.items() if name in NUMBERS}
-        if self.plain_stamp:
-            types[self.stamps[0]] = "timestamp_ntz"
-        return self._schema(types)
+    def _numbers(self) -> dict[int, str]:
+        return {index: "double" for name, index in self.headers.items() if name in NUMBERS and self.plain_numbers}
+
+    def fields(self) -> Column:
+        """The fields of the line."""
+        stamp = {self.stamps[0]: "timestamp_ntz"} if self.plain_stamp else {}
+        return F.from_csv("line", self._schema(self._numbers | stamp), self.options)
+
+    def parsed(self) -> Column:
+        """`fields`. Where these do not parse, the stamp may still state an offset: they are read again, it as text."""
+        fields = F.col("fields")
+        if not self.plain_stamp or self.format.timestamp or self.source.constant_offset is None:
+            return fields
+        name = f"c{self.stamps[0]}"
+        texts = F.from_csv("line", self._schema(self._numbers), self.options)
+        whole = F.regexp_replace(texts[name], r"^(.{16})(?= ?[Z+-])", "$1:00")  # Spark wants seconds before an offset
+        instant = F.when(texts[name].rlike(WITH_OFFSET), self._on_its_clock(whole.try_cast("timestamp")))
+        again = F.when(texts["corrupt"].isNull() & instant.isNotNull(), texts.withField(name, instant))
+        return F.when(F.col("fields.corrupt").isNull(), fields).otherwise(F.coalesce(again, fields))
+
+    def _on_its_clock(self, instant: Column) -> Column:
+        """Null where the clock is put forward and back: an hour that comes twice could not be told apart any more."""
+        if (ahead := self.source.constant_offset) is None:
+            return F.lit(None).cast("timestamp_ntz")
+        return (instant + F.make_dt_interval(secs=F.lit(ahead.total_seconds()))).cast("timestamp_ntz")
 
     def _schema(self, types: dict[int, str]) -> str:
         fields = [f"c{index} {types.get(index, 'string')}" for index in range(len(self.header))]
@@ -228,8 +249,10 @@ class _Layout:
         if self.plain_stamp:
             return _field(self.stamps[0])
         # try_to_timestamp gives an instant in the session's zone, which is UTC: the cast only drops the zone.
-        tries = [F.try_to_timestamp(self._stamp_text(), F.lit(p)) for p in self.format.timestamp or (ISO,)]
-        return F.coalesce(*tries).cast("timestamp_ntz")
+        tries = {p: F.try_to_timestamp(self._stamp_text(), F.lit(p)) for p in self.format.timestamp or (ISO,)}
+        return F.coalesce(
+            *(self._on_its_clock(at) if states_offset(p) else at.cast("timestamp_ntz") for p, at in tries.items())
+        )
 
     def _number(self, name: str) -> Column:
         if name not in self.headers:
@@ -274,6 +297,9 @@ class _Layout:
                     bad, F.format_string(f"{self.header[index].replace('%', '%%')}: '%s' is no number", text)
                 )
         stamp = F.concat_ws(" ", *(texts[f"c{index}"] for index in self.stamps))
+        if self.source.constant_offset is None:
+            states = f"'%s' states an offset, which a clock with summer time ({self.source.time_zone}) does not keep"
+            said = said.when(stamp.rlike(WITH_OFFSET), F.format_string(states, stamp))
         return said.otherwise(F.format_string("'%s' is no time stamp", stamp))
 
 

@@ -1,6 +1,7 @@
 """A data source is declared, not coded: what its columns are called, their units, its clock and its limits."""
 
 import re
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
@@ -177,6 +178,11 @@ class Losses(Declared):
         return self
 
 
+def states_offset(pattern: str) -> bool:
+    """Whether a Spark datetime pattern has a zone or an offset, outside of its quoted text."""
+    return bool(re.search(r"[VzOXxZ]", re.sub(r"'[^']*'", "", pattern)))
+
+
 class Source(Declared):
     """One data source.
 
@@ -228,6 +234,16 @@ class Source(Declared):
         return self.time_zone != "UTC" and not FIXED_OFFSET.match(self.time_zone)
 
     @property
+    def constant_offset(self) -> timedelta | None:
+        """What the zone is ahead of UTC, where its clock is never put forward or back (looked at from 1990 to 2050)."""
+        if FIXED_OFFSET.match(self.time_zone):
+            ahead = timedelta(hours=int(self.time_zone[1:3]), minutes=int(self.time_zone[4:6]))
+            return -ahead if self.time_zone[0] == "-" else ahead
+        quarters = (datetime(year, month, 1, tzinfo=UTC) for year in range(1990, 2051) for month in (1, 4, 7, 10))
+        offsets = {moment.astimezone(ZoneInfo(self.time_zone)).utcoffset() for moment in quarters}
+        return offsets.pop() if len(offsets) == 1 else None
+
+    @property
     def grid_minutes(self) -> int:
         """What every interval length of the source is a multiple of."""
         return FINEST_MINUTES if self.varies else self.interval_minutes
@@ -250,6 +266,16 @@ class Source(Declared):
             except (KeyError, ValueError, OSError):
                 raise ValueError(f"{zone!r} is neither an IANA time zone nor an offset like +01:00") from None
         return zone
+
+    @model_validator(mode="after")
+    def _offsets_fit_the_clock(self) -> Self:
+        stating = [pattern for pattern in self.format.timestamp if states_offset(pattern)]
+        if stating and self.constant_offset is None:
+            raise ValueError(
+                f"{stating[0]!r} has an offset from UTC, which a clock with summer time ({self.time_zone}) does not "
+                'keep: declare time_zone = "UTC" or a fixed offset'
+            )
+        return self
 
     @field_validator("interval_minutes")
     @classmethod
