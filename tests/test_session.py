@@ -185,6 +185,27 @@ def test_an_unreachable_cluster_is_one_sentence(tmp_path: Path, master: str, sen
     assert time.monotonic() - started < 60
 
 
+def test_a_fork_beside_a_product_ends(tmp_path: Path) -> None:
+    """PySpark forks for its JVM. With threads of its own OpenBLAS made this stand still, 12 of 12 times."""
+    program = """if True:
+        import meterlake
+        import subprocess, threading
+        import numpy as np
+        square, ended = np.ones((400, 400)), threading.Event()
+        def forks():
+            for _ in range(200):
+                subprocess.run(["true"], preexec_fn=lambda: None)
+            ended.set()
+        threading.Thread(target=forks, daemon=True).start()
+        while not ended.is_set():
+            square @ square
+        print("ended")
+    """
+    with running([sys.executable, "-c", program], os.environ | {"PYTHONPATH": str(PROJECT / "lib")}) as process:
+        said, _ = process.communicate(timeout=120)
+    assert said == "ended\n"
+
+
 @pytest.mark.slow
 def test_a_cluster_that_gives_no_executor_is_told(tmp_path: Path) -> None:
     """And the work is done as soon as a worker comes. Spark says nothing outside of its log, and waits for ever."""

@@ -6,12 +6,22 @@ import pwd
 import shutil
 import stat
 import subprocess
+import sys
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from meterlake.errors import Unreachable
+
+AS_USER = """
+import os, sys
+uid, program = int(sys.argv[1]), sys.argv[2]
+os.setgroups([])
+os.setgid(uid)
+os.setuid(uid)
+os.execv(program, sys.argv[2:])
+"""
 
 log = logging.getLogger("meterlake")
 
@@ -41,6 +51,14 @@ def server_user() -> int | None:
             f"PostgreSQL does not run as root and the user {SYSTEM_USER} cannot be made with useradd; "
             "run meterlake as another user, or make that user by hand."
         ) from None
+
+
+def as_user(uid: int | None, command: list[str]) -> list[str]:
+    """The command, to be run as that user: by a program of its own, as `subprocess` forks where it has to change users.
+
+    A fork runs what libraries want done before one, whatever our other threads are at (`meterlake/__init__.py`).
+    """
+    return command if uid is None else [sys.executable, "-I", "-S", "-c", AS_USER, str(uid), *command]
 
 
 def binaries(uid: int | None) -> Path:
@@ -84,8 +102,7 @@ def _copy(package: Path, install: Path, copy: Path) -> None:
 
 def _can_run(program: Path, uid: int) -> bool:
     try:
-        command = [str(program), "--version"]
-        subprocess.run(command, user=uid, group=uid, extra_groups=[], check=True, capture_output=True, cwd="/")
+        subprocess.run(as_user(uid, [str(program), "--version"]), check=True, capture_output=True, cwd="/")
         return True
     except (OSError, subprocess.CalledProcessError):
         return False

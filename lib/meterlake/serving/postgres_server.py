@@ -20,7 +20,7 @@ from meterlake.errors import Unreachable
 from meterlake.serving import processes
 from meterlake.serving.endpoint import MARKERS, free_port, listens
 from meterlake.serving.logins import logins, secret_name
-from meterlake.serving.postgres_binaries import binaries, server_user
+from meterlake.serving.postgres_binaries import as_user, binaries, server_user
 from meterlake.settings import Settings
 
 log = logging.getLogger("meterlake")
@@ -61,7 +61,7 @@ def start(settings: Settings, port: int | None = None) -> int:
     command = [str(programs / "postgres"), "-D", "/proc/self/cwd", "-h", host, "-p", str(port)]
     command += [word for option in options for word in ("-c", option)]
     log_file = settings.folder("logs") / "postgres.log"
-    process = processes.spawn(command, folder, log_file, uid)
+    process = processes.spawn(as_user(uid, command), folder, log_file)
     processes.wait_until(lambda: _accepts(settings, port), process, "PostgreSQL", log_file)
     _prepare(settings, port)
     return port
@@ -90,15 +90,7 @@ def _initialise(settings: Settings, folder: Path, programs: Path, uid: int | Non
     command = [str(programs / "initdb"), "-D", "/proc/self/cwd", "-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8"]
     command += ["-A", "scram-sha-256", "--pwfile=/dev/stdin"]
     done = subprocess.run(
-        command,
-        cwd=unfinished,
-        stdin=reading,
-        capture_output=True,
-        text=True,
-        check=False,
-        user=uid,
-        group=uid,
-        extra_groups=None if uid is None else [],
+        as_user(uid, command), cwd=unfinished, stdin=reading, capture_output=True, text=True, check=False
     )
     os.close(reading)
     if done.returncode:

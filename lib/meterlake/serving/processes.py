@@ -15,9 +15,7 @@ from meterlake.errors import Unreachable
 log = logging.getLogger("meterlake")
 
 
-def spawn(
-    command: list[str], folder: Path, log_file: Path, uid: int | None = None, env: Mapping[str, str] | None = None
-) -> psutil.Process:
+def spawn(command: list[str], folder: Path, log_file: Path, env: Mapping[str, str] | None = None) -> psutil.Process:
     """Start a server in `folder`, in a session of its own, its output appended to `log_file` (mode 600)."""
     descriptor = os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     with os.fdopen(descriptor, "ab") as out:
@@ -29,9 +27,6 @@ def spawn(
             stderr=out,
             start_new_session=True,
             env=env,
-            user=uid,
-            group=uid,
-            extra_groups=None if uid is None else [],
         )
     pid_file(folder).write_text(str(started.pid))
     return psutil.Process(started.pid)
