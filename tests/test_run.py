@@ -5,11 +5,15 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
 
+import pyarrow as pa
 import pytest
+from pyspark.errors import PythonException
+from pyspark.sql import SparkSession
 
 from meterlake import cli
 from meterlake.errors import HomeBusy
@@ -144,6 +148,20 @@ def test_what_the_file_system_says_is_one_sentence(reported: str, sentence: str,
     assert known.exit_code == 3
     assert sentence in str(known)
     assert "\n" not in str(known)
+
+
+def test_an_error_of_a_task_is_told_by_the_end_of_its_trace(spark: SparkSession, settings: Settings) -> None:
+    def refuses(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        try:
+            raise KeyError("x")
+        except KeyError as error:
+            raise ValueError("no such mart\nin this store") from error
+        yield from batches
+
+    with pytest.raises(PythonException) as raised:
+        spark.range(1).mapInArrow(refuses, "id long").collect()
+    told = str(cli._unexpected(raised.value, settings))
+    assert told == "PythonException: ValueError: no such mart (run again with --debug for the whole story)"
 
 
 def test_a_wrong_value_is_blamed_on_where_it_stands(

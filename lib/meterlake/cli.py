@@ -69,14 +69,21 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _unexpected(error: Exception, settings: Settings | None) -> MeterlakeError:
-    """What the file system did to us in one sentence, else the first line of what happened."""
-    first = next((line for line in str(error).splitlines() if line.strip()), "")
+    """What the file system did to us in one sentence, else the line that tells what happened."""
+    first = _telling_line(str(error))
     if any(reason in str(error) for reason in FULL):
         left = f" ({_left(settings.home)})" if settings else ""
         return Unreachable(f"The disk is full{left}; free some space and run the same command again, nothing is lost.")
     if "Permission denied" in str(error) or "Read-only file system" in str(error):
         return Unreachable(f"A folder cannot be written ({first[:200]}); make it writable or choose another --home.")
     return MeterlakeError(f"{type(error).__name__}: {first[:300]} (run again with --debug for the whole story)")
+
+
+def _telling_line(said: str) -> str:
+    """The first line; of an error in a Spark task the one that ends its Python trace, which stands amid Java's."""
+    *_, python = said.split("Traceback (most recent call last):\n")
+    lines = [line for line in python.splitlines() if line.strip()]
+    return next((line for line in lines if not line.startswith(" ")), "")
 
 
 def _left(home: Path) -> str:

@@ -80,6 +80,12 @@ def test_a_stamp_that_states_an_offset_is_put_on_a_clock_that_never_changes(stam
     assert found == ["05:00", "05:00", "06:00"]
 
 
+@pytest.mark.parametrize("stamp", ["2024-01-01T00Z", "2024-01-01 00:30:00 Z", "2024-01-01T00:00:00+20:00"])
+def test_a_stated_offset_that_two_readers_could_see_differently_is_handed_on(stamp: str) -> None:
+    lines = parse(f"A,2024-01-01 05:00Z,1\nA,{stamp},2\n".encode(), 0, replace(LAYOUT, ahead=timedelta(0)))
+    assert [line for _, line in lines.doubtful] == [f"A,{stamp},2".encode()]
+
+
 def test_blank_lines_and_repeated_headers_say_nothing() -> None:
     lines = parse(b"m,t,v\r\n\n \t\nA,2024-01-01 00:30:00,1\nm,t,v\n", 0, LAYOUT)
     assert lines.doubtful == []

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from meterlake.files import filesystem_of
 from meterlake.sources.inspect import BLANK
-from meterlake.sources.source import Source
+from meterlake.sources.source import WITH_OFFSET, Source
 
 BLOCK = 8 << 20
 NEWLINE, RETURN, QUOTE, BACKSLASH = b'\n\r"\\'
@@ -227,7 +227,8 @@ def _cast_part(texts: pa.Array, kind: pa.DataType, ahead: timedelta | None) -> p
 def _cast_or_none(texts: pa.Array, kind: pa.DataType, ahead: timedelta | None) -> pa.Array | None:
     with suppress(pa.ArrowInvalid):
         return pc.cast(texts, kind)
-    if kind == STAMP and ahead is not None:
+    # Arrow alone would also take an hour without minutes, or an offset of 20 hours.
+    if kind == STAMP and ahead is not None and pc.all(pc.match_substring_regex(texts, WITH_OFFSET)).as_py():
         with suppress(pa.ArrowInvalid):
             return pc.add(pc.cast(texts, INSTANT).cast(STAMP), pa.scalar(ahead, pa.duration("us")))
     return None

@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 from meterlake.shares import frame_of
 from meterlake.sources.inspect import Inspected
 from meterlake.sources.nem12_read import read_nem12, read_nem12_again
-from meterlake.sources.source import Source, states_offset
+from meterlake.sources.source import WITH_OFFSET, Source, states_offset
 
 MAX_LINE = 65_536
 BLANK = " \t\r\f\v"  # around a line it means nothing
@@ -35,8 +35,6 @@ TEXTS = ("anomaly_label", "region", "feeder", "transformer", "customer_id")
 # What a source's lines may each bring along, and its declaration says otherwise.
 OWN = {"interval_minutes": "int", "unit": "string", "delivered_quality": "string"}
 ISO = "yyyy-MM-dd HH:mm[:ss]"
-# An ISO time stamp that says how far its clock is ahead of UTC: it is an instant.
-WITH_OFFSET = r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)? ?(Z|[+-]\d\d(:?\d\d)?)$"
 ROW_BITS = 33  # monotonically_increasing_id: the task above, the row in the task below
 
 

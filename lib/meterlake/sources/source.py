@@ -13,6 +13,8 @@ from meterlake.vee.policy import Vee
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 Bounds = tuple[float, float]
 FIXED_OFFSET = re.compile(r"^[+-](0\d|1[0-8]):[0-5]\d$")
+# An ISO time stamp that says how far its clock is ahead of UTC: it is an instant.
+WITH_OFFSET = r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)? ?(Z|[+-](0\d|1[0-7])(:?[0-5]\d)?)$"
 
 
 class Declared(BaseModel):
