@@ -86,16 +86,6 @@ def test_a_home_that_cannot_be_made_is_told(
     assert "--home" in text
 
 
-def test_a_home_that_spark_takes_for_two_is_told(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
-) -> None:
-    home = tmp_path / "north, south"
-    code, text = said(capsys, caplog, "status", "--home", str(home))
-    assert code == 2
-    assert f"{home} has a comma, and Spark would take it for two folders; choose another home" in text
-    assert not home.exists()
-
-
 def test_a_full_disk_is_told_and_leaves_nothing_half_made(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:

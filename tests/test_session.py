@@ -14,7 +14,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from meterlake import bootstrap
-from meterlake.errors import Unreachable
+from meterlake.errors import Unreachable, UsageError
 from meterlake.session import FIRST_COMPILER_BYTES, _options, _scratch, size_to, spark_session
 from meterlake.settings import PROJECT, Settings
 from tests.commands import running
@@ -170,7 +170,7 @@ def test_spark_submit_wins(tmp_path: Path) -> None:
 )
 def test_an_unreachable_cluster_is_one_sentence(tmp_path: Path, master: str, sentence: str) -> None:
     program = """if True:
-        from meterlake.errors import Unreachable
+        from meterlake.errors import Unreachable, UsageError
         from meterlake.session import spark_session
         from meterlake.settings import load
         try:
@@ -239,6 +239,14 @@ def test_the_spills_of_killed_processes_are_removed(settings: Settings) -> None:
     assert _scratch(settings) == ours
     assert ours.is_dir()
     assert not dead.exists()
+
+
+def test_a_home_that_spark_takes_for_two_is_told(settings: Settings) -> None:
+    home = settings.home / "north, south"
+    with pytest.raises(
+        UsageError, match=f"{home} has a comma, and Spark would take it for two folders; choose another"
+    ):
+        _scratch(settings.model_copy(update={"home": home}))
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from meterlake import executor_watch, object_store
 from meterlake.bootstrap import FIRST_COMPILER, archive_options, check_java, jar_paths, s3_jar_paths
-from meterlake.errors import Unreachable
+from meterlake.errors import Unreachable, UsageError
 from meterlake.settings import PROJECT, Settings
 
 T = TypeVar("T")
@@ -46,6 +46,7 @@ def spark_session(settings: Settings, app_name: str, text_bytes: int | None = No
 
     Raises:
         Unreachable: Java or the jars are missing, or the cluster or the object store of the lake does not answer.
+        UsageError: the path of the home has a comma, and tasks run here.
     """
     if active := SparkSession.getActiveSession():
         return active
@@ -267,8 +268,17 @@ def _answers(master: str) -> None:
 
 
 def _scratch(settings: Settings) -> Path:
-    """This process's folder for shuffles and spills; those of processes that were killed are removed."""
+    """This process's folder for shuffles and spills; those of processes that were killed are removed.
+
+    Raises:
+        UsageError: its path has a comma.
+    """
     parent = settings.folder("tmp")
+    if "," in str(parent):
+        raise UsageError(
+            f"{settings.home} has a comma, and Spark would take it for two folders; choose another home with --home or "
+            "METERLAKE_HOME."
+        )
     for folder in parent.glob("spark-*"):
         if not Path("/proc", folder.name.removeprefix("spark-")).exists():
             shutil.rmtree(folder, ignore_errors=True)

@@ -215,7 +215,7 @@ def load(conf: Path | None = None, home: Path | None = None) -> Settings:
     """Settings for this process, whose environment is told where the object store is: Arrow looks there.
 
     Raises:
-        UsageError: a file is missing or unreadable, a name or value in it is wrong, or the home has a comma.
+        UsageError: a file is missing or unreadable, or a name or value in it is wrong.
     """
     values = read_toml(DEFAULT_CONF)
     if conf := conf or _path(os.environ.get("METERLAKE_CONF")):
@@ -223,11 +223,6 @@ def load(conf: Path | None = None, home: Path | None = None) -> Settings:
     values = _merged(values, _from_environment(values))
     home = home or _path(os.environ.get("METERLAKE_HOME")) or _path(values.get("home")) or PROJECT / ".meterlake"
     values["home"] = home.expanduser().resolve()
-    if "," in str(values["home"]):
-        raise UsageError(
-            f"{values['home']} has a comma, and Spark would take it for two folders; choose another home with --home "
-            "or METERLAKE_HOME."
-        )
     try:
         settings = Settings.model_validate(values)
     except ValidationError as error:
