@@ -186,7 +186,7 @@ def test_an_unreachable_cluster_is_one_sentence(tmp_path: Path, master: str, sen
 
 
 def test_a_fork_beside_a_product_ends(tmp_path: Path) -> None:
-    """PySpark forks for its JVM. With threads of its own OpenBLAS made this stand still, 12 of 12 times."""
+    """PySpark forks for its JVM. With threads of its own OpenBLAS made this stand still, each time of six."""
     program = """if True:
         import meterlake
         import subprocess, threading
