@@ -170,7 +170,7 @@ def test_spark_submit_wins(tmp_path: Path) -> None:
 )
 def test_an_unreachable_cluster_is_one_sentence(tmp_path: Path, master: str, sentence: str) -> None:
     program = """if True:
-        from meterlake.errors import Unreachable, UsageError
+        from meterlake.errors import Unreachable
         from meterlake.session import spark_session
         from meterlake.settings import load
         try:
@@ -185,7 +185,7 @@ def test_an_unreachable_cluster_is_one_sentence(tmp_path: Path, master: str, sen
     assert time.monotonic() - started < 60
 
 
-def test_a_fork_beside_a_product_ends(tmp_path: Path) -> None:
+def test_a_fork_beside_a_product_ends() -> None:
     """PySpark forks for its JVM. With threads of its own OpenBLAS made this stand still, each time of six."""
     program = """if True:
         import meterlake
@@ -201,7 +201,9 @@ def test_a_fork_beside_a_product_ends(tmp_path: Path) -> None:
             square @ square
         print("ended")
     """
-    with running([sys.executable, "-c", program], os.environ | {"PYTHONPATH": str(PROJECT / "lib")}) as process:
+    here = bare_environment() | {"PYTHONPATH": str(PROJECT / "lib")}
+    del here["OPENBLAS_NUM_THREADS"]  # ours, from the import of meterlake; the program's own is to set it
+    with running([sys.executable, "-c", program], here) as process:
         said, _ = process.communicate(timeout=120)
     assert said == "ended\n"
 

@@ -14,6 +14,11 @@ from tempfile import TemporaryDirectory
 
 from meterlake.errors import Unreachable
 
+log = logging.getLogger("meterlake")
+
+SYSTEM_USER = "pgserver"  # the name that the package uses too
+# Where root puts the binaries when they lie under a folder that only root may enter (/root, for instance).
+SHARED_BINARIES = Path("/var/lib/meterlake")
 AS_USER = """
 import os, sys
 uid, program = int(sys.argv[1]), sys.argv[2]
@@ -22,12 +27,6 @@ os.setgid(uid)
 os.setuid(uid)
 os.execv(program, sys.argv[2:])
 """
-
-log = logging.getLogger("meterlake")
-
-SYSTEM_USER = "pgserver"  # the name that the package uses too
-# Where root puts the binaries when they lie under a folder that only root may enter (/root, for instance).
-SHARED_BINARIES = Path("/var/lib/meterlake")
 
 
 def server_user() -> int | None:

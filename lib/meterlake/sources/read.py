@@ -219,9 +219,9 @@ class _Layout:
         return F.when(F.col("fields.corrupt").isNull(), fields).otherwise(F.coalesce(again, fields))
 
     def _on_its_clock(self, instant: Column) -> Column:
-        """Null where the clock is put forward and back: an hour that comes twice could not be told apart any more."""
-        if (ahead := self.source.constant_offset) is None:
-            return F.lit(None).cast("timestamp_ntz")
+        """Of a clock that never changes: in an hour that comes twice an instant could not be told apart any more."""
+        ahead = self.source.constant_offset
+        assert ahead is not None
         return (instant + F.make_dt_interval(secs=F.lit(ahead.total_seconds()))).cast("timestamp_ntz")
 
     def _schema(self, types: dict[int, str]) -> str:

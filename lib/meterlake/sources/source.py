@@ -1,7 +1,7 @@
 """A data source is declared, not coded: what its columns are called, their units, its clock and its limits."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import date, timedelta
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
@@ -237,13 +237,10 @@ class Source(Declared):
 
     @property
     def constant_offset(self) -> timedelta | None:
-        """What the zone is ahead of UTC, where its clock is never put forward or back (looked at from 1990 to 2050)."""
-        if FIXED_OFFSET.match(self.time_zone):
-            ahead = timedelta(hours=int(self.time_zone[1:3]), minutes=int(self.time_zone[4:6]))
-            return -ahead if self.time_zone[0] == "-" else ahead
-        quarters = (datetime(year, month, 1, tzinfo=UTC) for year in range(1990, 2051) for month in (1, 4, 7, 10))
-        offsets = {moment.astimezone(ZoneInfo(self.time_zone)).utcoffset() for moment in quarters}
-        return offsets.pop() if len(offsets) == 1 else None
+        """What the clock is ahead of UTC, where it is never put forward or back in the years whose rules are read."""
+        from meterlake.vee.clock import FIRST_YEAR, LAST_YEAR, clock_of  # needs NumPy, which a declaration does not
+
+        return clock_of(self.time_zone).ahead_throughout(date(FIRST_YEAR, 1, 1), date(LAST_YEAR - 1, 12, 31))
 
     @property
     def grid_minutes(self) -> int:
