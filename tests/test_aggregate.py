@@ -10,10 +10,12 @@ from pyspark.sql import SparkSession
 from meterlake.settings import Settings
 from meterlake.tables.changes import FEW_PAIRS
 from meterlake.tables.int_consumption_features import INT_CONSUMPTION_FEATURES
+from meterlake.tables.int_place_loads import INT_PLACE_LOADS
 from meterlake.tables.int_readings_daily import INT_READINGS_DAILY
 from meterlake.tables.int_readings_hourly import INT_READINGS_HOURLY
 from meterlake.tables.int_readings_monthly import INT_READINGS_MONTHLY
 from meterlake.tables.mart_consumption_metrics import MART_CONSUMPTION_METRICS
+from meterlake.tables.mart_load_factors import MART_LOAD_FACTORS
 from meterlake.tables.mart_load_profile import MART_LOAD_PROFILE
 from meterlake.tables.mart_weekly_load_profile import MART_WEEKLY_LOAD_PROFILE
 from meterlake.tables.store import Store
@@ -29,6 +31,8 @@ MADE = (
     MART_CONSUMPTION_METRICS,
     MART_LOAD_PROFILE,
     MART_WEEKLY_LOAD_PROFILE,
+    INT_PLACE_LOADS,
+    MART_LOAD_FACTORS,
 )
 OF_ONE_DAY = ["b,2024-01-01 09:00:00,2", "b,2024-01-01 09:30:00,4", "b,2024-01-01 11:00:00,6"]
 

@@ -43,6 +43,7 @@ from meterlake.tables.catalog import MARTS
 from meterlake.tables.changes import Changes, following_days, month_of
 from meterlake.tables.file_scan import FileScan
 from meterlake.tables.int_consumption_features import INT_CONSUMPTION_FEATURES
+from meterlake.tables.int_place_loads import INT_PLACE_LOADS
 from meterlake.tables.int_readings_daily import INT_READINGS_DAILY
 from meterlake.tables.int_readings_hourly import INT_READINGS_HOURLY
 from meterlake.tables.int_readings_monthly import INT_READINGS_MONTHLY
@@ -56,7 +57,7 @@ from meterlake.tables.mart_load_profile import MART_LOAD_PROFILE
 from meterlake.tables.mart_weekly_load_profile import MART_WEEKLY_LOAD_PROFILE
 from meterlake.tables.months import about, all_months, changed_months, later, within
 from meterlake.tables.shared_columns import READING_DATE_LOCAL
-from meterlake.tables.spans import joined
+from meterlake.tables.spans import MOST_SPANS, around, joined, months_of, on_days
 from meterlake.tables.stg_meter_readings import STG_METER_READINGS
 from meterlake.tables.stg_meters import STG_METERS
 from meterlake.tables.table import Table
@@ -356,6 +357,8 @@ def marts(run: Run) -> Outcome:
         return Outcome(nothing_new=True)
     read = (INT_READINGS_DAILY, MART_ANOMALY_SCORES, VEE_FINDINGS, MART_INSPECTIONS)
     inputs = {table.name: store.version(table) for table in read}
+    if not days.nothing:  # who moved without a reading is asked again
+        inputs[STG_METERS.name] = store.version(STG_METERS)
     meters = store.read(STG_METERS, run.source.name)
 
     def losses_and_flags() -> int:
@@ -413,14 +416,33 @@ def _loads(run: Run, days: Changes, meters: DataFrame) -> int:
     months = all_months(store, source.name) if everything else changed_months(days)
     if not months:
         return 0
-    files = store.scan_months(INT_READINGS_HOURLY, source.name, months)
-    hourly = files or store.read(INT_READINGS_HOURLY, source.name).where(within(months))
-    loads = place_loads.build(hourly, meters).persist()
+    loads = _place_loads(run, [] if everything else days.each_day, meters, months)
     count = _load_factors(run, loads, meters, months, everything)
     profile = mart_weekly_load_profile.build(loads, source)
-    count += store.replace_months(profile, MART_WEEKLY_LOAD_PROFILE, source.name, None if everything else months)
-    loads.unpersist()
-    return count
+    return count + store.replace_months(profile, MART_WEEKLY_LOAD_PROFILE, source.name, None if everything else months)
+
+
+def _place_loads(run: Run, changed: list[date], meters: DataFrame, months: list[date]) -> DataFrame:
+    """The loads of places in these months, of which the changed days are made anew; all of them, where none is named.
+
+    What is kept was added up where the meters hang now. So nothing stands once a meter hangs elsewhere than it did, and
+    months of which nothing stands are made of all their days.
+    """
+    store, source = run.store, run.source.name
+    places = "SELECT meter_id, coalesce(region, '') AS region, coalesce(feeder, '') AS feeder FROM stg_meters"
+    moved = store.lost(f"{places} WHERE source = :source", STG_METERS, run.seen("marts", STG_METERS), source=source)
+    anew, standing = moved or not changed, set[date]()
+    if not anew and store.exists(INT_PLACE_LOADS):
+        asked = f"SELECT DISTINCT {DAY} AS day FROM int_place_loads WHERE source = :source AND {within(months)}"
+        standing = {row.day.replace(day=1) for row in store.ask(asked, source=source)}
+    days = around(day for day in changed if day.replace(day=1) in standing)
+    spans = joined([*months_of(month for month in months if month not in standing), *days])
+    spans = spans if len(spans) <= MOST_SPANS else months_of(months)
+    files = store.scan(INT_READINGS_HOURLY, *spans, source=[source])
+    hourly = files or store.read(INT_READINGS_HOURLY, source).where(on_days(DAY, spans))
+    made = place_loads.build(hourly, meters, run.source)
+    store.replace_days(made, INT_PLACE_LOADS, source, None if anew else spans)
+    return store.read(INT_PLACE_LOADS, source).where(within(months))
 
 
 def _load_factors(run: Run, loads: DataFrame, meters: DataFrame, months: list[date], everything: bool) -> int:

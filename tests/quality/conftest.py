@@ -81,7 +81,7 @@ def story(spark: SparkSession, readings: DataFrame, london: Source) -> dict[str,
         "mart_anomaly_flags": mart_anomaly_flags.build(scores, _no_evidence(spark, london), meters, 0.01),
         "mart_load_profile": _published(mart_load_profile.build(hourly, meters, london)),
         "mart_weekly_load_profile": _published(
-            mart_weekly_load_profile.build(place_loads.build(hourly, meters), london)
+            mart_weekly_load_profile.build(place_loads.build(hourly, meters, london), london)
         ),
     }
     return {name: frame.persist() for name, frame in tables.items()}

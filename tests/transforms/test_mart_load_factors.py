@@ -62,7 +62,7 @@ def figures(spark: SparkSession) -> dict[tuple[str, str], Row]:
         for rows, table in ((hourly, INT_READINGS_HOURLY), (monthly, INT_READINGS_MONTHLY), (meters, STG_METERS))
     ]
     of_hours, of_months, places = frames
-    loads, hours = place_loads.build(of_hours, places), spark.createDataFrame(tariff_hours.calendar([JUNE], TOWN))
+    loads, hours = place_loads.build(of_hours, places, TOWN), spark.createDataFrame(tariff_hours.calendar([JUNE], TOWN))
     made = mart_load_factors.build(loads, of_months, places, hours, TOWN).collect()
     return {(row.element, row.band): row for row in made}
 

@@ -84,11 +84,11 @@ def test_each_cell_is_the_mean_of_its_known_hours(store: Store, varies: bool) ->
 
 def test_loads_of_places_are_the_same_of_rows_and_of_files(store: Store) -> None:
     def loads(hourly: FileScan | DataFrame) -> list[Row]:
-        return sorted(place_loads.build(hourly, store.read(STG_METERS)).collect(), key=str)
+        return sorted(place_loads.build(hourly, store.read(STG_METERS), VILLAGE).collect(), key=str)
 
     found = loads(of_files(store))
     assert loads(store.read(INT_READINGS_HOURLY)) == found
     assert len(found) == 7
-    nowhere = {row.hour_start: (row.kwh, row.known) for row in found if row.feeder is None}
+    nowhere = {row.hour_start: (row.kwh, row.known) for row in found if not row.feeder}
     assert nowhere[datetime(2024, 6, 3, 23)] == (0.2, 1.0), "a meter that is silent adds nothing"
     assert [(row.kwh, row.known) for row in found if row.hour_start == datetime(2024, 6, 2, 7)] == [(None, 0.0)]

@@ -50,7 +50,7 @@ def profile(spark: SparkSession) -> dict[tuple[str, date, int, int], Row]:
     frames = (
         spark.createDataFrame(*each) for each in ((hourly, INT_READINGS_HOURLY.schema), (meters, STG_METERS.schema))
     )
-    made = mart_weekly_load_profile.build(place_loads.build(*frames), LONDON).collect()
+    made = mart_weekly_load_profile.build(place_loads.build(*frames, LONDON), LONDON).collect()
     return {(row.feeder, row.month_local, row.weekday, row.hour_of_day): row for row in made}
 
 

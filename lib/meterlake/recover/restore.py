@@ -27,6 +27,7 @@ WRITERS = {
     "int_consumption_features": "aggregate",
     "mart_anomaly_scores": "score",
     "mart_inspections": "score",
+    "int_place_loads": "marts",
     "mart_consumption_metrics": "marts",
     "mart_anomaly_flags": "marts",
     "mart_load_profile": "marts",

@@ -2,6 +2,7 @@
 
 from meterlake.tables.corrected_readings import CORRECTED_READINGS
 from meterlake.tables.int_consumption_features import INT_CONSUMPTION_FEATURES
+from meterlake.tables.int_place_loads import INT_PLACE_LOADS
 from meterlake.tables.int_readings_daily import INT_READINGS_DAILY
 from meterlake.tables.int_readings_hourly import INT_READINGS_HOURLY
 from meterlake.tables.int_readings_monthly import INT_READINGS_MONTHLY
@@ -43,6 +44,7 @@ TABLES: dict[str, Table] = {
         INT_READINGS_DAILY,
         INT_READINGS_MONTHLY,
         INT_CONSUMPTION_FEATURES,
+        INT_PLACE_LOADS,
         MART_CONSUMPTION_METRICS,
         MART_ANOMALY_SCORES,
         MART_ANOMALY_FLAGS,

@@ -100,7 +100,7 @@ class Lake:
         try:
             for table in tables_in(statement):
                 query.register(table.name, self._opened(table, at.get(table)))
-            return pa.table(query.execute(bound(statement, values)).read_all())
+            return _as_strings(pa.table(query.execute(bound(statement, values)).read_all()))
         except TableNotFoundError:
             return pa.table({})
         except (DeltaError, OSError) as error:
@@ -215,6 +215,12 @@ class Lake:
         return Unreachable(
             f"The lake in {self.root} cannot be read ({reason}); an older one is brought up to date by a new run."
         )
+
+
+def _as_strings(rows: pa.Table) -> pa.Table:
+    """The same with texts that Arrow joins by, not as views."""
+    kinds = (pa.string() if pa.types.is_string_view(field.type) else field.type for field in rows.schema)
+    return rows.cast(pa.schema([field.with_type(kind) for field, kind in zip(rows.schema, kinds, strict=True)]))
 
 
 def text_literal(text: str) -> str:

@@ -182,6 +182,18 @@ class Store:
         # Spark's own parameters stay unbound behind Delta's parser (Spark 4.2, Delta 4.4).
         return self.spark.sql(bound(statement, values, _text)).toArrow()
 
+    def lost(self, statement: str, table: Table, since: int | None, **values: Value) -> bool:
+        """Whether rows of the answer to a SELECT about one table, as of version `since`, are in its answer no more; also
+        where that version cannot be read any more, or is None."""
+        if since is None or since == self.version(table):
+            return since is None
+        try:
+            before = self.answer(statement, {table: since}, **values)
+        except (Unreachable, PySparkException, Py4JJavaError):  # its files were cleaned up
+            return True
+        now = self.answer(statement, **values)
+        return bool(before.join(now, keys=before.column_names, join_type="left anti").num_rows)
+
     def has(self, table: Table, source: str, condition: str = "true") -> bool:
         """Whether a row of the source meets the condition; no row does of a table that does not exist."""
         asked = f"SELECT 1 AS one FROM {table.name} WHERE source = :source AND {condition} LIMIT 1"
@@ -393,19 +405,19 @@ class Store:
         Returns:
             The number of rows written or deleted.
         """
+        return self.replace_days(frame, table, source, None if months is None else months_of(months))
+
+    def replace_days(self, frame: DataFrame, table: Table, source: str, spans: list[Span] | None) -> int:
+        """The same of these days."""
         if not self.bytes(table):
             return self.append(frame, table)
-        standing = None if months is None else Standing.of(self.scan_months(table, source, months))
+        standing = Standing.of(self.scan(table, *spans, source=[source])) if spans else None
         changed = self._exchange(frame, standing)
         if changed is not None:
             return changed
         assert table.day is not None
-        days = "true" if months is None else on_days(table.day, months_of(months))
+        days = "true" if spans is None else on_days(table.day, spans)
         return self._write(frame, table, {"replaceWhere": f"source = '{source}' AND {days}"})
-
-    def scan_months(self, table: Table, source: str, months: list[date]) -> FileScan | None:
-        """The source's rows of these months."""
-        return self.scan(table, *months_of(months), source=[source]) if months else None
 
     def delete_batch(self, table: Table, batch: str) -> None:
         """Delete the rows of a batch that was never finished."""

@@ -21,7 +21,7 @@ def build(loads: DataFrame, monthly: DataFrame, meters: DataFrame, hours: DataFr
     """What the months of `hours` say by themselves: rows of `mart_load_factors` without the year before.
 
     Args:
-        loads: of `place_loads`, all hours of the source in those months.
+        loads: rows of `int_place_loads`, all of the source in those months.
         monthly: all its rows of `int_readings_monthly` of those months.
         meters: rows of `stg_meters` of the source.
         hours: rows of `tariff_hours.calendar`.
@@ -61,7 +61,8 @@ def compared(figures: DataFrame, source: Source) -> DataFrame:
 
 def _hours_of_elements(loads: DataFrame, source: Source) -> DataFrame:
     """`kwh` of each element and hour, and how many meters are `known` in it."""
-    of_elements = on_every_level(loads, source).groupBy(*ELEMENT, "hour_start")
+    places = loads.withColumns({name: F.nullif(F.col(name), F.lit("")) for name in PLACE})
+    of_elements = on_every_level(places, source).groupBy(*ELEMENT, "hour_start")
     return of_elements.agg(exact_sum("kwh").alias("kwh"), exact_sum("known", MICRO).alias("known"))
 
 

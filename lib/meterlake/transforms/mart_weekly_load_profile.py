@@ -15,16 +15,15 @@ def build(loads: DataFrame, source: Source) -> DataFrame:
     """Rows of `mart_weekly_load_profile`; hours without a reading do not count.
 
     Args:
-        loads: of `place_loads`, all hours of the source in the months concerned.
+        loads: rows of `int_place_loads`, all of the source in the months concerned.
     """
     began = local_time(F.col("hour_start"), source)
-    named = {name: F.coalesce(name, F.lit("")) for name in PLACE}  # a part of the key is never null
     clock = {
         "month_local": F.trunc(began, "month"),
         "weekday": F.weekday(began) + 1,
         "hour_of_day": F.hour(began),
     }
-    cells = loads.where(F.col("known") > 0).withColumns(named | clock).groupBy(*WEEK_HOUR)
+    cells = loads.where(F.col("known") > 0).withColumns(clock).groupBy(*WEEK_HOUR)
     sums = cells.agg(
         F.floor(F.max("known")).alias("meters"),
         exact_sum("kwh").alias("energy_kwh"),

@@ -1,7 +1,7 @@
 """Hours of meters -> hours of the places they hang on: what the marts of load are made of.
 
-A place is a region and feeder as delivered, each null where it is unknown. There are far fewer of them than meters, so
-the hours of the meters are added up once, and all marts of load are made of the places' hours.
+A place is a region and feeder as delivered. There are far fewer of them than meters, so the hours of the meters are
+added up once, kept (`int_place_loads`), and all marts of load are made of the places' hours.
 """
 
 from collections.abc import Mapping
@@ -13,12 +13,14 @@ from pyspark import Broadcast
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from meterlake.sources.source import Source
 from meterlake.tables.file_scan import FileScan
 from meterlake.tables.partial_sums import on_grid, summed
 from meterlake.transforms.int_readings_hourly import MICRO
 from meterlake.transforms.stg_meter_readings import GRID
 
 PLACE = ("region", "feeder")
+KEY = (*PLACE, "hour_start", "reading_date_local")
 SUMMED = ("meter_id", "consumption_kwh", "completeness")
 
 
@@ -38,15 +40,17 @@ class _Places:
         return cls(dict(of_meter), names)
 
 
-def build(hourly: FileScan | DataFrame, meters: DataFrame) -> DataFrame:
-    """`kwh` of each place and `hour_start`, and how many meters are `known` in it, parts of an hour by their share.
+def build(hourly: FileScan | DataFrame, meters: DataFrame, source: Source) -> DataFrame:
+    """Rows of `int_place_loads` from all hours of the days concerned.
 
     Args:
-        meters: rows of `stg_meters`, of which each task is sent the places: some 100 bytes a meter.
+        meters: rows of `stg_meters` of the source, of which each task is sent the places: some 100 bytes a meter.
     """
     places = meters.sparkSession.sparkContext.broadcast(_Places.of(meters))
-    loads = summed(hourly, (*PLACE, "hour_start"), SUMMED, partial(_addends, places=places))
-    return loads.withColumns({"kwh": F.col("kwh") / GRID, "known": F.col("known") / MICRO})
+    loads = summed(hourly, KEY, SUMMED, partial(_addends, places=places))
+    named = {name: F.coalesce(name, F.lit("")) for name in PLACE}  # a part of the key is never null
+    figures = {"kwh": F.col("kwh") / GRID, "known": F.col("known") / MICRO}
+    return loads.withColumns(named | figures | {"source": F.lit(source.name)})
 
 
 def _addends(hours: pa.RecordBatch, places: "Broadcast[_Places]") -> Mapping[str, pa.Array]:
