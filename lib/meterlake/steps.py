@@ -57,7 +57,7 @@ from meterlake.tables.mart_load_profile import MART_LOAD_PROFILE
 from meterlake.tables.mart_weekly_load_profile import MART_WEEKLY_LOAD_PROFILE
 from meterlake.tables.months import about, all_months, changed_months, later, within
 from meterlake.tables.shared_columns import READING_DATE_LOCAL
-from meterlake.tables.spans import MOST_SPANS, around, joined, months_of, on_days
+from meterlake.tables.spans import MOST_SPANS, Span, around, joined, months_of, on_days
 from meterlake.tables.stg_meter_readings import STG_METER_READINGS
 from meterlake.tables.stg_meters import STG_METERS
 from meterlake.tables.table import Table
@@ -179,6 +179,13 @@ def _plain_files(run: Run, changed: Changes, around: int = 0) -> FileScan | None
     return run.store.scan_meters(STG_METER_READINGS, changed, changed.spans(around, around))
 
 
+def _of_meters(run: Run, table: Table, changed: Changes, spans: list[Span]) -> FileScan | DataFrame:
+    """Rows of the changed meters in these days; of files perhaps beside those of other meters."""
+    store = run.store
+    files = store.scan_meters(table, changed, spans) or store.scan(table, *spans, source=[changed.source])
+    return files or changed.meters_in(store.read(table), DAY, spans)
+
+
 def _clock_is_known(source: Source, first: date, last: date) -> bool:
     """Whether hours of these days are made by a pass over whole meters: of one interval length, on a known clock."""
     return not source.varies and clock_of(source.time_zone).knows(first, last)
@@ -192,10 +199,10 @@ def _days(run: Run, changed: Changes) -> int:
 
 def _months(run: Run, changed: Changes) -> int:
     """Months of the changed meter-days, of their days; the number of rows written."""
-    store, months = run.store, changed.also(month_of)
-    daily = changed.meters_in(store.read(INT_READINGS_DAILY), DAY, changed.months())
-    monthly = months.days_in(int_readings_monthly.build(daily, run.source), "month_local")
-    return store.replace(monthly, INT_READINGS_MONTHLY, months)
+    months = changed.also(month_of)
+    monthly = int_readings_monthly.build(_of_meters(run, INT_READINGS_DAILY, changed, changed.months()), run.source)
+    of_months = monthly if months.everything else months.days_in(monthly.frame(), "month_local")
+    return run.store.replace(of_months, INT_READINGS_MONTHLY, months)
 
 
 def _features(run: Run, readings: DataFrame, changed: Changes, until: date | None) -> int:
@@ -382,7 +389,7 @@ def marts(run: Run) -> Outcome:
 def _consumption_metrics(run: Run, days: Changes, meters: DataFrame) -> int:
     periods = days.also(mart_consumption_metrics.affected_days)
     near = joined(span for of in days.spans() for span in mart_consumption_metrics.days_to_read(*of))
-    daily = days.meters_in(run.store.read(INT_READINGS_DAILY), DAY, near)
+    daily = _of_meters(run, INT_READINGS_DAILY, days, near)
     changed = None if days.everything else days.each_day
     made = mart_consumption_metrics.build(daily, meters, run.source, changed)
     metrics = periods.days_in(made, "period_start_local")
@@ -393,16 +400,9 @@ def _load_profile(run: Run, days: Changes, meters: DataFrame) -> int:
     if days.nothing:
         return 0
     months = days.also(month_of)
-    hourly = _hours_in_months(run, days)
+    hourly = _of_meters(run, INT_READINGS_HOURLY, days, days.months())
     profile = months.days_in(mart_load_profile.build(hourly, meters, run.source), "month_local")
     return run.store.replace(profile, MART_LOAD_PROFILE, months)
-
-
-def _hours_in_months(run: Run, changed: Changes) -> FileScan | DataFrame:
-    """The hours of the changed meters, perhaps beside those of others, in the months with a change."""
-    store, table, months = run.store, INT_READINGS_HOURLY, changed.months()
-    files = store.scan_meters(table, changed, months) or store.scan(table, *months, source=[changed.source])
-    return files or changed.meters_in(store.read(table), DAY, months)
 
 
 def _loads(run: Run, days: Changes, meters: DataFrame) -> int:
@@ -430,7 +430,7 @@ def _place_loads(run: Run, changed: list[date], meters: DataFrame, months: list[
     """
     store, source = run.store, run.source.name
     places = "SELECT meter_id, coalesce(region, '') AS region, coalesce(feeder, '') AS feeder FROM stg_meters"
-    moved = store.lost(f"{places} WHERE source = :source", STG_METERS, run.seen("marts", STG_METERS), source=source)
+    moved = store.lost(f"{places} WHERE source = :source", STG_METERS, run.seen("marts", STG_METERS), source)
     anew, standing = moved or not changed, set[date]()
     if not anew and store.exists(INT_PLACE_LOADS):
         asked = f"SELECT DISTINCT {DAY} AS day FROM int_place_loads WHERE source = :source AND {within(months)}"

@@ -15,7 +15,7 @@ from meterlake.tables.arrow_pass import Rows
 from meterlake.tables.int_readings_daily import INT_READINGS_DAILY
 from meterlake.tables.stg_meter_readings import STG_METER_READINGS
 from meterlake.tables.store import Store
-from meterlake.transforms import int_readings_daily, int_readings_hourly, plain_days, plain_hours
+from meterlake.transforms import int_readings_daily, int_readings_hourly, periods, plain_days, plain_hours
 from meterlake.vee.clock import EPOCH, clock_of
 
 # Days around a change: at 01:00, at midnight in either direction, by half an hour, over midnight, of a whole day.
@@ -51,12 +51,11 @@ def test_it_says_what_spark_says(spark: SparkSession, settings: Settings, zone: 
 @pytest.mark.parametrize(("zone", "change"), CHANGES.items())
 @pytest.mark.parametrize("minutes", [15, 60])
 def test_a_day_has_the_intervals_that_spark_says(spark: SparkSession, zone: str, change: date, minutes: int) -> None:
-    source = VILLAGE.model_copy(update={"time_zone": zone, "interval_minutes": minutes})
     days = [change + timedelta(days=n) for n in (-1, 0, 1)]
     frame = spark.createDataFrame([Row(day=day) for day in days])
     told = frame.select("day", expected_intervals(F.col("day"), zone, minutes).alias("n")).orderBy("day").collect()
     numbers = np.array([(day - EPOCH).days for day in days])
-    assert plain_days._expected(numbers, source).tolist() == [row.n for row in told]
+    assert periods.expected_intervals(numbers, zone, minutes).tolist() == [row.n for row in told]
 
 
 def test_a_day_begins_at_its_first_midnight_or_at_the_change() -> None:

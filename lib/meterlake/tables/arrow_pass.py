@@ -45,16 +45,16 @@ class Rows:
         return cls(partial(coded.here, columns)) if is_small(rows.spark) else cls(*coded.by_tasks(columns))
 
     @classmethod
-    def by_meter(cls, rows: FileScan | DataFrame, columns: Sequence[str]) -> "Rows":
-        """These columns of files, or of Spark's rows; each task gets whole meters, each in order of time."""
+    def by_meter(cls, rows: FileScan | DataFrame, columns: Sequence[str], time: str = "reading_timestamp") -> "Rows":
+        """These columns of files, or of Spark's rows; each task gets whole meters, each in order of `time`."""
         if isinstance(rows, FileScan):
             if is_small(rows.spark):
-                return cls(lambda: meter_order.in_order(rows.here(columns)))
-            return cls(meter_order.sent(rows, columns), meter_order.received)
+                return cls(lambda: meter_order.in_order(rows.here(columns), time))
+            return cls(meter_order.sent(rows, columns), partial(meter_order.received, time=time))
         chosen = rows.select(*columns)
         if is_small(rows.sparkSession):
-            return cls(lambda: meter_order.in_order(chosen.toArrow().to_batches()))
-        return cls(chosen.repartition("meter_id").sortWithinPartitions(*meter_order.ORDER))
+            return cls(lambda: meter_order.in_order(chosen.toArrow().to_batches(), time))
+        return cls(chosen.repartition(meter_order.METER).sortWithinPartitions(meter_order.METER, time))
 
     def through(self, work: Work, types: StructType | str) -> DataFrame:
         """What the work makes of them, as rows of Spark's."""

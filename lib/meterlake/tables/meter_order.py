@@ -20,7 +20,7 @@ from meterlake.tables.arrow_writer import Batches, joined
 from meterlake.tables.file_scan import FileScan
 
 SENT = "part int, rows binary"
-ORDER = ("meter_id", "reading_timestamp")
+METER = "meter_id"
 # Rows of a part, which one task sorts in memory; rows that a task reads before it cuts them; rows of a sorted batch.
 ROWS_OF_PART, ROWS_AT_ONCE, ROWS_OF_BATCH = 1_000_000, 2_000_000, 100_000
 
@@ -29,7 +29,7 @@ def sent(scan: FileScan, columns: Sequence[str]) -> DataFrame:
     """Columns of SENT: the rows of the scan as values for `received`, each partition those of some whole meters.
 
     Args:
-        columns: with those of ORDER.
+        columns: with METER, and what the rows of a meter are ordered by.
     """
     cores = scan.spark.sparkContext.defaultParallelism
     parts = math.ceil(scan.rows / ROWS_OF_PART / cores) * cores or 1
@@ -42,33 +42,33 @@ def sent(scan: FileScan, columns: Sequence[str]) -> DataFrame:
     return shares.mapInArrow(cut, SENT).repartitionById(parts, "part")
 
 
-def received(values: Batches) -> Batches:
+def received(values: Batches, time: str) -> Batches:
     """The rows of one partition of `sent`, in order."""
     tables = [pa.ipc.open_stream(value.as_buffer()).read_all() for batch in values for value in batch.column("rows")]
-    yield from in_order(batch for table in tables for batch in table.to_batches())
+    yield from in_order((batch for table in tables for batch in table.to_batches()), time)
 
 
-def in_order(batches: Iterable[pa.RecordBatch]) -> Batches:
-    """The rows of whole meters, in order of their names, coded, each in order of time."""
+def in_order(batches: Iterable[pa.RecordBatch], time: str) -> Batches:
+    """The rows of whole meters, in order of their names, coded, each in order of a time stamp or date."""
     if held := list(batches):
-        yield from _in_order(pa.Table.from_batches(held)).to_batches(ROWS_OF_BATCH)
+        yield from _in_order(pa.Table.from_batches(held), time).to_batches(ROWS_OF_BATCH)
 
 
-def _in_order(rows: pa.Table) -> pa.Table:
-    meter, stamp = (rows.column(name).combine_chunks() for name in ORDER)
+def _in_order(rows: pa.Table, time: str) -> pa.Table:
+    meter, stamp = rows.column(METER).combine_chunks(), rows.column(time).combine_chunks()
     coded = meter.dictionary_encode()
     ascending = pc.sort_indices(coded.dictionary)
     rank = np.empty(len(ascending), dtype=np.int32)
     rank[ascending.to_numpy()] = np.arange(len(rank))
     number = rank[coded.indices.to_numpy()]
     named = pa.DictionaryArray.from_arrays(number, coded.dictionary.take(ascending))
-    order = np.lexsort((stamp.cast(pa.int64()).to_numpy(), number))
-    return rows.set_column(rows.column_names.index(ORDER[0]), ORDER[0], named).combine_chunks().take(pa.array(order))
+    order = np.lexsort((stamp.to_numpy(zero_copy_only=False).astype(np.int64), number))
+    return rows.set_column(rows.column_names.index(METER), METER, named).combine_chunks().take(pa.array(order))
 
 
 def _cut(rows: pa.Table, parts: int) -> Batches:
     """One value for each part that has any of the rows."""
-    part = _part_of(rows.column(ORDER[0]).combine_chunks(), parts)
+    part = _part_of(rows.column(METER).combine_chunks(), parts)
     order = np.argsort(part, kind="stable")
     by_part = rows.take(pa.array(order)).combine_chunks()
     bounds = np.searchsorted(part[order], np.arange(parts + 1))

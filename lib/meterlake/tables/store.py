@@ -182,16 +182,17 @@ class Store:
         # Spark's own parameters stay unbound behind Delta's parser (Spark 4.2, Delta 4.4).
         return self.spark.sql(bound(statement, values, _text)).toArrow()
 
-    def lost(self, statement: str, table: Table, since: int | None, **values: Value) -> bool:
-        """Whether rows of the answer to a SELECT about one table, as of version `since`, are in its answer no more; also
-        where that version cannot be read any more, or is None."""
+    def lost(self, statement: str, table: Table, since: int | None, source: str) -> bool:
+        """Whether the answer to a SELECT about one table has no more all rows that it had as of version `since`; also
+        where that is None, or cannot be read any more.
+        """
         if since is None or since == self.version(table):
             return since is None
         try:
-            before = self.answer(statement, {table: since}, **values)
+            before = self.answer(statement, {table: since}, source=source)
         except (Unreachable, PySparkException, Py4JJavaError):  # its files were cleaned up
             return True
-        now = self.answer(statement, **values)
+        now = self.answer(statement, source=source)
         return bool(before.join(now, keys=before.column_names, join_type="left anti").num_rows)
 
     def has(self, table: Table, source: str, condition: str = "true") -> bool:

@@ -3,83 +3,93 @@
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import date, timedelta
-from functools import reduce
+from functools import partial
 
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame
 
 from meterlake.sources.source import Source
+from meterlake.tables.arrow_pass import Rows, whole_meters
+from meterlake.tables.arrow_writer import Batches
+from meterlake.tables.coded import one_batch, same
+from meterlake.tables.file_scan import FileScan
 from meterlake.tables.months import later
 from meterlake.tables.spans import A_DAY, last_day
-from meterlake.transforms.int_readings_daily import peak_of
-from meterlake.transforms.int_readings_hourly import SHARES, exact_sum, hours_of, joint_share, worst_quality
+from meterlake.transforms import periods
+from meterlake.transforms.periods import Floats, Ints
+
+Days = NDArray[np.datetime64]  # local days, datetime64[D]
 
 METER = ("source", "meter_id")
+NEEDED = (
+    *METER,
+    *("reading_date_local", "interval_minutes", "consumption_kwh", "reading_count", "expected_count"),
+    *("estimated_share", "edited_share", "quality", "peak_hour_kwh", "peak_hour_of_day", "peak_power_kw"),
+)
+MADE = (
+    "source string, meter_id string, period string, period_start_local date, consumption_kwh double, "
+    "reading_count bigint, estimated_share double, edited_share double, quality string, expected_count bigint, "
+    "completeness double, peak_power_kw double, peak_hour_of_day int, load_factor double, previous_kwh double, "
+    "change_pct double, year_before_kwh double, year_change_pct double"
+)
+MADE_NAMES = [part.split()[0] for part in MADE.split(", ")]
+ROWS_AT_ONCE = 250_000
 
 
 @dataclass(frozen=True)
 class Period:
-    """A kind of period: from a day to its first day, and from a first day to the ones it is compared with.
-
-    Attributes:
-        compared: what `previous` and `year_before` give.
-    """
+    """A kind of period: from days to its first day, and from a first day to those of the ones it is compared with."""
 
     name: str
-    start: Callable[[Column], Column]
-    previous: Callable[[Column], Column]
-    year_before: Callable[[Column], Column]
-    compared: Callable[[date], tuple[date, date]]
+    start: Callable[[Days], Days]
+    previous: Callable[[Days], Days]
+    year_before: Callable[[Days], Days]
 
 
-def _years_later(day: date, years: int) -> date:
-    """As Spark's add_months: of 29 February the 28th."""
-    month = later(day, 12 * years)
-    return month.replace(day=min(day.day, last_day(month).day))
+def _monday(day: Days) -> Days:
+    return np.asarray(day - (day.astype(np.int64) + 3) % 7)  # 1970 began on a Thursday
 
 
+def _first_of_month(day: Days) -> Days:
+    return day.astype("datetime64[M]").astype("datetime64[D]")
+
+
+def _months_earlier(day: Days, months: int) -> Days:
+    """The same day of the month so many months before, or the last one that there is."""
+    month = day.astype("datetime64[M]") - months
+    last = (month + 1).astype("datetime64[D]") - 1
+    return np.minimum(month.astype("datetime64[D]") + (day - _first_of_month(day)), last)
+
+
+A_YEAR_EARLIER = partial(_months_earlier, months=12)
 PERIODS = (
-    Period(
-        "day",
-        lambda day: day,
-        lambda day: F.date_sub(day, 1),
-        lambda day: F.add_months(day, -12),
-        lambda day: (day - A_DAY, _years_later(day, -1)),
-    ),
+    Period("day", lambda day: day, lambda day: day - 1, A_YEAR_EARLIER),
     # 52 weeks before, so that a week is compared with one of the same season and the same weekdays.
-    Period(
-        "week",
-        lambda day: F.trunc(day, "week"),
-        lambda day: F.date_sub(day, 7),
-        lambda day: F.date_sub(day, 364),
-        lambda week: (week - 7 * A_DAY, week - 364 * A_DAY),
-    ),
-    Period(
-        "month",
-        lambda day: F.trunc(day, "month"),
-        lambda day: F.add_months(day, -1),
-        lambda day: F.add_months(day, -12),
-        lambda month: (later(month, -1), later(month, -12)),
-    ),
+    Period("week", _monday, lambda week: week - 7, lambda week: week - 364),
+    Period("month", _first_of_month, partial(_months_earlier, months=1), A_YEAR_EARLIER),
 )
 
 
-def build(daily: DataFrame, meters: DataFrame, source: Source, changed: Collection[date] | None = None) -> DataFrame:
+def build(
+    daily: FileScan | DataFrame, meters: DataFrame, source: Source, changed: Collection[date] | None = None
+) -> DataFrame:
     """Rows of `mart_consumption_metrics` from all days of the periods concerned and of those they are compared with.
 
     Args:
-        changed: of periods that these days do not affect (`affected_days`) no rows are wanted, though some may come.
+        changed: of periods that these days do not affect (`affected_days`) no rows are wanted, and few come.
     """
     starts = None if changed is None else {start for day in changed for start in affected_days(day)}
-    # Everything below groups and joins within a meter: this is the only shuffle.
-    by_meter = daily.repartition("meter_id")
-    periods = reduce(DataFrame.unionByName, (_compared(by_meter, period, source, starts) for period in PERIODS))
-    return periods.join(meters.select(*METER, "region", "feeder"), on=list(METER), how="left")
+    wanted = None if starts is None else np.array(sorted(starts), dtype="datetime64[D]")
+    days = Rows.by_meter(daily, NEEDED, "reading_date_local")
+    made = days.through(partial(_metrics, source=source, wanted=wanted), MADE)
+    return made.join(meters.select(*METER, "region", "feeder"), on=list(METER), how="left")
 
 
 def affected_days(day: date) -> list[date]:
     """The first days of all periods that a changed day has a part in, directly or as what others are compared with."""
-    a_year_later, week, month = _years_later(day, 1), day - timedelta(days=day.weekday()), day.replace(day=1)
+    a_year_later, week, month = _year_later(day), day - timedelta(days=day.weekday()), day.replace(day=1)
     days = [day, day + A_DAY, a_year_later, a_year_later + A_DAY]
     weeks = [week, week + 7 * A_DAY, week + 364 * A_DAY]
     return [*days, *weeks, month, later(month), later(month, 12)]
@@ -99,56 +109,81 @@ def days_to_read(first: date, last: date) -> list[tuple[date, date]]:
     return [(later(begin, 12 * year) - week, later(end, 12 * year) + week) for year in (-1, 0, 1)]
 
 
-def _compared(daily: DataFrame, period: Period, source: Source, starts: set[date] | None) -> DataFrame:
-    """Rows of one kind of period, of those that begin at `starts` where given, and what these are compared with."""
-    if starts is not None:
-        needed = starts.union(*map(period.compared, starts))
-        daily = daily.where(period.start(F.col("reading_date_local")).isin(needed))
-    rows = _summed(daily, period, source)
-    key = [*METER, "period_start_local"]
-    known = rows.select(*key, "consumption_kwh")
-    previous = known.withColumnsRenamed({"period_start_local": "previous_start", "consumption_kwh": "previous_kwh"})
-    year = known.withColumnsRenamed({"period_start_local": "year_before_start", "consumption_kwh": "year_before_kwh"})
-    start = F.col("period_start_local")
-    return (
-        rows.withColumn("previous_start", period.previous(start))
-        .withColumn("year_before_start", period.year_before(start))
-        .join(previous, on=[*METER, "previous_start"], how="left")
-        .join(year, on=[*METER, "year_before_start"], how="left")
-        .withColumn("change_pct", _change("previous_kwh"))
-        .withColumn("year_change_pct", _change("year_before_kwh"))
-        .drop("previous_start", "year_before_start")
-    )
+def _year_later(day: date) -> date:
+    """Of 29 February the 28th."""
+    month = later(day, 12)
+    return month.replace(day=min(day.day, last_day(month).day))
 
 
-def _summed(daily: DataFrame, period: Period, source: Source) -> DataFrame:
-    mean_power = F.col("consumption_kwh") / F.col("known_hours")
-    peak = peak_of("peak_hour_kwh", "peak_hour_start", "peak_hour_of_day")
-    start = period.start(F.col("reading_date_local")).cast("date")
-    return (
-        daily.groupBy(*METER, start.alias("period_start_local"))
-        .agg(
-            exact_sum("consumption_kwh").alias("consumption_kwh"),
-            F.max("peak_power_kw").alias("peak_power_kw"),
-            peak["peak_hour_of_day"].alias("peak_hour_of_day"),
-            F.sum("reading_count").alias("reading_count"),
-            F.sum("expected_count").alias("expected_count"),
-            *(joint_share(quality).alias(f"{quality}_share") for quality in SHARES),
-            worst_quality().alias("quality"),
-            hours_of(source).alias("known_hours"),
-            hours_of(source, "expected_count").alias("expected_hours"),
-        )
-        .withColumn("period", F.lit(period.name))
-        .withColumn("load_factor", F.when(F.col("peak_power_kw") > 0, mean_power / F.col("peak_power_kw")))
-        .withColumn("completeness", _completeness(source))
-        .drop("known_hours", "expected_hours")
-    )
+def _metrics(batches: Batches, source: Source, wanted: Days | None) -> Batches:
+    """The pass over one partition: whole meters, each in order of time."""
+    for days in whole_meters(batches, ROWS_AT_ONCE):
+        for period in PERIODS:
+            made = _rows(one_batch(days), period, source, wanted)
+            if made.num_rows:
+                yield made
 
 
-def _completeness(source: Source) -> Column:
-    known, expected = ("known_hours", "expected_hours") if source.varies else ("reading_count", "expected_count")
-    return F.col(known) / F.col(expected)
+def _rows(days: pa.RecordBatch, period: Period, source: Source, wanted: Days | None) -> pa.RecordBatch:
+    """Rows of one kind of period, of those that begin on a wanted day where these are given."""
+    start = period.start(days["reading_date_local"].to_numpy(zero_copy_only=False))
+    if wanted is not None:
+        needed = np.unique(np.concatenate([wanted, period.previous(wanted), period.year_before(wanted)]))
+        looked_at = np.isin(start, needed)
+        days, start = days.filter(pa.array(looked_at)), start[looked_at]
+    if not days.num_rows:
+        return pa.RecordBatch.from_pylist([], pa.schema([]))
+    meter = days["meter_id"].dictionary_encode().indices.to_numpy()
+    begin = periods.begins(meter, start.astype(np.int64))
+    meter, start = meter[begin], start[begin]
+    sums = periods.energy(days, begin)
+    kwh = sums["consumption_kwh"].to_numpy(zero_copy_only=False)
+    columns = {
+        **{name: days[name].take(pa.array(begin)) for name in METER},
+        "period": same(pa.scalar(period.name), len(begin)),
+        "period_start_local": pa.array(start),
+        **sums,
+        **_shares(days, begin, kwh, source),
+    }
+    for name, change, of in (
+        ("previous_kwh", "change_pct", period.previous),
+        ("year_before_kwh", "year_change_pct", period.year_before),
+    ):
+        before = _found(meter, start, kwh, of(start))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            pct = np.where(before != 0, (kwh / before - 1) * 100, np.nan)
+        columns |= {name: _known(before), change: _known(pct)}
+    made = pa.RecordBatch.from_arrays([columns[name] for name in MADE_NAMES], MADE_NAMES)
+    return made if wanted is None else made.filter(pa.array(np.isin(start, wanted)))
 
 
-def _change(before: str) -> Column:
-    return F.when(F.col(before) != 0, (F.col("consumption_kwh") / F.col(before) - 1) * 100)
+def _shares(days: pa.RecordBatch, begin: Ints, kwh: Floats, source: Source) -> dict[str, pa.Array]:
+    """How much of each period is known, its peak, and its mean power beside that."""
+    counts = {name: np.add.reduceat(days[name].to_numpy(), begin) for name in ("reading_count", "expected_count")}
+    known, expected = (periods.hours(days, begin, source, name) for name in counts)
+    part, whole = (known, expected) if source.varies else counts.values()
+    largest = periods.extreme(days["peak_power_kw"], np.fmax, begin)
+    power = largest.to_numpy(zero_copy_only=False)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return {
+            "expected_count": pa.array(counts["expected_count"]),
+            "completeness": pa.array(part / whole),
+            "peak_power_kw": largest,
+            "peak_hour_of_day": days["peak_hour_of_day"].take(periods.peak(days["peak_hour_kwh"], begin)),
+            "load_factor": _known(np.where(power > 0, kwh / known / power, np.nan)),
+        }
+
+
+def _found(meter: Ints, start: Days, kwh: Floats, asked: Days) -> Floats:
+    """(n,) energy of each row's meter in the period that begins on the day asked for; NaN where there is none.
+
+    Args:
+        meter, start, kwh: (n,) in order of meter and start.
+    """
+    keys, wanted = ((meter.astype(np.int64) << 32) + days.astype(np.int64) for days in (start, asked))
+    place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+    return np.where(keys[place] == wanted, kwh[place], np.nan)
+
+
+def _known(values: Floats) -> pa.Array:
+    return pa.array(values, from_pandas=True)

@@ -4,14 +4,12 @@ Where all readings of a source of one interval length are read, their order by m
 hour is a run of neighbours, so that nothing has to be aggregated by text and time.
 """
 
-from collections.abc import Callable
 from datetime import date
 from functools import partial
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 from pyspark.sql.pandas.types import to_arrow_schema
 
 from meterlake.sources.source import Source
@@ -20,11 +18,9 @@ from meterlake.tables.arrow_writer import Batches
 from meterlake.tables.coded import declared, one_batch, same
 from meterlake.tables.int_readings_hourly import INT_READINGS_HOURLY
 from meterlake.transforms.int_readings_hourly import MICRO, QUALITIES, SHARES
+from meterlake.transforms.periods import Ints, begins, extreme, run_sum
 from meterlake.transforms.stg_meter_readings import GRID
 from meterlake.vee.clock import clock_of
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 NEEDED = (
     "meter_id",
@@ -61,7 +57,7 @@ def _columns(readings: pa.RecordBatch, source: Source) -> dict[str, pa.Array]:
     """Columns of hours, of readings with the columns NEEDED."""
     hour_start = _hour_start(readings["reading_timestamp"], source)
     meter = readings["meter_id"].dictionary_encode().indices.to_numpy()
-    begin = np.flatnonzero((np.diff(hour_start, prepend=hour_start[0] - 1) != 0) | (np.diff(meter, prepend=-1) != 0))
+    begin = begins(meter, hour_start)
     first = {name: readings[name].take(pa.array(begin)) for name in ("meter_id", "reading_date_local", "hour_of_day")}
 
     minutes = source.interval_minutes
@@ -103,15 +99,5 @@ def _hour_start(start: pa.Array, source: Source) -> Ints:
     return stamp - local % HOUR
 
 
-def run_sum(values: pa.Array, steps: float, begin: Ints) -> Ints:
-    """Sum of the known values of each run, on a grid of `steps` per unit: exact, whatever the order."""
-    return np.add.reduceat(np.rint(pc.fill_null(values, 0.0).to_numpy() * steps).astype(np.int64), begin)
-
-
 def _count(values: pa.Array, begin: Ints) -> Ints:
     return np.add.reduceat(values.is_valid().to_numpy(zero_copy_only=False), begin, dtype=np.int64)
-
-
-def extreme(values: pa.Array, better: Callable[..., Floats], begin: Ints) -> pa.Array:
-    """The largest or smallest known value of each run; null where none is known."""
-    return pa.array(better.reduceat(values.to_numpy(zero_copy_only=False), begin), from_pandas=True)  # type: ignore[attr-defined]
