@@ -8,7 +8,7 @@ from pyspark.sql import functions as F
 from meterlake.anomaly import registry
 from meterlake.errors import GateFailed
 from meterlake.quality.gate import TABLES_OF, run_gate
-from meterlake.quality.profile_marts import NO_FILES, SUMMED_BY_TASKS, Bounds, Files
+from meterlake.quality.profile_marts import NO_FILES, SUMMED_BY_DAY, SUMMED_BY_MONTH, Bounds, Files, whole_periods
 from meterlake.run import Outcome, Run
 from meterlake.stage import pending
 from meterlake.tables.catalog import TABLES
@@ -95,10 +95,10 @@ def _validate_marts(run: Run) -> Outcome:
 
 
 def _files(run: Run, changed: Bounds) -> dict[str, FileScan]:
-    """The files of the large tables, of the changed days; where tasks can read them."""
-    first, last = changed
-    span = [(first, last)] if first and last else []
-    scans = {name: run.files(TABLES[name], *span) for name in SUMMED_BY_TASKS}
+    """The files of the large tables, of the changed days or their months; where tasks can read them."""
+    asked = dict.fromkeys(SUMMED_BY_DAY, changed) | dict.fromkeys(SUMMED_BY_MONTH, whole_periods(changed))
+    spans = {name: [(first, last)] if first and last else [] for name, (first, last) in asked.items()}
+    scans = {name: run.files(TABLES[name], *spans[name]) for name in asked}
     return {name: scan for name, scan in scans.items() if scan}
 
 

@@ -12,7 +12,8 @@ from meterlake import validate
 from meterlake.quality.meter_days import of_scores, scores_of_rows
 from meterlake.quality.profile_marts import (
     NO_FILES,
-    SUMMED_BY_TASKS,
+    SUMMED_BY_DAY,
+    SUMMED_BY_MONTH,
     Bounds,
     differences_of_lengths,
     marts_profile,
@@ -165,15 +166,17 @@ def test_tasks_sum_up_the_same_of_files(
             story["stg_meter_readings"], third, quality=F.lit("estimated"), interval_minutes=F.lit(60)
         ),
     }
-    for name in SUMMED_BY_TASKS:
-        store.append(broken[name].repartition(3, "meter_id", DAY), TABLES[name])
-        DeltaTable.forPath(store.spark, store.path(TABLES[name])).delete(f"meter_id = 'b' AND {DAY} = '2024-11-03'")
-        broken[name] = store.read(TABLES[name])
+    by_tasks = {*SUMMED_BY_DAY, *SUMMED_BY_MONTH}
+    for table in map(TABLES.__getitem__, by_tasks):
+        gone = "2024-11-01" if table.day == "month_local" else "2024-11-03"
+        store.append(broken[table.name].repartition(3, "meter_id", str(table.day)), table)
+        DeltaTable.forPath(store.spark, store.path(table)).delete(f"meter_id = 'b' AND {table.day} = '{gone}'")
+        broken[table.name] = store.read(table)
     of_lengths = london.model_copy(update={"format": london.format.model_copy(update={"layout": "nem12"})})
     bounds: Bounds
     for source, bounds in ((london, (None, None)), (of_lengths, (date(2024, 10, 29), date(2024, 11, 4)))):
         files = validate._files(Run(source, settings, store), bounds)
-        assert set(files) == set(SUMMED_BY_TASKS)
+        assert set(files) == by_tasks
         found, expected = (
             sorted(marts_profile(broken, source, THRESHOLD, bounds, files=some).collect(), key=str)
             for some in (files, NO_FILES)

@@ -1,4 +1,5 @@
-"""Silver, hours and scores summed up by meter-day, for the last gate: of Spark's rows, or begun by tasks on the files.
+"""Silver, hours and scores summed up by meter-day, days and load profiles by meter and month, for the last gate: of
+Spark's rows, or begun by tasks on the files.
 
 There are millions of them; what is smaller is summed side by side (profile_marts.py). What is summed stands here twice,
 for Spark and for Arrow, to the same bits.
@@ -20,6 +21,7 @@ from meterlake.transforms.mart_anomaly_flags import TYPES
 from meterlake.transforms.stg_meter_readings import GRID
 
 METER_DAY = ("meter_id", "reading_date_local")
+METER_MONTH = ("meter_id", "month_local")
 
 
 def readings(readings: DataFrame | FileScan, source: Source) -> DataFrame:
@@ -129,3 +131,36 @@ def score_faults(threshold: float) -> dict[str, Column]:
             F.col("anomaly_type").isNotNull()
         ),
     }
+
+
+def days(days: DataFrame | FileScan) -> DataFrame:
+    """Energy and known readings of each month's days."""
+    if isinstance(days, FileScan):
+        columns = ("reading_date_local", "consumption_kwh", "reading_count")
+        months = summed(days, METER_MONTH, columns, of_days)
+        return months.withColumn("days_kwh", F.col("days_kwh") / GRID)
+    months = days.withColumn("month_local", F.trunc("reading_date_local", "month"))
+    return months.groupBy(*METER_MONTH).agg(
+        exact_sum("consumption_kwh").alias("days_kwh"), F.sum("reading_count").alias("days_count")
+    )
+
+
+def of_days(days: pa.RecordBatch) -> Mapping[str, pa.Array]:
+    return {
+        "month_local": pc.floor_temporal(days["reading_date_local"], unit="month"),
+        "days_kwh": on_grid(days["consumption_kwh"], GRID),
+        "days_count": days["reading_count"],
+    }
+
+
+def profiles(profiles: DataFrame | FileScan) -> DataFrame:
+    """Energy of each month's load profile."""
+    if isinstance(profiles, FileScan):
+        months = summed(profiles, METER_MONTH, ("energy_kwh",), of_profiles)
+    else:
+        months = profiles.groupBy(*METER_MONTH).agg(F.sum("energy_kwh").alias("profile_kwh"))
+    return months.withColumn("profile_kwh", F.col("profile_kwh").cast("double"))
+
+
+def of_profiles(profiles: pa.RecordBatch) -> Mapping[str, pa.Array]:
+    return {"profile_kwh": profiles["energy_kwh"]}

@@ -21,6 +21,7 @@ from meterlake.session import Begin, as_it_is
 from meterlake.sources.source import Source
 from meterlake.tables.catalog import TABLES
 from meterlake.tables.file_scan import FileScan
+from meterlake.tables.spans import last_day
 
 EXACT_KWH = 1e-6  # between two sums of unrounded readings
 ROUNDING_KWH = 5e-5  # what publishing with four decimals may move a value
@@ -29,8 +30,9 @@ LEAST_READINGS = 1000  # of fewer readings, the share that is flagged says littl
 KEY = ("kind", "meter_id", "start")
 # What cannot be asked of a source that has no model yet.
 FACTS_OF_A_MODEL = ("readings_without_score", "scores_unlike_readings")
-# Tables of so many rows that tasks add them up where they can read the files.
-SUMMED_BY_TASKS = ("stg_meter_readings", "int_readings_hourly", "mart_anomaly_scores")
+# Tables of so many rows that tasks add them up where they can read the files: by meter-day, and by meter and month.
+SUMMED_BY_DAY = ("stg_meter_readings", "int_readings_hourly", "mart_anomaly_scores")
+SUMMED_BY_MONTH = ("int_readings_daily", "mart_load_profile")
 
 Frames = Mapping[str, DataFrame]
 Files = Mapping[str, FileScan]
@@ -55,8 +57,9 @@ def marts_profile(
         threshold: scores above it are flagged.
         changed: first and last changed local day; None when every day is to be judged.
         has_model: whether readings have to have scores; else FACTS_OF_A_MODEL are left out.
-        files: of SUMMED_BY_TASKS, or some of them, the files that hold the rows of the changed days, in which tasks
-            add up millions of rows: some 5 CPU seconds instead of 9 for 11.5 M readings (docs/performance.md).
+        files: of SUMMED_BY_DAY the files that hold the rows of the changed days, and of SUMMED_BY_MONTH of
+            `whole_periods`, or some of them, in which tasks add up millions of rows: some 5 CPU seconds instead of 9
+            for 11.5 M readings (docs/performance.md).
         begin: of `session.begun`, for what tasks make of files.
     """
     sums = _sums(frames, files, source, threshold, changed, begin)
@@ -79,25 +82,28 @@ def _sums(
 ) -> list[DataFrame]:
     """Each table's sums per meter and period: `kind`, `meter_id`, `start`, and what the table knows of the period."""
     days = _between(frames, changed)
-    around = _between(frames, _whole_periods(changed))
+    around, weeks = _between(frames, whole_periods(changed)), _between(frames, _whole_weeks(changed))
     day, month = F.col("reading_date_local"), F.col("month_local")
-    silver, hourly, scored = SUMMED_BY_TASKS
+    (silver, hourly, scored), (daily, profiles) = SUMMED_BY_DAY, SUMMED_BY_MONTH
     sums = {
         silver: meter_days.readings(files.get(silver, days[silver]), source),
         hourly: meter_days.hours(files.get(hourly, days[hourly])),
         scored: meter_days.scores(files.get(scored, days[scored]), threshold),
+        daily: meter_days.days(files.get(daily, around[daily])),
+        profiles: meter_days.profiles(files.get(profiles, around[profiles])),
     }
     sums |= {name: begin(sums[name]) for name in files}
-    complete = completeness(days["int_readings_daily"], source)
+    complete = completeness(days[daily], source)
     flags = {"flags_scored": "reading_count", "flags_flagged": "flagged_count", "flags_worst": "worst_score"}
     return [
         _days(sums[silver]),
         _days(sums[hourly]),
         _days(sums[scored]),
-        _in_periods(around["int_readings_daily"]),
+        _in_periods(weeks[daily]),
+        _months(sums[daily]),
         _rows(around["int_readings_monthly"], "month", month, **_known("months")),
         _metrics(around["mart_consumption_metrics"], source),
-        _rows(around["mart_load_profile"], "month", month, profile_kwh=F.col("energy_kwh").cast("double")),
+        _months(sums[profiles]),
         _weeks(around["mart_weekly_load_profile"]),
         _rows(days["mart_anomaly_flags"], "day", day, **{name: F.col(column) for name, column in flags.items()}),
         _rows(complete, "day", day, expected=F.col("expected_count"), present=F.col("reading_count")),
@@ -122,10 +128,15 @@ def _days(sums: DataFrame) -> DataFrame:
     return _rows(sums, "day", F.col("reading_date_local"), **{name: F.col(name) for name in sums.columns[2:]})
 
 
+def _months(sums: DataFrame) -> DataFrame:
+    """Sums of a meter's months under their own names."""
+    return _rows(sums, "month", F.col("month_local"), **{name: F.col(name) for name in sums.columns[2:]})
+
+
 def _in_periods(daily: DataFrame) -> DataFrame:
-    """A day's energy and known readings, for the day, its week and its month."""
+    """A day's energy and known readings, for the day and its week."""
     day = F.col("reading_date_local")
-    starts = {"day": day, "week": F.trunc(day, "week"), "month": F.trunc(day, "month")}
+    starts = {"day": day, "week": F.trunc(day, "week")}
     periods = F.array(*(F.struct(F.lit(kind).alias("kind"), start.alias("start")) for kind, start in starts.items()))
     exploded = daily.withColumn("period", F.explode(periods))
     return _rows(exploded, F.col("period.kind"), F.col("period.start"), **_known("days"))
@@ -237,14 +248,21 @@ def _between(frames: Frames, bounds: Bounds) -> dict[str, DataFrame]:
     return {name: frame.where(F.col(days[name]).between(first, last)) for name, frame in frames.items()}
 
 
-def _whole_periods(changed: Bounds) -> Bounds:
+def whole_periods(changed: Bounds) -> Bounds:
     """The days of all weeks and months that hold a changed day."""
+    first, last = changed
+    monday, sunday = _whole_weeks(changed)
+    if first is None or last is None or monday is None or sunday is None:
+        return changed
+    return min(monday, first.replace(day=1)), max(sunday, last_day(last))
+
+
+def _whole_weeks(changed: Bounds) -> Bounds:
+    """The days of all weeks that hold one."""
     first, last = changed
     if first is None or last is None:
         return changed
-    monday, sunday = first - timedelta(days=first.weekday()), last + timedelta(days=6 - last.weekday())
-    next_month = last.replace(day=28) + timedelta(days=4)
-    return min(monday, first.replace(day=1)), max(sunday, next_month.replace(day=1) - timedelta(days=1))
+    return first - timedelta(days=first.weekday()), last + timedelta(days=6 - last.weekday())
 
 
 def _concerned(changed: Bounds) -> Column:
