@@ -82,6 +82,8 @@ def _of_cores(cores: int) -> dict[str, str]:
         "spark.sql.shuffle.partitions": str(cores),  # 200 by default: too many tasks for a small table
         # As many as cores by default, which the branches of a union share: of three branches each is left to one task.
         "spark.sql.adaptive.coalescePartitions.minPartitionNum": str(4 * cores),
+        # Else a frame that is kept has a partition for every share of the lake, however few its rows are.
+        "spark.sql.optimizer.canChangeCachedPlanOutputPartitioning": "true",
     }
 
 
