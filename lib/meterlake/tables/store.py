@@ -34,7 +34,7 @@ from meterlake.tables.exchange import MOST_ROWS, Exchange, Standing, amended, ex
 from meterlake.tables.file_scan import File, FileScan
 from meterlake.tables.net_changes import changed_pairs
 from meterlake.tables.reader import NEWEST, Lake, Positions, Value, Versions, bound, tables_in
-from meterlake.tables.spans import Span, between, months_of, on_days
+from meterlake.tables.spans import Span, around, between, months_of, on_days
 from meterlake.tables.table import Table, comment
 from meterlake.tables.transaction import Counts
 
@@ -449,10 +449,26 @@ class Store:
         if changes.everything:
             noted = {"userMetadata": note} if note else {}
             return self._write(frame, table, {"replaceWhere": f"source = '{changes.source}'"} | noted)
+        if changes.whole and not note:
+            return self._replace_whole(frame, table, changes)
         # Literal bounds let MERGE skip the files of other days; it does not find them by itself.
         bounds = f"t.source = '{changes.source}' AND {on_days(f't.{table.day}', changes.spans())}"
         with self._noting(note):
             return self.exchange(frame, changes.days_in(self.read(table), table.day), table, bounds)
+
+    def _replace_whole(self, frame: DataFrame, table: Table, changes: Changes) -> int:
+        """The same of changes with whole days, which are written anew in a commit of their own, as to compare all of their
+        rows takes longer (docs/performance.md); those of a few meters on other days follow in another.
+        """
+        assert changes.few is not None
+        assert table.day is not None
+        others = Changes.of_few(self.spark, changes.source, changes.few)
+        days, made = on_days(table.day, around(changes.whole)), frame if others.nothing else frame.persist()
+        condition = f"source = '{changes.source}' AND {days}"
+        rows = self._write(made.where(days), table, {"replaceWhere": condition})
+        rows += self.replace(made.where(f"NOT {days}"), table, others)
+        made.unpersist()
+        return rows
 
     def _standing(self, table: Table, changes: Changes) -> Standing | None:
         """The rows of the changed meter-days; None where they are not known to be few."""
