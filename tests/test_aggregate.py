@@ -20,7 +20,7 @@ from meterlake.tables.mart_load_profile import MART_LOAD_PROFILE
 from meterlake.tables.mart_weekly_load_profile import MART_WEEKLY_LOAD_PROFILE
 from meterlake.tables.store import Store
 from tests.conftest import settings_for
-from tests.lake import deliver, half_hours, rows, written
+from tests.lake import VILLAGE, deliver, half_hours, rows, written
 
 STEPS = ("ingest", "stage", "aggregate", "marts")
 MADE = (
@@ -87,3 +87,41 @@ def test_a_new_day_with_a_late_reading_of_an_old_one_comes_to_what_one_delivery_
     assert changed.whole == ({date(2024, 2, 1)} if few_pairs == 1 else set())
     for table in MADE:
         assert sorted(rows(spark, grown, table.name)) == sorted(rows(spark, whole, table.name))
+
+
+def test_loads_of_places_follow_the_meters(spark: SparkSession, tmp_path: Path) -> None:
+    """A day more, a month more, then a meter that hangs elsewhere and one that comes late: as of one delivery."""
+    sited = VILLAGE.model_copy(update={"columns": VILLAGE.columns.model_copy(update={"feeder": "feeder"})})
+
+    def lines(feeder: str, *of: str) -> list[str]:
+        return [f"{line},{feeder}" for line in of]
+
+    old = lines("f1", *half_hours("a", datetime(2024, 1, 30), 96), *half_hours("b", datetime(2024, 1, 30), 48))
+    more = lines("f1", *half_hours("a", datetime(2024, 2, 1), 48))
+    moved = lines("f2", *half_hours("b", datetime(2024, 2, 2), 48))
+    late = lines("f2", *half_hours("c", datetime(2024, 1, 30, 5), 3))
+    grown, whole = settings_for(tmp_path / "grown"), settings_for(tmp_path / "whole")
+    for number, given in enumerate((old[:100], old[100:], more, moved, late)):
+        file = written(tmp_path / f"{number}.csv", *given, header="meter,at,kwh,feeder")
+        deliver(spark, grown, file, *STEPS, source=sited)
+        if given is moved:
+            kept = {row.reading_date_local for row in rows(spark, grown, "int_place_loads")}
+            assert kept == {date(2024, 2, 1), date(2024, 2, 2)}, "what was added up at other places is gone"
+    delivered = written(tmp_path / "all.csv", *old, *more, *moved, *late, header="meter,at,kwh,feeder")
+    deliver(spark, whole, delivered, *STEPS, source=sited)
+    for table in (INT_PLACE_LOADS, MART_WEEKLY_LOAD_PROFILE, MART_LOAD_FACTORS):
+        assert rows(spark, grown, table.name) == rows(spark, whole, table.name)
+
+
+def test_hours_that_change_places_within_a_day_change_its_profile(spark: SparkSession, tmp_path: Path) -> None:
+    """The day's row stays what it was: the same sum, the same largest and smallest value."""
+    day = half_hours("a", datetime(2024, 1, 31), 48)
+    swapped = [*day[:20], day[20].rpartition(",")[0] + ",0.6", day[21], day[22].rpartition(",")[0] + ",0.7", *day[23:]]
+    first = [*day[:20], day[20].rpartition(",")[0] + ",0.7", day[21], day[22].rpartition(",")[0] + ",0.6", *day[23:]]
+    corrected, whole = settings_for(tmp_path / "corrected"), settings_for(tmp_path / "whole")
+    deliver(spark, corrected, written(tmp_path / "1.csv", *first), *STEPS)
+    deliver(spark, corrected, written(tmp_path / "2.csv", *swapped), *STEPS)
+    deliver(spark, whole, written(tmp_path / "all.csv", *swapped), *STEPS)
+    assert rows(spark, corrected, "int_readings_daily") == rows(spark, whole, "int_readings_daily")
+    for table in MADE:
+        assert rows(spark, corrected, table.name) == rows(spark, whole, table.name)

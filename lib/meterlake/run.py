@@ -24,6 +24,7 @@ from meterlake.tables.file_scan import FileScan
 from meterlake.tables.meter_readings import METER_READINGS
 from meterlake.tables.ops import QUALITY_RESULTS, RUNS
 from meterlake.tables.spans import Span
+from meterlake.tables.stg_meter_readings import STG_METER_READINGS
 from meterlake.tables.store import Store
 from meterlake.tables.table import Table
 from meterlake.tuning.events import OTHER, STEP
@@ -137,6 +138,17 @@ class Run:
     def changes(self, step: str, table: Table) -> Changes:
         """What changed in a table since the step last succeeded."""
         return self.changes_since(self.seen(step, table), table)
+
+    def with_hours(self, step: str, days: Changes) -> Changes:
+        """The changed days, and those of which an hour may have changed since the step last succeeded: where readings
+        change places within a day, its row stays as it is."""
+        silver = STG_METER_READINGS
+        return days if self.seen(step, silver) is None else days.or_in(self.changes(step, silver))
+
+    def hours_made_of(self) -> dict[str, int]:
+        """The version of silver that the hours are made of: what a step that looks at these keeps of its inputs."""
+        seen = self.seen("aggregate", STG_METER_READINGS)
+        return {} if seen is None else {STG_METER_READINGS.name: seen}
 
     def changes_of(self, source: str, step: str, table: Table) -> Changes:
         """The same of another source, whose rows the step reads, too."""

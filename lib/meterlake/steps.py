@@ -300,9 +300,12 @@ def score(run: Run) -> Outcome:
         run.changes_since(mark.inputs.get(table.name) if mark and same_model else None, table)
         for table in (INT_CONSUMPTION_FEATURES, INT_READINGS_DAILY)
     )
+    days = run.with_hours("score", days) if same_model else days
     if changed.nothing and days.nothing:
         return Outcome(nothing_new=True)
-    inputs = {table.name: store.version(table) for table in (INT_CONSUMPTION_FEATURES, INT_READINGS_DAILY)}
+    inputs = run.hours_made_of() | {
+        table.name: store.version(table) for table in (INT_CONSUMPTION_FEATURES, INT_READINGS_DAILY)
+    }
     readings, whole_days = (counted_by_task(store.spark.sparkContext) for _ in range(2))
     work = (
         partial(_scores, run, champion, changed, readings),
@@ -360,12 +363,14 @@ def marts(run: Run) -> Outcome:
     store = run.store
     days, scored = run.changes("marts", INT_READINGS_DAILY), run.changes("marts", MART_ANOMALY_SCORES)
     found, supply = run.changes("marts", VEE_FINDINGS), supply_changes(run)
-    if days.nothing and scored.nothing and found.nothing and supply.nothing:
+    hours = run.with_hours("marts", days)
+    if hours.nothing and scored.nothing and found.nothing and supply.nothing:
         return Outcome(nothing_new=True)
     read = (INT_READINGS_DAILY, MART_ANOMALY_SCORES, VEE_FINDINGS, MART_INSPECTIONS)
     inputs = {table.name: store.version(table) for table in read}
-    if not days.nothing:  # who moved without a reading is asked again
+    if not hours.nothing:  # who moved without a reading is asked again
         inputs[STG_METERS.name] = store.version(STG_METERS)
+    inputs |= run.hours_made_of()
     meters = store.read(STG_METERS, run.source.name)
 
     def losses_and_flags() -> int:
@@ -377,8 +382,8 @@ def marts(run: Run) -> Outcome:
     work = (
         losses_and_flags,
         partial(_consumption_metrics, run, days, meters),
-        partial(_load_profile, run, days, meters),
-        partial(_loads, run, days, meters),
+        partial(_load_profile, run, hours, meters),
+        partial(_loads, run, hours, meters),
         partial(outages, run, days, found),
     )
     rows = sum(at_once(store.spark, work, len(work)))

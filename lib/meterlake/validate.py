@@ -80,7 +80,7 @@ def _validate_staging(run: Run) -> Outcome:
 
 
 def _validate_marts(run: Run) -> Outcome:
-    days = run.changes("validate_marts", INT_READINGS_DAILY)
+    days = run.with_hours("validate_marts", run.changes("validate_marts", INT_READINGS_DAILY))
     scored = run.changes("validate_marts", MART_ANOMALY_SCORES)
     if days.nothing and scored.nothing:
         return Outcome(nothing_new=True)
@@ -90,7 +90,8 @@ def _validate_marts(run: Run) -> Outcome:
     lasts = [day for day in (days.last, scored.last) if day]
     changed = (None, None) if everything else (min(firsts), max(lasts))
     outcome = _judged(run, "marts_metrics", frames, changed, _has_model(run), _files(run, changed))
-    outcome.inputs = {table.name: run.store.version(table) for table in (INT_READINGS_DAILY, MART_ANOMALY_SCORES)}
+    judged = (INT_READINGS_DAILY, MART_ANOMALY_SCORES)
+    outcome.inputs = run.hours_made_of() | {table.name: run.store.version(table) for table in judged}
     return outcome
 
 

@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 
 from meterlake.errors import Overtaken
 from meterlake.settings import Settings
-from meterlake.tables import arrow_writer, exchange
+from meterlake.tables import arrow_writer, changes, exchange
 from meterlake.tables import store as stores
 from meterlake.tables.arrow_pass import ArrowPass, Rows
 from meterlake.tables.arrow_writer import CheckViolated
@@ -151,6 +151,29 @@ def test_what_is_not_few_goes_by_spark_to_the_same_end(
     monkeypatch.setattr(exchange, limit, 5)
     assert store.replace(scored(store, {("a", 1): 0.5}), SCORES, few(store, ("a", 0))) == 24
     assert stands(store) == {key: score for key, score in a_month().items() if key >= ("a", 24)} | {("a", 1): 0.5}
+
+
+def test_whole_days_are_written_anew_where_they_are_too_many(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All meters on the second day, of which one is gone, and one meter on the third."""
+    store.append(scored(store, a_month()), SCORES)
+    store.append(scored(store, a_month("a"), "town"), SCORES)
+    monkeypatch.setattr(changes, "MANY_PAIRS", 1)
+    pairs = pa.Table.from_pylist(
+        [{"meter_id": m, "day": FIRST + timedelta(days=d)} for m, d in (("a", 1), ("b", 1), ("c", 1), ("a", 2))]
+    )
+    days = Changes.of_few(store.spark, "village", pairs, meters=3)
+    assert days.whole == {FIRST + timedelta(days=1)}
+    made = {key: score + 0.5 for key, score in a_month("ab").items() if 24 <= key[1] < 48} | {("a", 50): 0.9}
+    others = {
+        (meter, hour): score for (meter, hour), score in a_month().items() if hour < 24 or (hour >= 48 and meter != "a")
+    }
+    monkeypatch.setattr(exchange, "MOST_ROWS", 5)
+    assert store.replace(scored(store, made), SCORES, days) == 48 + 24
+    assert stands(store) == others | made
+    assert stands(store, "town") == a_month("a")
+    assert operations(store)[-2:] == ["WRITE", "MERGE"]
+    assert store.replace(scored(store, made), SCORES, days) == 48
+    assert stands(store) == others | made
 
 
 def test_a_log_without_the_files_entries_goes_by_spark(store: Store) -> None:

@@ -457,8 +457,8 @@ class Store:
             return self.exchange(frame, changes.days_in(self.read(table), table.day), table, bounds)
 
     def _replace_whole(self, frame: DataFrame, table: Table, changes: Changes) -> int:
-        """The same of changes with whole days, which are written anew in a commit of their own, as to compare all of their
-        rows takes longer (docs/performance.md); those of a few meters on other days follow in another.
+        """The same of changes with whole days: those are written anew in a commit of their own, as it takes longer to
+        compare all of their rows (docs/performance.md); what changed on other days follows in another.
         """
         assert changes.few is not None
         assert table.day is not None
