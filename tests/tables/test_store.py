@@ -2,12 +2,14 @@
 
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from tests.lake import row_of
 
 from meterlake.session import SMALL_BYTES, size_to
 from meterlake.settings import Settings
@@ -15,6 +17,7 @@ from meterlake.tables import store as module
 from meterlake.tables.ops import RUNS
 from meterlake.tables.reader import Lake
 from meterlake.tables.stg_meter_readings import STG_METER_READINGS
+from meterlake.tables.stg_meters import STG_METERS
 from meterlake.tables.store import Store
 from meterlake.tables.table import Table
 
@@ -154,3 +157,28 @@ def test_rows_that_were_added_are_told_and_others_make_it_unknown(spark: SparkSe
     longer = store.read(RUNS).where("run_id = 'two'").withColumn("seconds", F.lit(2.0))
     store.upsert(longer, RUNS)
     assert store.added(RUNS, newest, store.version(RUNS)) is None
+
+
+def test_rows_that_an_answer_had_and_has_no_more(spark: SparkSession, settings: Settings) -> None:
+    store, asked = (
+        Store(spark, settings),
+        "SELECT meter_id, coalesce(region, '') AS region FROM stg_meters WHERE source = :source",
+    )
+
+    def placed(meter: str, region: str | None) -> DataFrame:
+        return spark.createDataFrame(
+            [row_of(STG_METERS, source="village", meter_id=meter, region=region)], STG_METERS.schema
+        )
+
+    store.append(placed("a", None), STG_METERS)
+    since = store.version(STG_METERS)
+    assert not store.lost(asked, STG_METERS, since, "village"), "the same version"
+    store.append(placed("b", "north"), STG_METERS)
+    assert not store.lost(asked, STG_METERS, since, "village"), "a meter more"
+    store.upsert(placed("a", "north"), STG_METERS)
+    assert store.lost(asked, STG_METERS, since, "village")
+    assert not store.lost(asked, STG_METERS, since, "town")
+    assert store.lost(asked, STG_METERS, None, "village"), "never looked at"
+    for log in sorted(Path(store.path(STG_METERS), "_delta_log").glob("*.json"))[: since + 1]:
+        log.unlink()
+    assert store.lost(asked, STG_METERS, since, "town"), "what it was cannot be read any more"
