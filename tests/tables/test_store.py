@@ -179,6 +179,10 @@ def test_rows_that_an_answer_had_and_has_no_more(spark: SparkSession, settings: 
     assert store.lost(asked, STG_METERS, since, "village")
     assert not store.lost(asked, STG_METERS, since, "town")
     assert store.lost(asked, STG_METERS, None, "village"), "never looked at"
-    for log in sorted(Path(store.path(STG_METERS), "_delta_log").glob("*.json"))[: since + 1]:
-        log.unlink()
-    assert store.lost(asked, STG_METERS, since, "town"), "what it was cannot be read any more"
+    store.upsert(placed("a", None), STG_METERS)
+    assert not store.lost(asked, STG_METERS, since, "village"), "as it was"
+    then, now = ({file.name for file in Lake.of(settings).files(STG_METERS, version)} for version in (since, None))
+    assert then - now
+    for name in then - now:
+        Path(store.path(STG_METERS), name).unlink()
+    assert store.lost(asked, STG_METERS, since, "village"), "what it was cannot be read any more"
