@@ -103,8 +103,11 @@ class Lake:
             return _as_strings(pa.table(query.execute(bound(statement, values)).read_all()))
         except TableNotFoundError:
             return pa.table({})
-        except (DeltaError, OSError) as error:
-            raise self._unreadable(error) from error
+        except Exception as error:
+            # Of a file that is gone delta-rs tells by a bare Exception.
+            if isinstance(error, (DeltaError, OSError)) or type(error) is Exception:
+                raise self._unreadable(error) from error
+            raise
 
     def bytes(self, table: Table) -> int:
         """Size of the table's current files; 0 when it does not exist.
