@@ -392,6 +392,8 @@ def marts(run: Run) -> Outcome:
 
 
 def _consumption_metrics(run: Run, days: Changes, meters: DataFrame) -> int:
+    if days.nothing:
+        return 0
     periods = days.also(mart_consumption_metrics.affected_days)
     near = joined(span for of in days.spans() for span in mart_consumption_metrics.days_to_read(*of))
     daily = _of_meters(run, INT_READINGS_DAILY, days, near)
