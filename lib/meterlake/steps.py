@@ -436,9 +436,12 @@ def _place_loads(run: Run, changed: list[date], meters: DataFrame, months: list[
     months of which nothing stands are made of all their days.
     """
     store, source = run.store, run.source.name
-    places = "SELECT meter_id, coalesce(region, '') AS region, coalesce(feeder, '') AS feeder FROM stg_meters"
-    moved = store.lost(f"{places} WHERE source = :source", STG_METERS, run.seen("marts", STG_METERS), source)
-    anew, standing = moved or not changed, set[date]()
+    places = """
+        SELECT meter_id, coalesce(region, '') AS region, coalesce(feeder, '') AS feeder
+        FROM stg_meters WHERE source = :source
+    """
+    anew = not changed or store.lost(places, STG_METERS, run.seen("marts", STG_METERS), source)
+    standing: set[date] = set()
     if not anew and store.exists(INT_PLACE_LOADS):
         asked = f"SELECT DISTINCT {DAY} AS day FROM int_place_loads WHERE source = :source AND {within(months)}"
         standing = {row.day.replace(day=1) for row in store.ask(asked, source=source)}

@@ -82,7 +82,7 @@ def _sums(
 ) -> list[DataFrame]:
     """Each table's sums per meter and period: `kind`, `meter_id`, `start`, and what the table knows of the period."""
     days = _between(frames, changed)
-    around, weeks = _between(frames, whole_periods(changed)), _between(frames, _whole_weeks(changed))
+    around = _between(frames, whole_periods(changed))
     day, month = F.col("reading_date_local"), F.col("month_local")
     (silver, hourly, scored), (daily, profiles) = SUMMED_BY_DAY, SUMMED_BY_MONTH
     sums = {
@@ -99,7 +99,7 @@ def _sums(
         _days(sums[silver]),
         _days(sums[hourly]),
         _days(sums[scored]),
-        _in_periods(weeks[daily]),
+        _in_periods(_between({daily: frames[daily]}, _whole_weeks(changed))[daily]),
         _months(sums[daily]),
         _rows(around["int_readings_monthly"], "month", month, **_known("months")),
         _metrics(around["mart_consumption_metrics"], source),
@@ -251,18 +251,19 @@ def _between(frames: Frames, bounds: Bounds) -> dict[str, DataFrame]:
 def whole_periods(changed: Bounds) -> Bounds:
     """The days of all weeks and months that hold a changed day."""
     first, last = changed
-    monday, sunday = _whole_weeks(changed)
-    if first is None or last is None or monday is None or sunday is None:
+    if first is None or last is None:
         return changed
-    return min(monday, first.replace(day=1)), max(sunday, last_day(last))
+    return min(_monday(first), first.replace(day=1)), max(_monday(last) + timedelta(days=6), last_day(last))
 
 
 def _whole_weeks(changed: Bounds) -> Bounds:
     """The days of all weeks that hold one."""
     first, last = changed
-    if first is None or last is None:
-        return changed
-    return first - timedelta(days=first.weekday()), last + timedelta(days=6 - last.weekday())
+    return changed if first is None or last is None else (_monday(first), _monday(last) + timedelta(days=6))
+
+
+def _monday(day: date) -> date:
+    return day - timedelta(days=day.weekday())
 
 
 def _concerned(changed: Bounds) -> Column:
@@ -270,7 +271,7 @@ def _concerned(changed: Bounds) -> Column:
     first, last = changed
     if first is None or last is None:
         return F.lit(True)
-    earliest = {"day": first, "week": first - timedelta(days=first.weekday()), "month": first.replace(day=1)}
+    earliest = {"day": first, "week": _monday(first), "month": first.replace(day=1)}
     holds = (F.col("kind") == kind for kind in earliest)
     starts = (F.col("start").between(start, last) for start in earliest.values())
     return reduce(Column.__or__, (kind & start for kind, start in zip(holds, starts, strict=True)))

@@ -36,7 +36,7 @@ def peak_of(energy: str, start: str, hour_of_day: str) -> Column:
 
 
 def consumption_measures(source: Source) -> list[Column]:
-    """The measures that a day takes from its hours and a month from its days."""
+    """The measures that a day takes from its hours."""
     voltage = F.sum(F.rint(F.col("avg_voltage_v") * F.col("reading_count") * MICRO).cast("bigint")) / MICRO
     with_voltage = F.sum(F.when(F.col("avg_voltage_v").isNotNull(), F.col("reading_count")))
     return [

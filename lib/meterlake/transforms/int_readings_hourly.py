@@ -55,14 +55,12 @@ def wholly_metered() -> Column:
     return F.col("quality").isin("measured", "edited") & (F.col("completeness") >= 1)
 
 
-def hours_of(source: Source, count: str = "reading_count") -> Column:
-    """Hours that the intervals counted in a group's rows of hours or days last together."""
-    return minutes_of(count) / 60 if source.varies else F.sum(count) * (source.interval_minutes / 60)
-
-
-def minutes_of(count: str) -> Column:
-    """The same in minutes, where lengths vary."""
-    return F.sum(F.col(count) * F.col("interval_minutes"))
+def hours_of(source: Source) -> Column:
+    """Hours that the known readings counted in a group's rows of hours or days last together."""
+    known = F.col("reading_count")
+    if source.varies:
+        return F.sum(known * F.col("interval_minutes")) / 60
+    return F.sum(known) * (source.interval_minutes / 60)
 
 
 def share_of(quality: str) -> Column:

@@ -41,7 +41,7 @@ def _columns(days: pa.RecordBatch, source: Source) -> dict[str, pa.Array]:
     begin = periods.begins(days["meter_id"].dictionary_encode().indices.to_numpy(), month.astype(np.int64))
     measures = periods.energy(days, begin) | periods.power(days, begin, source)
     peak = periods.peak(days["peak_hour_kwh"], begin)
-    expected, completeness = _expected(days, begin, month[begin], source)
+    expected, completeness = _expected(days, begin, month[begin], measures["reading_count"].to_numpy(), source)
     return {
         **{name: days[name].take(pa.array(begin)) for name in ("source", "meter_id")},
         "month_local": pa.array(month[begin].astype("datetime64[D]")),
@@ -53,7 +53,9 @@ def _columns(days: pa.RecordBatch, source: Source) -> dict[str, pa.Array]:
     }
 
 
-def _expected(days: pa.RecordBatch, begin: Ints, month: NDArray[np.datetime64], source: Source) -> tuple[Ints, Floats]:
+def _expected(
+    days: pa.RecordBatch, begin: Ints, month: NDArray[np.datetime64], known: Ints, source: Source
+) -> tuple[Ints, Floats]:
     """Intervals of the whole calendar month, of which a meter that starts on the 10th has not all, and the known share.
 
     Where lengths vary, that is the share of its minutes, and a day without a row counts in intervals of the length that
@@ -61,7 +63,7 @@ def _expected(days: pa.RecordBatch, begin: Ints, month: NDArray[np.datetime64], 
     """
     if not source.varies:
         expected = _intervals(month, source, source.interval_minutes)
-        return expected, np.add.reduceat(days["reading_count"].to_numpy(), begin) / expected
+        return expected, known / expected
     minutes, last = _intervals(month, source, 1), np.append(begin[1:], days.num_rows) - 1
     without_row = minutes - periods.minutes(days, begin, "expected_count")
     length = days["interval_minutes"].to_numpy()[last]

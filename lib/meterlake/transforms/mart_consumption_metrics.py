@@ -117,14 +117,13 @@ def _year_later(day: date) -> date:
 
 def _metrics(batches: Batches, source: Source, wanted: Days | None) -> Batches:
     """The pass over one partition: whole meters, each in order of time."""
-    for days in whole_meters(batches, ROWS_AT_ONCE):
+    for table in whole_meters(batches, ROWS_AT_ONCE):
+        days = one_batch(table)
         for period in PERIODS:
-            made = _rows(one_batch(days), period, source, wanted)
-            if made.num_rows:
-                yield made
+            yield from _rows(days, period, source, wanted)
 
 
-def _rows(days: pa.RecordBatch, period: Period, source: Source, wanted: Days | None) -> pa.RecordBatch:
+def _rows(days: pa.RecordBatch, period: Period, source: Source, wanted: Days | None) -> Batches:
     """Rows of one kind of period, of those that begin on a wanted day where these are given."""
     start = period.start(days["reading_date_local"].to_numpy(zero_copy_only=False))
     if wanted is not None:
@@ -132,7 +131,7 @@ def _rows(days: pa.RecordBatch, period: Period, source: Source, wanted: Days | N
         looked_at = np.isin(start, needed)
         days, start = days.filter(pa.array(looked_at)), start[looked_at]
     if not days.num_rows:
-        return pa.RecordBatch.from_pylist([], pa.schema([]))
+        return
     meter = days["meter_id"].dictionary_encode().indices.to_numpy()
     begin = periods.begins(meter, start.astype(np.int64))
     meter, start = meter[begin], start[begin]
@@ -143,7 +142,7 @@ def _rows(days: pa.RecordBatch, period: Period, source: Source, wanted: Days | N
         "period": same(pa.scalar(period.name), len(begin)),
         "period_start_local": pa.array(start),
         **sums,
-        **_shares(days, begin, kwh, source),
+        **_shares(days, begin, sums, source),
     }
     for name, change, of in (
         ("previous_kwh", "change_pct", period.previous),
@@ -154,19 +153,23 @@ def _rows(days: pa.RecordBatch, period: Period, source: Source, wanted: Days | N
             pct = np.where(before != 0, (kwh / before - 1) * 100, np.nan)
         columns |= {name: _known(before), change: _known(pct)}
     made = pa.RecordBatch.from_arrays([columns[name] for name in MADE_NAMES], MADE_NAMES)
-    return made if wanted is None else made.filter(pa.array(np.isin(start, wanted)))
+    yield made if wanted is None else made.filter(pa.array(np.isin(start, wanted)))
 
 
-def _shares(days: pa.RecordBatch, begin: Ints, kwh: Floats, source: Source) -> dict[str, pa.Array]:
-    """How much of each period is known, its peak, and its mean power beside that."""
-    counts = {name: np.add.reduceat(days[name].to_numpy(), begin) for name in ("reading_count", "expected_count")}
-    known, expected = (periods.hours(days, begin, source, name) for name in counts)
-    part, whole = (known, expected) if source.varies else counts.values()
+def _shares(days: pa.RecordBatch, begin: Ints, sums: dict[str, pa.Array], source: Source) -> dict[str, pa.Array]:
+    """How much of each period is known, its peak, and its mean power beside that.
+
+    Args:
+        sums: of `periods.energy`.
+    """
+    expected_count = np.add.reduceat(days["expected_count"].to_numpy(), begin)
+    known, expected = (periods.hours(days, begin, source, name) for name in ("reading_count", "expected_count"))
+    part, whole = (known, expected) if source.varies else (sums["reading_count"].to_numpy(), expected_count)
     largest = periods.extreme(days["peak_power_kw"], np.fmax, begin)
-    power = largest.to_numpy(zero_copy_only=False)
+    kwh, power = (values.to_numpy(zero_copy_only=False) for values in (sums["consumption_kwh"], largest))
     with np.errstate(divide="ignore", invalid="ignore"):
         return {
-            "expected_count": pa.array(counts["expected_count"]),
+            "expected_count": pa.array(expected_count),
             "completeness": pa.array(part / whole),
             "peak_power_kw": largest,
             "peak_hour_of_day": days["peak_hour_of_day"].take(periods.peak(days["peak_hour_kwh"], begin)),
