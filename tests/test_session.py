@@ -6,10 +6,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyspark
 import pytest
+from py4j.java_gateway import GatewayClient, JavaPackage
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
@@ -46,6 +48,28 @@ def test_settings_are_in_force(spark: SparkSession) -> None:
     assert spark.conf.get("spark.databricks.delta.snapshotPartitions") == "2"
     assert spark.conf.get("spark.sql.execution.arrow.pyspark.enabled") == "true"
     assert spark.sparkContext.uiWebUrl.startswith("http://127.0.0.1:")
+
+
+def test_a_name_of_the_jvm_is_looked_up_once(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that no class has stays a package, and a field is read anew, as its value may change."""
+    asked: list[str] = []
+    send = GatewayClient.send_command
+
+    def told(client: GatewayClient, command: str, *more: Any, **named: Any) -> str:
+        asked.append(command)
+        return str(send(client, command, *more, **named))
+
+    jvm: Any = spark._jvm
+    F.col("a"), jvm.org.apache.spark.sql.delta.DeltaLog.forTable, jvm.java.lang.Long.MAX_VALUE
+    monkeypatch.setattr(GatewayClient, "send_command", told)
+    F.col("b")
+    assert asked == ["c\nz:org.apache.spark.sql.functions\ncol\nsb\ne\n"]
+    del asked[:]
+    assert jvm.org.apache.spark.sql.delta.DeltaLog.forTable.name == "forTable"
+    assert not asked
+    assert jvm.java.lang.Long.MAX_VALUE == 2**63 - 1
+    assert asked
+    assert isinstance(jvm.org.apache.nowhere, JavaPackage)
 
 
 def test_a_timestamp_is_read_and_shown_as_utc(spark: SparkSession) -> None:

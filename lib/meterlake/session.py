@@ -14,7 +14,7 @@ from typing import TypeVar
 from pyspark import SparkConf, SparkContext, inheritable_thread_target
 from pyspark.sql import DataFrame, SparkSession
 
-from meterlake import executor_watch, object_store
+from meterlake import executor_watch, jvm_names, object_store
 from meterlake.bootstrap import FIRST_COMPILER, archive_options, check_java, jar_paths, s3_jar_paths
 from meterlake.errors import Unreachable, UsageError
 from meterlake.settings import PROJECT, Settings
@@ -69,6 +69,7 @@ def spark_session(settings: Settings, app_name: str, text_bytes: int | None = No
     except Exception as error:  # Py4J raises what the JVM raised, of any kind
         check_java()
         raise Unreachable(f"Spark did not start on {master} ({_reason(error, said)}); see {said}.") from error
+    jvm_names.remember(spark._jvm)
     for name, value in _of_cores(spark.sparkContext.defaultParallelism).items():
         if name not in given:
             spark.conf.set(name, value)

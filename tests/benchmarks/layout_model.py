@@ -12,6 +12,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from meterlake.tables.store import CHECKPOINT_EVERY
 from meterlake.tuning.commits import LOG, of_table
 
 GIB = 2**30
@@ -57,7 +58,7 @@ class Rules:
 
     optimize_every: int = 0
     optimize_commits: float = 1.0
-    checkpoint_every: int = 10
+    checkpoint_every: int = CHECKPOINT_EVERY
     log_days: int = 30
     kept_days: int = 7
     target_bytes: float = 1 * GIB

@@ -2,6 +2,7 @@
 
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from tests.benchmarks.layout_model import Checkpoint, Daily, Rules, State, after
 
 from meterlake.session import size_to
 from meterlake.settings import Settings
+from meterlake.tables import store as module
 from meterlake.tables import upkeep
 from meterlake.tables.int_readings_daily import INT_READINGS_DAILY
 from meterlake.tables.ops import RUNS
@@ -20,6 +22,7 @@ from meterlake.tuning.commits import LOG
 
 APPEND = Daily(1, 4, 0, 4, 4e6, 900, 200, Checkpoint(10_000, 50))
 MERGE = Daily(2, 4, 2, 1, 1e6, 900, 200, Checkpoint(10_000, 50))
+OFTEN = Rules(checkpoint_every=10)
 MIB = 2**20
 # Real days that the model learns from, and the day that it foretells from them.
 LEARNT, FORETOLD = 4, 12
@@ -29,9 +32,9 @@ TOLERANCE = 0.1
 @pytest.mark.parametrize(
     ("daily", "rules", "live", "disk", "entries", "checkpoints"),
     [
-        pytest.param(APPEND, Rules(), 40, 40, 10, 1, id="ten_appends_and_a_checkpoint"),
-        pytest.param(MERGE, Rules(), 10, 60, 20, 2, id="what_a_merge_removed_stays_on_disk"),
-        pytest.param(APPEND, Rules(optimize_every=5), 1, 42, 12, 3, id="optimize"),
+        pytest.param(APPEND, OFTEN, 40, 40, 10, 1, id="ten_appends_and_a_checkpoint"),
+        pytest.param(MERGE, OFTEN, 10, 60, 20, 2, id="what_a_merge_removed_stays_on_disk"),
+        pytest.param(APPEND, replace(OFTEN, optimize_every=5), 1, 42, 12, 3, id="optimize"),
     ],
 )
 def test_ten_days(daily: Daily, rules: Rules, live: float, disk: float, entries: float, checkpoints: float) -> None:
@@ -42,8 +45,8 @@ def test_ten_days(daily: Daily, rules: Rules, live: float, disk: float, entries:
 
 def test_log_entries_end_with_their_retention() -> None:
     """Every tenth commit cleans: 30 days are kept, and what the newest checkpoint before them does not need goes."""
-    assert after(365, APPEND, Rules()).entry_count == pytest.approx(35, abs=10)
-    assert after(365, APPEND, Rules(log_days=400)).entry_count == 365
+    assert after(365, APPEND, OFTEN).entry_count == pytest.approx(35, abs=10)
+    assert after(365, APPEND, replace(OFTEN, log_days=400)).entry_count == 365
 
 
 def test_vacuum_leaves_what_young_versions_need() -> None:
@@ -64,9 +67,10 @@ def test_more_data_is_more_files_in_as_many_commits() -> None:
 
 
 @pytest.mark.slow
-def test_what_it_foretells_comes_true(spark: SparkSession, settings: Settings) -> None:
+def test_what_it_foretells_comes_true(spark: SparkSession, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """Learnt from the days 2 to 4 of two real tables, foretold for day 12, and after OPTIMIZE."""
     size_to(spark, 0, settings)
+    monkeypatch.setattr(module, "CHECKPOINT_EVERY", OFTEN.checkpoint_every)
     store = Store(spark, settings)
     for number in range(LEARNT):
         days.write(store, number)
@@ -79,7 +83,7 @@ def test_what_it_foretells_comes_true(spark: SparkSession, settings: Settings) -
     for table in TABLES:
         folder = Path(store.path(table))
         start = first[table][1]
-        foretold, real = after(FORETOLD - 1, daily[table], Rules(), start), stands(folder)
+        foretold, real = after(FORETOLD - 1, daily[table], OFTEN, start), stands(folder)
         for what in ("live", "disk", "commits", "entry_count", "checkpoint_count"):
             assert getattr(real, what) == pytest.approx(getattr(foretold, what), rel=TOLERANCE, abs=1), what
         upkeep.optimize(store, table)

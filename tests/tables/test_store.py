@@ -60,6 +60,28 @@ def test_a_home_made_before_a_column_was_declared_is_read_and_written(spark: Spa
     assert changed.days.count() == 1
 
 
+def test_a_home_made_before_gets_few_checkpoints(spark: SparkSession, settings: Settings) -> None:
+    Store(spark, settings).ensure(RUNS)
+    path, often = Store(spark, settings).path(RUNS), "'delta.checkpointInterval' = '10'"
+    spark.sql(f"ALTER TABLE delta.`{path}` SET TBLPROPERTIES ({often})")
+    store = Store(spark, settings)
+    for _ in range(12):
+        store.append_rows([row_of(RUNS, source="ami", step="stage", started_at=datetime.now(UTC))], RUNS)
+    detail = DeltaTable.forPath(spark, path).detail().head()
+    assert detail is not None
+    assert detail.properties["delta.checkpointInterval"] == str(module.CHECKPOINT_EVERY)
+    assert not list(Path(path, "_delta_log").glob("*.checkpoint*"))
+
+
+def test_rows_are_cast_only_where_they_are_of_another_type(spark: SparkSession) -> None:
+    fits = reading(spark, STG_METER_READINGS, 1)
+    assert module._conformed(fits, STG_METER_READINGS) is fits
+    other = fits.withColumn("interval_minutes", F.lit(60).cast("long"))
+    assert module._conformed(other, STG_METER_READINGS).dtypes == fits.dtypes
+    turned = fits.select(*reversed(fits.columns))
+    assert module._conformed(turned, STG_METER_READINGS).columns == STG_METER_READINGS.names
+
+
 def test_a_small_table_is_read_without_spark_where_the_work_is_small(spark: SparkSession, settings: Settings) -> None:
     """The same rows as Spark's, of the kinds of columns that tables have, without those deleted, and no job."""
     Store(spark, settings).append(reading(spark, OLD, 1), OLD)

@@ -151,6 +151,17 @@ class Lake:
             raise self._unreadable(error) from error
         return Stored(table, sum(sizes), len(sizes))
 
+    def has(self, table: Table) -> bool:
+        """Whether the table exists.
+
+        Raises:
+            Unreachable: the lake cannot be read.
+        """
+        try:
+            return bool(DeltaTable.is_deltatable(table.folder(self.root), self.options))
+        except (DeltaError, OSError) as error:
+            raise self._unreadable(error) from error
+
     def version(self, table: Table) -> int:
         """The newest version of a table that exists.
 

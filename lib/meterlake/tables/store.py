@@ -40,6 +40,9 @@ from meterlake.tables.transaction import Counts
 
 NOTE = "spark.databricks.delta.commitInfo.userMetadata"
 FEED = "delta.enableChangeDataFeed"
+# A checkpoint takes seconds of the step whose commit it falls to; by Delta's default it is each tenth, and a run makes
+# eight of `runs` alone. `meterlake maintain` writes one a day.
+CHECKPOINTS, CHECKPOINT_EVERY = "delta.checkpointInterval", 50
 MOST_DELETED = 5_000_000  # positions of deleted rows that the driver sends to the tasks of a scan: 40 MB
 RECENT = 20  # commits in which a note is looked for
 # Tables of up to so many bytes are asked by the driver alone (docs/architecture.md, decision 19).
@@ -66,14 +69,17 @@ class Store:
         return table.folder(self.settings.lake_root)
 
     def exists(self, table: Table) -> bool:
-        if table.name not in self._seen and DeltaTable.isDeltaTable(self.spark, self.path(table)):
+        if table.name not in self._seen and self._is_there(table):
             self._seen.add(table.name)
         return table.name in self._seen
+
+    def _is_there(self, table: Table) -> bool:
+        return lake.has(table) if (lake := self._lake) else DeltaTable.isDeltaTable(self.spark, self.path(table))
 
     def ensure(self, table: Table) -> None:
         """Create the table from its declaration when it is missing: comments, NOT NULL, CHECKs and clustering.
 
-        A table of an earlier version of meterlake gets what was declared since: columns, and the change feed.
+        A table of an earlier version of meterlake gets what was declared since: columns, the change feed, checkpoints.
         """
         with self._creating:
             if table.name in self._whole:
@@ -95,8 +101,11 @@ class Store:
         for column in table.columns:
             if not column.required and column.name in there and not there[column.name].nullable:
                 self.spark.sql(f"ALTER TABLE delta.`{self.path(table)}` ALTER COLUMN {column.name} DROP NOT NULL")
-        if table.change_feed and str(snapshot.metadata().configuration().get(FEED)) != "Some(true)":
-            self.spark.sql(f"ALTER TABLE delta.`{self.path(table)}` SET TBLPROPERTIES ('{FEED}' = 'true')")
+        stands = snapshot.metadata().configuration()
+        wanted = ({FEED: "true"} if table.change_feed else {}) | {CHECKPOINTS: str(CHECKPOINT_EVERY)}
+        new = [f"'{name}' = '{value}'" for name, value in wanted.items() if str(stands.get(name)) != f"Some({value})"]
+        if new:
+            self.spark.sql(f"ALTER TABLE delta.`{self.path(table)}` SET TBLPROPERTIES ({', '.join(new)})")
 
     def _create(self, table: Table) -> None:
         builder = (
@@ -106,6 +115,7 @@ class Store:
             .addColumns(table.schema)
             .property("delta.enableDeletionVectors", "true")
             .property(FEED, str(table.change_feed).lower())
+            .property(CHECKPOINTS, str(CHECKPOINT_EVERY))
             .property("delta.dataSkippingStatsColumns", ",".join(table.skipped_by))
             .property("meterlake.owner", table.owner)
         )
@@ -699,8 +709,10 @@ def _conformed(frame: DataFrame, table: Table, *more: str) -> DataFrame:
     unknown = set(frame.columns) - {*table.names, *more}
     if missing or unknown:
         raise ValueError(f"{table.name}: columns missing {sorted(missing)}, not declared {sorted(unknown)}")
-    declared = (F.col(column.name).cast(table.schema[column.name].dataType) for column in table.columns)
-    return frame.select(*declared, *more)
+    wanted, types = {field.name: field.dataType for field in table.schema}, {f.name: f.dataType for f in frame.schema}
+    if frame.columns == [*table.names, *more] and all(types[name] == wanted[name] for name in wanted):
+        return frame  # each column of a selection is a handful of calls to the JVM
+    return frame.select(*(F.col(name).cast(of_type) for name, of_type in wanted.items()), *more)
 
 
 def _affected(merged: Any) -> int:

@@ -1,8 +1,7 @@
 """Upkeep of a table's files: small ones merged and clustered, those of old versions deleted. Its rows stay the same.
 
-Each does nothing where there is nothing to do. Delta itself writes a checkpoint every 10 commits and then deletes the
-log entries that are older than `delta.logRetentionDuration` (30 days); `checkpoint` does so for a table that is
-written less often.
+Each does nothing where there is nothing to do. Delta itself writes a checkpoint every `store.CHECKPOINT_EVERY` commits
+and then deletes the log entries that are older than `delta.logRetentionDuration` (30 days); `checkpoint` does so now.
 """
 
 from typing import Any, cast
