@@ -124,7 +124,7 @@ def test_few_files_are_read_without_delta_and_others_by_it(
     new = [reading(spark_for_much, table, hour, delivered_kwh=9.0) for hour in (2, 3)]
     store.append(new[0].union(new[1]).coalesce(1), table)
 
-    ways = {"Location: InMemoryFileIndex": "files", "Location: PreparedDeltaFileIndex": "delta"}
+    ways = {"InMemoryFileIndex": "files", "PreparedDeltaFileIndex": "delta", "MapInArrow": "tasks"}
 
     def way(frame: DataFrame) -> str:
         plan = frame._jdf.queryExecution().executedPlan().toString()
@@ -145,9 +145,12 @@ def test_few_files_are_read_without_delta_and_others_by_it(
     held = store.read(table, "village")
     assert way(held) == "values"
     monkeypatch.setattr(module, "HELD_BYTES", 1)
+    passed = store.read(table, "village")
+    assert way(passed) == "tasks"
+    monkeypatch.setattr(module, "PASSED_BYTES", 1)
     left = store.read(table, "village")
     assert way(left) == "delta"
-    for frame in (held, left):
+    for frame in (held, passed, left):
         assert frame.sort("reading_timestamp").collect() == [whole[0], whole[2]]
 
 

@@ -27,7 +27,7 @@ from meterlake.session import is_small
 from meterlake.settings import Settings
 from meterlake.shares import frame_of, frame_of_batches
 from meterlake.tables import arrow_writer, transaction
-from meterlake.tables.arrow_pass import ArrowPass, make_files
+from meterlake.tables.arrow_pass import ArrowPass, Rows, make_files
 from meterlake.tables.arrow_writer import Written
 from meterlake.tables.changes import MANY_PAIRS, Changes
 from meterlake.tables.exchange import MOST_ROWS, Exchange, Standing, amended, exchange
@@ -53,6 +53,8 @@ FEW_BYTES, FEW_FILES = 1 << 20, 32
 # Tables with deleted rows of up to so many bytes are read by the driver, too: 10,000 rows of a mart. The planner works
 # on values row by row, without compiling what it does: a gate over 340,000 of them took 28 s instead of 12.
 HELD_BYTES = 256 << 10
+# Beyond, of up to so many bytes, by tasks with Arrow, all of their columns: a million rows of a mart.
+PASSED_BYTES = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -142,9 +144,9 @@ class Store:
     def _without_delta(self, table: Table, source: str | None) -> DataFrame | None:
         """The rows as they stand now, where to plan a scan of Delta's takes longer than to read them.
 
-        Of a small table in small work, or one with deleted rows, they are values in the plan. A few files that hold no
-        deleted row are read as what they are: for each scan and each commit Delta asks its log by a job or two, and for
-        deleted rows by another (docs/performance.md).
+        Of a small table in small work, or one with deleted rows, they are values in the plan. A few files are read as
+        what they are, with Arrow where rows are deleted: for each scan and each commit Delta asks its log by a job or
+        two, and for deleted rows by another (docs/performance.md).
         """
         lake, is_little = self._lake, is_small(self.spark)
         stored = lake.stored_as(table) if lake else None
@@ -158,8 +160,10 @@ class Store:
         is_whole = all(file.deleted is None for file in scan.files)
         if is_little or (stored.bytes <= HELD_BYTES and not is_whole):
             return frame_of_batches(self.spark, scan.here(table.names), table.schema)
-        if not scan.files or not is_whole:
+        if not scan.files:
             return None
+        if not is_whole:
+            return Rows.of(scan, table.names).through(iter, table.schema) if stored.bytes <= PASSED_BYTES else None
         return self.spark.read.schema(table.schema).parquet(*(file.path for file in scan.files))
 
     def _by_delta(self, table: Table, version: int | None) -> DataFrame:
