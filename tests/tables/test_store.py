@@ -74,12 +74,27 @@ def test_a_home_made_before_gets_few_checkpoints(spark: SparkSession, settings: 
 
 
 def test_rows_are_cast_only_where_they_are_of_another_type(spark: SparkSession) -> None:
+    def casts(frame: DataFrame) -> int:
+        plan = frame._jdf.queryExecution().analyzed().toString()
+        return plan.count("cast(")
+
     fits = reading(spark, STG_METER_READINGS, 1)
-    assert module._conformed(fits, STG_METER_READINGS) is fits
-    other = fits.withColumn("interval_minutes", F.lit(60).cast("long"))
+    assert casts(module._conformed(fits, STG_METER_READINGS)) == 0
+    other = fits.withColumn("interval_minutes", F.col("interval_minutes").cast("long"))
     assert module._conformed(other, STG_METER_READINGS).dtypes == fits.dtypes
+    assert casts(module._conformed(other, STG_METER_READINGS)) == casts(other) + 1
     turned = fits.select(*reversed(fits.columns))
     assert module._conformed(turned, STG_METER_READINGS).columns == STG_METER_READINGS.names
+
+
+def test_a_frame_that_the_caller_keeps_stays_kept(spark: SparkSession, settings: Settings) -> None:
+    """What an exchange keeps for itself, it lets go; the caller's own rows may have cost hours."""
+    store, made = Store(spark, settings), reading(spark, STG_METER_READINGS, 1).persist()
+    store.append(reading(spark, STG_METER_READINGS, 2), STG_METER_READINGS)
+    stands = store.read(STG_METER_READINGS)
+    assert store.exchange(made, stands, STG_METER_READINGS, "t.source = 'village'") == 2
+    assert made.storageLevel.useMemory
+    made.unpersist()
 
 
 def test_a_small_table_is_read_without_spark_where_the_work_is_small(spark: SparkSession, settings: Settings) -> None:
@@ -124,7 +139,11 @@ def test_few_files_are_read_without_delta_and_others_by_it(
     new = [reading(spark_for_much, table, hour, delivered_kwh=9.0) for hour in (2, 3)]
     store.append(new[0].union(new[1]).coalesce(1), table)
 
-    ways = {"InMemoryFileIndex": "files", "PreparedDeltaFileIndex": "delta", "MapInArrow": "tasks"}
+    ways = {
+        "Location: InMemoryFileIndex": "files",
+        "Location: PreparedDeltaFileIndex": "delta",
+        "MapInArrow": "tasks",
+    }
 
     def way(frame: DataFrame) -> str:
         plan = frame._jdf.queryExecution().executedPlan().toString()

@@ -661,10 +661,14 @@ class Store:
             bounds: a condition on the target `t` that holds for all of those rows.
         """
         self.ensure(table)
-        frame, key = _conformed(frame, table).persist(), list(table.key)
+        frame, key = _conformed(frame, table), list(table.key)
+        # Columns that need no cast are, to Spark, the caller's own frame.
+        is_callers = frame.storageLevel.useMemory
+        frame.persist()
         gone = existing.select(key).join(frame.select(key), on=key, how="left_anti")
         changed = self._merge(_marked(frame, gone), table, bounds)
-        frame.unpersist()
+        if not is_callers:
+            frame.unpersist()
         return changed
 
     def _merge(self, rows: DataFrame, table: Table, bounds: str, amended: tuple[str, ...] | None = None) -> int:
@@ -713,10 +717,13 @@ def _conformed(frame: DataFrame, table: Table, *more: str) -> DataFrame:
     unknown = set(frame.columns) - {*table.names, *more}
     if missing or unknown:
         raise ValueError(f"{table.name}: columns missing {sorted(missing)}, not declared {sorted(unknown)}")
-    wanted, types = {field.name: field.dataType for field in table.schema}, {f.name: f.dataType for f in frame.schema}
-    if frame.columns == [*table.names, *more] and all(types[name] == wanted[name] for name in wanted):
-        return frame  # each column of a selection is a handful of calls to the JVM
-    return frame.select(*(F.col(name).cast(of_type) for name, of_type in wanted.items()), *more)
+    types = {field.name: field.dataType for field in frame.schema}
+    # A cast is a handful of calls to the JVM, also where it changes nothing.
+    declared = (
+        field.name if types[field.name] == field.dataType else F.col(field.name).cast(field.dataType)
+        for field in table.schema
+    )
+    return frame.select(*declared, *more)
 
 
 def _affected(merged: Any) -> int:
